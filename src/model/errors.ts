@@ -1,0 +1,66 @@
+/**
+ * Every error that Plybox reports, in one table: what HTTP answers, what the CLI exits with, and whether the same
+ * request may work later. Codes are stable; messages are not.
+ */
+export const ERRORS = {
+  "input/invalid": { http: 400, exit: 125, retry: false },
+  "input/too-large": { http: 413, exit: 125, retry: false },
+  "auth/missing": { http: 401, exit: 125, retry: false },
+  "auth/refused": { http: 403, exit: 125, retry: false },
+  "route/not-found": { http: 404, exit: 125, retry: false },
+  "route/method-not-allowed": { http: 405, exit: 125, retry: false },
+  "sandbox/not-found": { http: 404, exit: 125, retry: false },
+  "sandbox/name-taken": { http: 409, exit: 125, retry: false },
+  "sandbox/wrong-state": { http: 409, exit: 125, retry: false },
+  "sandbox/lost": { http: 410, exit: 125, retry: false },
+  "sandbox/launch-failed": { http: 500, exit: 125, retry: true },
+  "sandbox/too-many": { http: 429, exit: 125, retry: true },
+  "exec/not-found": { http: 404, exit: 125, retry: false },
+  "exec/exists": { http: 409, exit: 125, retry: false },
+  "exec/program-not-found": { http: 422, exit: 127, retry: false },
+  "exec/not-executable": { http: 422, exit: 126, retry: false },
+  "exec/refused": { http: 422, exit: 125, retry: false },
+  "exec/output-replaced": { http: 409, exit: 125, retry: false },
+  "layer/not-found": { http: 404, exit: 125, retry: false },
+  "layer/exists": { http: 409, exit: 125, retry: false },
+  "layer/in-use": { http: 409, exit: 125, retry: false },
+  "layer/corrupt": { http: 500, exit: 125, retry: false },
+  "layer/build-failed": { http: 422, exit: 125, retry: false },
+  "agent/protocol": { http: 502, exit: 125, retry: false },
+  "agent/unreachable": { http: 502, exit: 125, retry: true },
+  "launcher/failed": { http: 500, exit: 125, retry: true },
+  "host/missing": { http: 501, exit: 125, retry: false },
+  "daemon/unreachable": { http: 503, exit: 125, retry: true },
+  "daemon/stopping": { http: 503, exit: 125, retry: true },
+  aborted: { http: 499, exit: 130, retry: true },
+  internal: { http: 500, exit: 125, retry: false },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorDetail {
+  /** Dotted path of the offending input field, such as `limits.memoryBytes`. */
+  readonly field?: string;
+  /** The native step that failed, such as `overlay`. */
+  readonly step?: string;
+  /** Linux error name, such as `ENOSPC`. */
+  readonly errno?: string;
+  readonly cause?: unknown;
+}
+
+/** The one error class of Plybox. `cause` is for the log; `message` and the other fields may be shown to anybody. */
+export class PlyboxError extends Error {
+  override readonly name = "PlyboxError";
+  readonly code: ErrorCode;
+  readonly field: string | undefined;
+  readonly step: string | undefined;
+  readonly errno: string | undefined;
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.code = code;
+    this.field = detail.field;
+    this.step = detail.step;
+    this.errno = detail.errno;
+  }
+}

@@ -1,0 +1,59 @@
+import type { ExecId } from "./ids.ts";
+
+/** What ended a command, when it was not the command itself. */
+export type ExecLimit = "wall" | "output" | "memory";
+
+/** A command to run in a sandbox; the fields are those of `exec` in docs/protocol.md §4. */
+export interface ExecRequest {
+  readonly exec: ExecId;
+  /** A program with its arguments, or one line for `/bin/sh -c`. */
+  readonly command: readonly string[] | string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly user?: string;
+  /** Whether the command's stdin is open; it reads `/dev/null` otherwise. */
+  readonly stdin?: boolean;
+  /** Whether stderr is written to stdout's stream, in order. */
+  readonly merge?: boolean;
+  readonly pty?: { readonly columns: number; readonly rows: number };
+  readonly wallMs?: number;
+  readonly outputBytes?: number;
+  readonly ringBytes?: number;
+}
+
+/** How a command ended. */
+export interface ExecReport {
+  readonly exec: ExecId;
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  /** Such as `SIGKILL`; null when it exited. */
+  readonly signal: string | null;
+  readonly limit: ExecLimit | null;
+  readonly wallMs: number;
+  readonly userMs: number;
+  readonly systemMs: number;
+  readonly peakRssBytes: number;
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+}
+
+export type OutputStream = "stdout" | "stderr";
+
+/** What a command's output stream carries, in order; `exit` is last. */
+export type ExecEvent =
+  | { readonly kind: "output"; readonly stream: OutputStream; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: "end"; readonly stream: OutputStream; readonly offset: number }
+  /** Bytes `[from, to)` of the stream are no longer kept. */
+  | { readonly kind: "lost"; readonly stream: OutputStream; readonly from: number; readonly to: number }
+  | { readonly kind: "exit"; readonly report: ExecReport };
+
+/** One command as the agent lists it. */
+export interface ExecSummary {
+  readonly exec: ExecId;
+  readonly pid: number;
+  readonly running: boolean;
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+}
+
+export type SignalScope = "process" | "group" | "all";

@@ -1,0 +1,59 @@
+import { randomBytes } from "node:crypto";
+import { PlyboxError } from "./errors.ts";
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+/** `sb_` + 26 characters of Crockford base32 in lower case. */
+export type SandboxId = Branded<"SandboxId">;
+/** `ex_` + 26 characters of Crockford base32 in lower case. */
+export type ExecId = Branded<"ExecId">;
+/** A sandbox name: a DNS label, so that it can be a host name too. */
+export type SandboxName = Branded<"SandboxName">;
+/** A layer's name: `NNN-name`, the number being its place in the stack. */
+export type LayerName = Branded<"LayerName">;
+/** Lower-case hexadecimal SHA-256. */
+export type Digest = Branded<"Digest">;
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const SANDBOX_ID = /^sb_[0-9a-hjkmnp-tv-z]{26}$/;
+const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
+const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const LAYER_NAME = /^[0-9]{3}-[a-z0-9](?:[a-z0-9._-]{0,62})$/;
+const DIGEST = /^[0-9a-f]{64}$/;
+
+/** 10 characters of time and 16 of chance: ids of one host sort by age. */
+function sortable(): string {
+  let text = "";
+  for (let time = Date.now(), i = 0; i < 10; i++, time = Math.floor(time / 32)) {
+    text = ALPHABET.charAt(time % 32) + text;
+  }
+  for (const byte of randomBytes(16)) text += ALPHABET.charAt(byte & 31);
+  return text;
+}
+
+export const newSandboxId = (): SandboxId => `sb_${sortable()}` as SandboxId;
+export const newExecId = (): ExecId => `ex_${sortable()}` as ExecId;
+
+function parser<T extends string>(kind: string, pattern: RegExp, shape: string) {
+  return (text: string, field?: string): T => {
+    if (pattern.test(text)) return text as T;
+    throw new PlyboxError("input/invalid", `not a valid ${kind}: ${JSON.stringify(text.slice(0, 80))}; ${shape}`, {
+      ...(field !== undefined && { field }),
+    });
+  };
+}
+
+export const isSandboxId = (text: string): text is SandboxId => SANDBOX_ID.test(text);
+/** @throws PlyboxError `input/invalid` */
+export const parseExecId = parser<ExecId>("exec id", EXEC_ID, "it is ex_ and 26 characters");
+/** @throws PlyboxError `input/invalid` */
+export const parseSandboxName = parser<SandboxName>(
+  "sandbox name",
+  SANDBOX_NAME,
+  "it is 1 to 63 of a-z, 0-9 and -, not starting or ending with -",
+);
+/** @throws PlyboxError `input/invalid` */
+export const parseLayerName = parser<LayerName>("layer name", LAYER_NAME, "it is three digits, - and a-z 0-9 . _ -");
+/** @throws PlyboxError `input/invalid` */
+export const parseDigest = parser<Digest>("digest", DIGEST, "it is 64 hexadecimal digits");

@@ -1,0 +1,56 @@
+import type { SandboxId } from "./ids.ts";
+
+export interface LayerMount {
+  readonly path: string;
+  /** Whether on-disk ids 0… are presented as the sandbox's range. */
+  readonly idmap: boolean;
+}
+
+export type UpperMount =
+  | { readonly kind: "tmpfs"; readonly path: string; readonly bytes: number; readonly inodes: number }
+  | { readonly kind: "disk"; readonly path: string };
+
+export interface Bind {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** `keep`: ids as they are (nobody inside); `root`: the owner of `source` is root inside. */
+  readonly owner: "keep" | "root";
+}
+
+export interface CgroupPlan {
+  readonly path: string;
+  readonly version: 1 | 2;
+  /** Control files and what is written to them, in order, before the sandbox joins. */
+  readonly set: readonly (readonly [file: string, value: string])[];
+  readonly roles: readonly ("track" | "memory")[];
+}
+
+export type Namespace = "mount" | "pid" | "network" | "ipc" | "uts" | "cgroup" | "user" | "time";
+
+/** All that a backend needs to start a sandbox, as plain values; docs/protocol.md §7 says what each field means. */
+export interface LaunchPlan {
+  readonly version: 1;
+  readonly id: SandboxId;
+  readonly incarnation: number;
+  readonly hostname: string;
+  readonly root: { readonly layers: readonly LayerMount[]; readonly upper: UpperMount };
+  readonly binds: readonly Bind[];
+  readonly ids: { readonly base: number; readonly count: number };
+  readonly namespaces: readonly Namespace[];
+  readonly cgroups: readonly CgroupPlan[];
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+  readonly files: readonly { readonly path: string; readonly content: string }[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly agent: { readonly socket: string };
+  readonly dieWithLauncher: boolean;
+  /** Tests only: this step fails with EIO. */
+  readonly failAt?: string;
+}
+
+/** One step of a launch and how long it took. */
+export interface LaunchStep {
+  readonly name: string;
+  readonly us: number;
+}
