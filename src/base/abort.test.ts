@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { raceAbort, throwIfAborted } from "./abort.ts";
+import { deferred } from "./deferred.ts";
+
+test("throwIfAborted throws the signal's reason", () => {
+  const reason = new Error("enough");
+  expect(() => throwIfAborted(AbortSignal.abort(reason))).toThrow(reason);
+  expect(() => throwIfAborted(new AbortController().signal)).not.toThrow();
+  expect(() => throwIfAborted(undefined)).not.toThrow();
+});
+
+test("a race that nobody aborts gives the value and releases nothing", async () => {
+  const released: number[] = [];
+  const controller = new AbortController();
+  await expect(raceAbort(Promise.resolve(1), controller.signal, (n) => released.push(n))).resolves.toBe(1);
+  controller.abort();
+  await Promise.resolve();
+  expect(released).toEqual([]);
+});
+
+test("an abort rejects at once with its reason, and what arrives later is released", async () => {
+  const arrival = deferred<string>();
+  const released = deferred<string>();
+  const controller = new AbortController();
+  const race = raceAbort(arrival.promise, controller.signal, released.resolve);
+  const reason = new Error("gone");
+  controller.abort(reason);
+  await expect(race).rejects.toBe(reason);
+  arrival.resolve("late");
+  await expect(released.promise).resolves.toBe("late");
+});
+
+test("a signal that is aborted already wins, and the value is released", async () => {
+  const released = deferred<string>();
+  const race = raceAbort(Promise.resolve("ready"), AbortSignal.abort("stop"), released.resolve);
+  await expect(race).rejects.toBe("stop");
+  await expect(released.promise).resolves.toBe("ready");
+});
+
+test("a failure passes through, and one after the abort is dropped", async () => {
+  const failing = deferred<string>();
+  const controller = new AbortController();
+  const race = raceAbort(failing.promise, controller.signal, () => expect.unreachable());
+  controller.abort("stop");
+  await expect(race).rejects.toBe("stop");
+  failing.reject(new Error("late failure"));
+
+  const reason = new Error("early failure");
+  await expect(raceAbort(Promise.reject(reason), new AbortController().signal, () => {})).rejects.toBe(reason);
+});
