@@ -57,3 +57,21 @@ export interface ExecSummary {
 }
 
 export type SignalScope = "process" | "group" | "all";
+
+/** One command's streams, seen by one client. The command does not depend on it: closing only stops listening. */
+export interface ExecSession extends AsyncIterable<ExecEvent> {
+  readonly exec: ExecId;
+  readonly pid: number;
+  /** Sends bytes to stdin; resolves when the agent's credit has taken them. Dropped once the command has ended. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes the command's stdin. */
+  endInput(): Promise<void>;
+  /** Stops listening; the command goes on. Idempotent. */
+  close(): void;
+}
+
+/** Where to start reading each stream of a command, in bytes. */
+export interface OutputOffsets {
+  readonly stdout: number;
+  readonly stderr: number;
+}

@@ -1,0 +1,22 @@
+import type { ExecId } from "../model/ids.ts";
+import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
+
+/**
+ * What can be done with sandboxes; the HTTP API and one-shot `run` stand on it. `ref` is an id or a name.
+ * Every method throws PlyboxError; `sandbox/not-found` where `ref` names none.
+ */
+export interface Sandboxes {
+  /** Resolves when the sandbox's agent answers. Throws `sandbox/name-taken` when the name lives already. */
+  create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
+  list(): readonly Sandbox[];
+  get(ref: string): Sandbox;
+  /** Ends the sandbox's processes and removes everything of it. Concurrent calls share one removal. */
+  remove(ref: string): Promise<void>;
+  /** Starts a command. Throws `exec/…` errors when it cannot be started. */
+  exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession>;
+  execs(ref: string): Promise<readonly ExecSummary[]>;
+  /** Listens again to a command, from the given offsets on. */
+  attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession>;
+  signal(ref: string, exec: ExecId, signal: string, scope: SignalScope): Promise<void>;
+}
