@@ -72,7 +72,7 @@ FrameDecoder::Step FrameDecoder::next(Frame& frame) {
 std::optional<Data> parse_data(std::string_view payload) {
   if (payload.size() < kDataHeader) return std::nullopt;
   Data data{static_cast<uint8_t>(payload[0]), read_le<uint64_t>(payload.data() + 1), payload.substr(kDataHeader)};
-  if (data.stream > 2 || data.offset > UINT64_MAX - data.bytes.size()) return std::nullopt;
+  if (data.stream > 2 || data.offset > kMaxOffset - data.bytes.size()) return std::nullopt;
   return data;
 }
 
@@ -90,7 +90,7 @@ std::optional<Lost> parse_lost(std::string_view payload) {
   if (payload.size() != 17) return std::nullopt;
   Lost lost{static_cast<uint8_t>(payload[0]), read_le<uint64_t>(payload.data() + 1),
             read_le<uint64_t>(payload.data() + 9)};
-  if (lost.stream > 2 || lost.from > lost.to) return std::nullopt;
+  if (lost.stream > 2 || lost.from > lost.to || lost.to > kMaxOffset) return std::nullopt;
   return lost;
 }
 

@@ -27,6 +27,8 @@ constexpr size_t kFrameHeader = 9;  // length, kind, channel
 constexpr size_t kDataHeader = 9;   // stream, offset
 constexpr uint32_t kInitialCredit = 262144;
 constexpr uint32_t kMaxCredit = 0x7fffffff;
+// 2^53 - 1: exact in every JSON reader.
+constexpr uint64_t kMaxOffset = 9007199254740991;
 // The most data bytes that one frame carries.
 constexpr size_t kMaxDataBytes = kMaxLength - kMinLength - kDataHeader;
 
