@@ -1,0 +1,95 @@
+/** Which Debian packages Plybox is built, run and tested with, and how the missing ones get here. */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** @typedef {"build" | "quickstart" | "test"} Purpose what a set-up is for */
+
+const LISTS = "/var/lib/apt/lists";
+
+/** @param {string} name */
+function hasProgram(name) {
+  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** @param {readonly string[]} names */
+const anyProgram =
+  (...names) =>
+  () =>
+    names.some(hasProgram);
+/** @param {string} path */
+const file = (path) => () => existsSync(path);
+
+/** What the sanitizers and the fuzzers of clang 14 link against. */
+function hasFuzzerRuntime() {
+  const versions = "/usr/lib/llvm-14/lib/clang";
+  if (!existsSync(versions)) return false;
+  return readdirSync(versions).some(
+    (version) =>
+      existsSync(join(versions, version, "lib/linux")) &&
+      readdirSync(join(versions, version, "lib/linux")).some((name) => name.startsWith("libclang_rt.fuzzer-")),
+  );
+}
+
+/** @type {readonly { package: string, present: () => boolean, for: readonly Purpose[] }[]} */
+const PACKAGES = [
+  { package: "make", present: anyProgram("make"), for: ["build", "quickstart", "test"] },
+  { package: "g++", present: anyProgram("g++"), for: ["build", "quickstart", "test"] },
+  { package: "musl-tools", present: anyProgram("musl-gcc"), for: ["build", "quickstart", "test"] },
+  {
+    package: "rapidjson-dev",
+    present: file("/usr/include/rapidjson/document.h"),
+    for: ["build", "quickstart", "test"],
+  },
+  { package: "python3", present: file("/usr/bin/python3"), for: ["quickstart", "test"] },
+  { package: "squashfs-tools", present: anyProgram("mksquashfs"), for: ["test"] },
+  { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
+  { package: "clang-14", present: anyProgram("clang++-14"), for: ["test"] },
+  { package: "libclang-rt-14-dev", present: hasFuzzerRuntime, for: ["test"] },
+  { package: "clang-format-14", present: anyProgram("clang-format-14"), for: ["test"] },
+];
+
+/**
+ * @param {Purpose} purpose
+ * @returns {string[]} names of the packages of which nothing is found on this machine
+ */
+export function missingPackages(purpose) {
+  return PACKAGES.filter((entry) => entry.for.includes(purpose) && !entry.present()).map((entry) => entry.package);
+}
+
+/** @param {readonly string[]} args */
+function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  // Waits for another apt-get rather than failing beside it.
+  const options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"];
+  return spawnSync("apt-get", [...options, ...args], { env, stdio: ["ignore", "inherit", "inherit"] }).status === 0;
+}
+
+const hasLists = () => existsSync(LISTS) && readdirSync(LISTS).some((name) => /_Packages(\.\w+)?$/.test(name));
+
+/**
+ * Installs what is missing.
+ * @param {Purpose} purpose
+ * @throws {Error} naming the packages and the command, where they cannot be installed from here
+ */
+export function installPackages(purpose) {
+  const missing = missingPackages(purpose);
+  if (missing.length === 0) return;
+  const byHand = `these Debian packages are missing: ${missing.join(" ")}
+  install them with: apt-get install --no-install-recommends ${missing.join(" ")}`;
+  if (!hasProgram("apt-get")) throw new Error(`${byHand}\n  (there is no apt-get here: use your system's own names)`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`${byHand}\n  (that needs root, and this is run by uid ${process.getuid?.()})`);
+  console.log(`installing the Debian packages ${missing.join(" ")}`);
+  // Lists that are there may be too old to fetch by, so a failed installation gets new ones once.
+  const installed =
+    (hasLists() && aptGet("install", ...missing)) || (aptGet("update") && aptGet("install", ...missing));
+  if (!installed) throw new Error(`apt-get could not install what is missing; ${byHand}`);
+}

@@ -1,0 +1,34 @@
+import { defineConfig } from "vitest/config";
+
+/** A hang ends a test; nothing asserts on time. */
+const HANG_MS = 120_000;
+
+/**
+ * The suites below start real sandboxes and count what the machine holds before and after, so one file runs at a time
+ * and one suite after the other.
+ */
+const suite = (name: string, groupOrder: number) => ({
+  extends: true as const,
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: HANG_MS,
+    hookTimeout: HANG_MS,
+    fileParallelism: false,
+    sequence: { groupOrder },
+  },
+});
+
+export default defineConfig({
+  test: {
+    passWithNoTests: true,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], sequence: { groupOrder: 0 } } },
+      { extends: true, test: { name: "architecture", include: ["test/*.test.ts"], sequence: { groupOrder: 0 } } },
+      suite("contract", 1),
+      suite("integration", 2),
+      suite("faults", 3),
+      suite("security", 4),
+    ],
+  },
+});
