@@ -1,0 +1,239 @@
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PlyboxError } from "../model/errors.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
+import { parseDigest } from "../model/ids.ts";
+import type { LayerManifest } from "../model/layer.ts";
+import { ImageCheck } from "./image-check.ts";
+import { formatManifest, parseManifest } from "./manifest.ts";
+import { NameIndex } from "./name-index.ts";
+import { Pins } from "./pins.ts";
+import { isMakerAlive, newProcessMark } from "./process-mark.ts";
+import { digestTree } from "./tree-digest.ts";
+
+const STAGING = ".new.";
+const DISCARDED = ".old.";
+
+/**
+ * The layers on disk: `<store>/<digest>/` with `manifest.json` and `image.squashfs` or `tree/`, `<store>/names/` and
+ * `<store>/pins/`. A layer appears and disappears by one rename, so nobody ever sees half of one; what a killed
+ * process leaves has its mark in its name and is swept.
+ */
+export class Catalog {
+  readonly names: NameIndex;
+  readonly pins: Pins;
+  readonly #store: string;
+  readonly #manifests = new Map<Digest, LayerManifest>();
+  readonly #images = new ImageCheck();
+
+  constructor(store: string) {
+    this.#store = store;
+    this.names = new NameIndex(join(store, "names"));
+    this.pins = new Pins(join(store, "pins"));
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(this.#store, { recursive: true, mode: 0o700 });
+    this.names.prepare();
+    await this.pins.prepare();
+  }
+
+  directory(digest: Digest): string {
+    return join(this.#store, digest);
+  }
+
+  has(digest: Digest): boolean {
+    return existsSync(join(this.#store, digest, "manifest.json"));
+  }
+
+  /**
+   * A layer's manifest, under the name by which it was asked for.
+   * @throws PlyboxError `layer/corrupt`
+   */
+  async manifest(digest: Digest, name?: LayerName): Promise<LayerManifest> {
+    const known = this.#manifests.get(digest) ?? (await this.#readManifest(digest, name));
+    this.#manifests.set(digest, known);
+    return name === undefined || name === known.name ? known : { ...known, name };
+  }
+
+  async #readManifest(digest: Digest, name?: LayerName): Promise<LayerManifest> {
+    try {
+      const manifest = parseManifest(await readFile(join(this.directory(digest), "manifest.json"), "utf8"));
+      if (manifest.digest !== digest) throw new Error("its manifest is of another layer");
+      return manifest;
+    } catch (cause) {
+      const reason =
+        (cause as NodeJS.ErrnoException).code === "ENOENT" ? "its manifest is missing" : (cause as Error).message;
+      throw corrupt(name ?? digest, reason, cause);
+    }
+  }
+
+  /**
+   * Where a layer's files are, after checking them: an image against its digest, a tree only for its presence, since
+   * nothing but reading all of it tells whether it changed.
+   * @throws PlyboxError `layer/corrupt`
+   */
+  async soundPath(manifest: LayerManifest): Promise<string> {
+    const directory = this.directory(manifest.digest);
+    if (manifest.format === "dir") {
+      const tree = join(directory, "tree");
+      if (!existsSync(tree)) throw corrupt(manifest.name, "its tree is missing");
+      return tree;
+    }
+    const problem = await this.#images.problem(directory, manifest);
+    if (problem !== undefined) throw corrupt(manifest.name, problem);
+    return join(directory, "image.squashfs");
+  }
+
+  /** Reads all of a layer again. Throws `layer/corrupt`. */
+  async verify(manifest: LayerManifest): Promise<void> {
+    const directory = this.directory(manifest.digest);
+    if (manifest.format === "squashfs") await this.#images.forget(directory, manifest.digest);
+    const path = await this.soundPath(manifest);
+    if (manifest.format === "squashfs") return;
+    if ((await digestTree(path)).digest !== manifest.digest)
+      throw corrupt(manifest.name, "its tree does not match its digest");
+  }
+
+  /** A new private directory in the store, where a layer is made before it is installed. */
+  async stage(): Promise<string> {
+    const staging = join(this.#store, `${STAGING}${newProcessMark()}`);
+    await mkdir(staging, { mode: 0o700 });
+    return staging;
+  }
+
+  /**
+   * Makes a staged layer visible under its digest, durably. Where it is already, the staged one is thrown away, or
+   * takes its place when that one is damaged. The caller holds a pin on the digest.
+   */
+  async install(staging: string, manifest: LayerManifest): Promise<void> {
+    await writeFile(join(staging, "manifest.json"), formatManifest(manifest), { mode: 0o600 });
+    for (const file of await readdir(staging, { withFileTypes: true })) {
+      if (file.isFile()) await sync(join(staging, file.name));
+    }
+    await sync(staging);
+    const target = this.directory(manifest.digest);
+    while (!(await moveTo(staging, target))) {
+      if (await this.#isSound(manifest)) return await remove(staging);
+      const damaged = await this.#moveAside(manifest.digest);
+      if (damaged !== undefined) await remove(damaged);
+    }
+    this.#manifests.delete(manifest.digest);
+    await sync(this.#store);
+  }
+
+  async #isSound(manifest: LayerManifest): Promise<boolean> {
+    this.#manifests.delete(manifest.digest);
+    return await this.manifest(manifest.digest)
+      .then((existing) => this.verify(existing))
+      .then(
+        () => true,
+        () => false,
+      );
+  }
+
+  /** Removes a layer that no process has pinned. Returns false, changing nothing, when one has. */
+  async #discard(digest: Digest): Promise<boolean> {
+    if (this.pins.isHeld(digest)) return false;
+    const discarded = await this.#moveAside(digest);
+    if (discarded === undefined) return true;
+    // Who needs a layer pins it, then looks whether it is there: asking again after the rename leaves no gap.
+    if (this.pins.isHeld(digest)) {
+      await rename(discarded, this.directory(digest));
+      return false;
+    }
+    this.#manifests.delete(digest);
+    await remove(discarded);
+    return true;
+  }
+
+  /** Removes a name, and the layer when that was its last one. Returns false, changing nothing, when it is pinned. */
+  async removeName(name: LayerName, digest: Digest): Promise<boolean> {
+    if (this.pins.isHeld(digest)) return false;
+    this.names.release(name);
+    if (await this.discardUnnamed(digest)) return true;
+    this.names.point(name, digest);
+    return false;
+  }
+
+  /** Removes a layer that has no name. Returns false when it is pinned; one that has a name stays and is no failure. */
+  async discardUnnamed(digest: Digest): Promise<boolean> {
+    const isNamed = [...this.names.current().values()].includes(digest);
+    return isNamed || (await this.#discard(digest));
+  }
+
+  /** Makes a layer invisible. Returns where it is now, or undefined when there was none. */
+  async #moveAside(digest: Digest): Promise<string | undefined> {
+    const aside = join(this.#store, `${DISCARDED}${newProcessMark()}`);
+    try {
+      await rename(this.directory(digest), aside);
+      return aside;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes what killed processes left half made, and layers without a name that nobody uses. Returns what went. */
+  async sweep(): Promise<string[]> {
+    await this.names.sweep();
+    await this.pins.sweep();
+    const removed = await this.sweepStaging();
+    for (const file of await readdir(this.#store)) {
+      const digest = digestOf(file);
+      if (digest === undefined) continue;
+      await this.discardUnnamed(digest);
+      if (!existsSync(this.directory(digest))) removed.push(file);
+    }
+    return removed;
+  }
+
+  /** Removes what killed processes left half made. */
+  async sweepStaging(): Promise<string[]> {
+    const removed: string[] = [];
+    for (const file of await readdir(this.#store)) {
+      if (!(file.startsWith(STAGING) || file.startsWith(DISCARDED)) || isMakerAlive(file)) continue;
+      await remove(join(this.#store, file));
+      removed.push(file);
+    }
+    return removed;
+  }
+}
+
+function corrupt(layer: string, reason: string, cause?: unknown): PlyboxError {
+  const message = `layer ${layer} is corrupt: ${reason}; build it again, or remove it`;
+  return new PlyboxError("layer/corrupt", message, { cause });
+}
+
+function digestOf(file: string): Digest | undefined {
+  try {
+    return parseDigest(file);
+  } catch {
+    return undefined;
+  }
+}
+
+const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
+
+/** Renames a directory. False when `target` is taken. */
+async function moveTo(directory: string, target: string): Promise<boolean> {
+  try {
+    await rename(directory, target);
+    return true;
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Power loss after a rename must not leave a name without content. */
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

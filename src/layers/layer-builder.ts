@@ -1,0 +1,190 @@
+import { mkdir, readFile, realpath, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomically } from "../base/atomic-file.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
+import { parseLayerName } from "../model/ids.ts";
+import type { LayerManifest } from "../model/layer.ts";
+import { makeBusyboxTree } from "./busybox-tree.ts";
+import type { Catalog } from "./catalog.ts";
+import type { Compression } from "./compression.ts";
+import { isCurrent, makeHostTree } from "./host-tree.ts";
+import { scanTree } from "./scan-tree.ts";
+import type { BuildProgress } from "./squashfs.ts";
+import { packSquashfs } from "./squashfs.ts";
+import { digestFile, digestTree } from "./tree-digest.ts";
+
+export const HOST_LAYER = parseLayerName("000-host");
+export const BUSYBOX_LAYER = parseLayerName("000-busybox");
+
+export interface BuildOptions {
+  /** Take the name from the layer that has it. Sandboxes that stand on that one keep it. */
+  readonly replace?: boolean;
+  readonly parents?: readonly Digest[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: BuildProgress) => void;
+}
+
+interface BuilderOptions {
+  readonly storeDirectory: string;
+  readonly compression: Compression;
+  /** Goes before each path of the machine that the host layer shows; empty but in tests. */
+  readonly machine: string;
+  readonly busybox: string;
+}
+
+type Make = (staging: string) => Promise<LayerManifest>;
+type Packing = BuildOptions & Pick<LayerManifest, "name" | "provenance"> & { readonly fileTime?: number };
+
+/** Makes layers and puts them into the catalog, whole or not at all. */
+export class LayerBuilder {
+  readonly #catalog: Catalog;
+  readonly #options: BuilderOptions;
+
+  constructor(catalog: Catalog, options: BuilderOptions) {
+    this.#catalog = catalog;
+    this.#options = options;
+  }
+
+  /** See `LayerStore.buildFromDirectory`. */
+  async fromDirectory(name: LayerName, directory: string, options: BuildOptions): Promise<LayerManifest> {
+    const source = await this.#sourceDirectory(directory);
+    const provenance = { kind: "directory", source };
+    const make: Make = (staging) => this.#pack(source, staging, { ...options, name, provenance });
+    return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  async busybox(): Promise<LayerManifest> {
+    const make: Make = async (staging) => {
+      const tree = join(staging, "tree");
+      await mkdir(tree);
+      const version = await makeBusyboxTree(this.#options.busybox, tree);
+      const provenance = { kind: "busybox", source: `${this.#options.busybox}: ${version}` };
+      // The same busybox gives the same layer, whenever it is built.
+      const manifest = await this.#pack(tree, staging, { name: BUSYBOX_LAYER, provenance, fileTime: 0 });
+      await rm(tree, { recursive: true });
+      return manifest;
+    };
+    return await this.#publish(BUSYBOX_LAYER, make, false);
+  }
+
+  /** Makes the host layer anew; sandboxes that stand on an older one keep it. */
+  async host(): Promise<LayerManifest> {
+    let inputs = "";
+    const make: Make = async (staging) => {
+      const tree = join(staging, "tree");
+      await mkdir(tree);
+      const made = await makeHostTree(this.#options.machine, tree);
+      inputs = JSON.stringify([...made.inputs]);
+      const { digest, bytes } = await digestTree(tree);
+      const provenance = { kind: "host", source: `${this.#options.machine}/` };
+      return {
+        ...describe(HOST_LAYER, digest, bytes),
+        format: "dir",
+        compression: null,
+        provenance,
+        binds: made.binds,
+      };
+    };
+    const manifest = await this.#publish(HOST_LAYER, make, true);
+    await writeFileAtomically(this.#inputsFile(manifest.digest), inputs, 0o600);
+    return manifest;
+  }
+
+  /** Whether the host layer is what `host` would make now. */
+  async isHostCurrent(digest: Digest): Promise<boolean> {
+    try {
+      const inputs = JSON.parse(await readFile(this.#inputsFile(digest), "utf8")) as [string, string][];
+      return isCurrent(this.#options.machine, new Map(inputs));
+    } catch {
+      return false;
+    }
+  }
+
+  #inputsFile(digest: Digest): string {
+    return join(this.#catalog.directory(digest), "inputs");
+  }
+
+  async #sourceDirectory(directory: string): Promise<string> {
+    const refuse = (reason: string): never => {
+      throw new PlyboxError("input/invalid", `${JSON.stringify(directory)} ${reason}`, { field: "directory" });
+    };
+    const source = await realpath(directory).catch(() => refuse("does not exist"));
+    if (!(await stat(source)).isDirectory()) refuse("is not a directory");
+    await this.#catalog.prepare();
+    const store = await realpath(this.#options.storeDirectory);
+    if (`${store}/`.startsWith(source === "/" ? "/" : `${source}/`)) refuse("holds the layer store itself");
+    return source;
+  }
+
+  async #pack(source: string, staging: string, packing: Packing): Promise<LayerManifest> {
+    const { name, provenance, parents = [], fileTime, signal, onProgress } = packing;
+    const { compression } = this.#options;
+    const image = join(staging, "image.squashfs");
+    const { bytes: totalBytes } = await scanTree(source, signal);
+    await packSquashfs({
+      ...{ source, image, compression, totalBytes },
+      ...(fileTime !== undefined && { fileTime }),
+      ...(signal !== undefined && { signal }),
+      ...(onProgress !== undefined && { onProgress }),
+    });
+    const digest = await digestFile(image);
+    const { size } = await stat(image);
+    return { ...describe(name, digest, size), format: "squashfs", compression, parents, provenance, binds: [] };
+  }
+
+  async #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {
+    const catalog = this.#catalog;
+    await catalog.prepare();
+    await catalog.sweepStaging();
+    const staging = await catalog.stage();
+    try {
+      const manifest = await make(staging);
+      // Without a name yet, only the pin keeps a sweep from taking it.
+      catalog.pins.hold(manifest.digest);
+      try {
+        await catalog.install(staging, manifest);
+        await this.#giveName(name, manifest.digest, replace);
+      } finally {
+        catalog.pins.drop(manifest.digest);
+        await catalog.discardUnnamed(manifest.digest);
+      }
+      return await catalog.manifest(manifest.digest, name);
+    } catch (error) {
+      throw error instanceof PlyboxError ? error : buildFailed(name, error as NodeJS.ErrnoException);
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+    }
+  }
+
+  async #giveName(name: LayerName, digest: Digest, replace: boolean): Promise<void> {
+    const { names } = this.#catalog;
+    if (names.claim(name, digest)) return;
+    const holder = names.current().get(name);
+    if (holder === digest) return;
+    if (holder !== undefined && !replace) {
+      throw new PlyboxError("layer/exists", `layer ${name} exists already, with other content; remove or replace it`, {
+        field: "name",
+      });
+    }
+    names.point(name, digest);
+    // What is still in use goes with its last user.
+    if (holder !== undefined) await this.#catalog.discardUnnamed(holder);
+  }
+}
+
+const describe = (name: LayerName, digest: Digest, bytes: number) => ({
+  name,
+  digest,
+  bytes,
+  createdAt: new Date().toISOString(),
+  parents: [] as readonly Digest[],
+});
+
+function buildFailed(name: LayerName, cause: NodeJS.ErrnoException): PlyboxError {
+  const message = `layer ${name} could not be built: ${cause.message}`;
+  return new PlyboxError("layer/build-failed", message, {
+    cause,
+    ...(cause.code !== undefined && { errno: cause.code }),
+  });
+}

@@ -1,0 +1,306 @@
+import { KeyedLock } from "../base/keyed-lock.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
+import { parseDigest, parseLayerName } from "../model/ids.ts";
+import type { Bind, LayerMount } from "../model/launch-plan.ts";
+import type { LayerManifest } from "../model/layer.ts";
+import { Catalog } from "./catalog.ts";
+import type { Compression } from "./compression.ts";
+import { LAYER_COMPRESSION } from "./compression.ts";
+import type { BuildOptions } from "./layer-builder.ts";
+import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
+import { LayerMounts } from "./layer-mounts.ts";
+import { matchLayerName, stackOrder } from "./layer-names.ts";
+import type { Mounter } from "./mounter.ts";
+import type { LayerOpener } from "./shared-layers.ts";
+import { SharedLayers } from "./shared-layers.ts";
+
+const DIGEST = /^[0-9a-f]{64}$/;
+/** The launcher takes no more; docs/protocol.md §7. */
+const HIGHEST_STACK = 64;
+const DEFAULT_IDLE_MS = 60_000;
+/** Looking at the machine's files costs more than the rest of an acquisition, and packages change by the hour. */
+const HOST_CHECK_EVERY_MS = 10_000;
+
+export interface LayerLog {
+  warn(fields: object, message: string): void;
+}
+
+export interface LayerStoreOptions {
+  /** Where layers are kept, such as `/var/lib/plybox/layers`. */
+  readonly storeDirectory: string;
+  /** Where images are mounted, such as `/run/plybox/layers`; no other process may use it. */
+  readonly mountDirectory: string;
+  readonly mounter: Mounter;
+  readonly log: LayerLog;
+  /** How layers are packed; zstd 15 in blocks of 128 KiB by default. */
+  readonly compression?: Compression;
+  /**
+   * How long an image stays mounted when its last lease has been released, so that the next sandbox does not wait for
+   * a mount; 60 s by default, 0 unmounts at once, Infinity waits for `unmountIdle`.
+   */
+  readonly idleMs?: number;
+  /** Tests only: goes before each path of the machine that the host layer shows. */
+  readonly machine?: string;
+  /** The program that the busybox layer is made of; `/bin/busybox` by default. */
+  readonly busybox?: string;
+}
+
+/** The right to stand on some layers: they stay mounted and cannot be removed until it is released. */
+export interface LayerLease extends AsyncDisposable {
+  /** Bottom first. Their digests are what `adopt` takes after a restart. */
+  readonly layers: readonly LayerManifest[];
+  /** The layers as a launch plan names them, bottom first. */
+  readonly mounts: readonly LayerMount[];
+  /** What the layers show of the machine. */
+  readonly binds: readonly Bind[];
+  /** Idempotent. With `idleMs` 0 it resolves, or fails, when what nobody uses any more is unmounted. */
+  release(): Promise<void>;
+}
+
+/** What `sweep` took away. */
+export interface LayerSweep {
+  /** Digests of images that were mounted, or whose mount points were left. */
+  readonly unmounted: readonly string[];
+  /** Names in the store: layers without a name, and what killed builds left. */
+  readonly removed: readonly string[];
+}
+
+/**
+ * The layers of this machine: built, kept by their digests, mounted once and shared. docs/layers.md describes what is
+ * on disk. A layer is meant by its name (`100-python`), the part after the number (`python`), or its digest; `host` and
+ * `busybox` are built when they are first used. Several processes may use one store, each with its own mount directory.
+ */
+export class LayerStore {
+  readonly #catalog: Catalog;
+  readonly #builder: LayerBuilder;
+  readonly #mounts: LayerMounts;
+  readonly #shared: SharedLayers;
+  readonly #log: LayerLog;
+  readonly #building = new KeyedLock();
+  #hostCheckedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LayerStoreOptions) {
+    const { storeDirectory, compression = LAYER_COMPRESSION, machine = "", busybox = "/bin/busybox" } = options;
+    this.#log = options.log;
+    this.#catalog = new Catalog(storeDirectory);
+    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, compression, machine, busybox });
+    this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
+    this.#shared = new SharedLayers({
+      idleMs: options.idleMs ?? DEFAULT_IDLE_MS,
+      onCloseFailed: (digest, err) => this.#log.warn({ digest, err }, "an idle layer cannot be unmounted"),
+    });
+  }
+
+  /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
+  async list(): Promise<readonly LayerManifest[]> {
+    const manifests: LayerManifest[] = [];
+    for (const [name, digest] of this.#catalog.names.current()) {
+      try {
+        manifests.push(await this.#catalog.manifest(digest, name));
+      } catch (err) {
+        this.#log.warn({ layer: name, err }, "a layer cannot be read");
+      }
+    }
+    return manifests;
+  }
+
+  /** @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid` */
+  async inspect(layer: string): Promise<LayerManifest> {
+    return await this.#find(layer);
+  }
+
+  /** Reads a whole layer and compares it with its digest. Throws `layer/corrupt`, and as `inspect`. */
+  async verify(layer: string): Promise<void> {
+    await this.#catalog.verify(await this.#find(layer));
+  }
+
+  /**
+   * The layers that `layers` name, bottom first; `host` and `busybox` are built where they are not.
+   * @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid` for duplicates, none, or more than 64, and
+   * as building does
+   */
+  async resolve(layers: readonly string[]): Promise<readonly LayerManifest[]> {
+    if (layers.length === 0 || layers.length > HIGHEST_STACK) {
+      throw invalid(`a sandbox stands on 1 to ${HIGHEST_STACK} layers, not ${layers.length}`);
+    }
+    const found: LayerManifest[] = [];
+    for (const layer of layers) {
+      await this.#ensureBuilt(layer);
+      const manifest = await this.#find(layer);
+      const twin = found.find(({ digest }) => digest === manifest.digest);
+      if (twin !== undefined) {
+        const reason = twin.name === manifest.name ? "is named twice" : `has the same content as ${twin.name}`;
+        throw invalid(`layer ${manifest.name} ${reason}`);
+      }
+      found.push(manifest);
+    }
+    return found.sort((a, b) => stackOrder(a.name, b.name));
+  }
+
+  /**
+   * Leases layers, mounting what is not mounted. An image is compared with its digest before it is mounted, unless it
+   * is known to be unchanged since.
+   * @throws PlyboxError as `resolve` and the mounter do; nothing stays leased then
+   */
+  async acquire(layers: readonly string[]): Promise<LayerLease> {
+    return await this.#lease(await this.resolve(layers), false);
+  }
+
+  /**
+   * Leases what a sandbox stands on that outlived its daemon: mounts that are there are taken as they are, and nothing
+   * is built. Give digests where they are known, since a name may mean another layer by now.
+   * @throws PlyboxError as `inspect` and the mounter do
+   */
+  async adopt(layers: readonly string[]): Promise<LayerLease> {
+    return await this.#lease(await Promise.all(layers.map((layer) => this.#find(layer))), true);
+  }
+
+  /**
+   * Packs a directory into a layer called `name`. The same tree gives the same digest; building a layer again that is
+   * there changes nothing, or mends it where it is damaged.
+   * @throws PlyboxError `input/invalid` for a name, a directory or an owner id that cannot be, `layer/exists` when the
+   * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
+   */
+  async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
+    const parsed = parseLayerName(name, "name");
+    if (isBuiltIn(parsed)) {
+      throw new PlyboxError("input/invalid", `${parsed} is made by Plybox itself; choose another name`, {
+        field: "name",
+      });
+    }
+    return await this.#builder.fromDirectory(parsed, directory, options);
+  }
+
+  /** @throws PlyboxError `layer/not-found`, `layer/in-use` while it is leased or mounted, `input/invalid` */
+  async remove(layer: string): Promise<void> {
+    const names = this.#catalog.names.current();
+    const name = matchLayerName(layer, new Set(names.keys()));
+    const digest = names.get(name);
+    if (digest === undefined) return;
+    const removed = await this.#shared.whileClosed(
+      digest,
+      async () => !(await this.#mounts.isMounted(digest)) && (await this.#catalog.removeName(name, digest)),
+    );
+    if (removed !== true) throw new PlyboxError("layer/in-use", `layer ${name} is in use by a sandbox`);
+  }
+
+  /** Unmounts every image that no lease holds. Throws an AggregateError of what could not be. */
+  async unmountIdle(): Promise<void> {
+    await this.#shared.closeAllIdle();
+  }
+
+  /** Takes away what killed processes left: to be called at start, when all that lives has been adopted. */
+  async sweep(): Promise<LayerSweep> {
+    await this.#catalog.prepare();
+    const unmounted: string[] = [];
+    for (const leftover of await this.#mounts.leftovers()) {
+      if (!DIGEST.test(leftover)) continue;
+      const digest = parseDigest(leftover);
+      if (this.#shared.isOpen(digest) || this.#catalog.pins.isHeld(digest)) continue;
+      await this.#shared.whileClosed(digest, async () => {
+        await this.#mounts.unmount(digest);
+        unmounted.push(digest);
+      });
+    }
+    return { unmounted, removed: await this.#catalog.sweep() };
+  }
+
+  async #find(layer: string): Promise<LayerManifest> {
+    if (DIGEST.test(layer)) {
+      const digest = parseDigest(layer);
+      if (!this.#catalog.has(digest)) throw gone(layer);
+      return await this.#catalog.manifest(digest);
+    }
+    const names = this.#catalog.names.current();
+    const digest = names.get(layer as LayerName);
+    if (digest !== undefined) return await this.#catalog.manifest(digest, layer as LayerName);
+    const name = matchLayerName(layer, new Set([...names.keys(), HOST_LAYER, BUSYBOX_LAYER]));
+    const matched = names.get(name);
+    if (matched === undefined) throw new PlyboxError("layer/not-found", `layer ${name} is built when it is first used`);
+    return await this.#catalog.manifest(matched, name);
+  }
+
+  async #ensureBuilt(layer: string): Promise<void> {
+    const name = layer === "host" ? HOST_LAYER : layer === "busybox" ? BUSYBOX_LAYER : layer;
+    if (!isBuiltIn(name)) return;
+    if (this.#isBuilt(name)) return;
+    await this.#building.run(name, async () => {
+      if (this.#isBuilt(name)) return;
+      const digest = this.#catalog.names.current().get(name);
+      if (name === BUSYBOX_LAYER) await this.#builder.busybox();
+      else if (digest === undefined || !(await this.#builder.isHostCurrent(digest))) await this.#builder.host();
+      if (name === HOST_LAYER) this.#hostCheckedAt = performance.now();
+    });
+  }
+
+  #isBuilt(name: LayerName): boolean {
+    if (!this.#catalog.names.current().has(name)) return false;
+    return name !== HOST_LAYER || performance.now() - this.#hostCheckedAt < HOST_CHECK_EVERY_MS;
+  }
+
+  async #lease(layers: readonly LayerManifest[], adopting: boolean): Promise<LayerLease> {
+    const held: Digest[] = [];
+    const mounts: LayerMount[] = [];
+    try {
+      for (const layer of layers) {
+        const { digest } = layer;
+        const path = this.#shared.tryUse(digest) ?? (await this.#shared.use(digest, this.#opener(layer, adopting)));
+        held.push(digest);
+        mounts.push({ path, idmap: true });
+      }
+    } catch (error) {
+      await this.#release(held).catch((err: unknown) => this.#log.warn({ err }, "a layer cannot be released"));
+      throw error;
+    }
+    let released: Promise<void> | undefined;
+    const release = (): Promise<void> => {
+      released ??= this.#release(held);
+      return released;
+    };
+    return { layers, mounts, binds: layers.flatMap(({ binds }) => binds), release, [Symbol.asyncDispose]: release };
+  }
+
+  async #release(digests: readonly Digest[]): Promise<void> {
+    const results = await Promise.allSettled(digests.map((digest) => this.#shared.release(digest)));
+    const failed = results.filter((result) => result.status === "rejected");
+    if (failed.length > 0)
+      throw new AggregateError(
+        failed.map(({ reason }) => reason),
+        "layers could not be unmounted",
+      );
+  }
+
+  #opener(layer: LayerManifest, adopting: boolean): LayerOpener {
+    const { digest, format } = layer;
+    const { pins } = this.#catalog;
+    return {
+      open: async () => {
+        // Pinned first, then looked at: whoever removes layers does it the other way round.
+        pins.hold(digest);
+        try {
+          if (!this.#catalog.has(digest)) throw gone(layer.name);
+          if (format === "dir") return await this.#catalog.soundPath(layer);
+          const isMounted = await this.#mounts.isMounted(digest);
+          if (isMounted && adopting) return this.#mounts.target(digest);
+          const image = await this.#catalog.soundPath(layer);
+          return isMounted ? this.#mounts.target(digest) : await this.#mounts.mount(digest, image);
+        } catch (error) {
+          pins.drop(digest);
+          throw error;
+        }
+      },
+      close: async () => {
+        if (format !== "dir") await this.#mounts.unmount(digest);
+        pins.drop(digest);
+        await this.#catalog.discardUnnamed(digest);
+      },
+    };
+  }
+}
+
+const isBuiltIn = (name: string): name is LayerName => name === HOST_LAYER || name === BUSYBOX_LAYER;
+
+const invalid = (message: string): PlyboxError => new PlyboxError("input/invalid", message, { field: "layers" });
+
+const gone = (layer: string): PlyboxError => new PlyboxError("layer/not-found", `there is no layer ${layer}`);

@@ -1,0 +1,58 @@
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../model/ids.ts";
+import { isMakerAlive, newProcessMark } from "./process-mark.ts";
+
+/**
+ * Says to other processes which layers this one needs, by files `<digest>.<process mark>`: a daemon and a one-shot run
+ * share a store, and what one of them uses the other may not remove. A pin whose process has died counts for nothing.
+ */
+export class Pins {
+  readonly #directory: string;
+  readonly #mark = newProcessMark();
+  readonly #counts = new Map<Digest, number>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Counted: every hold needs its drop. */
+  hold(digest: Digest): void {
+    const count = this.#counts.get(digest) ?? 0;
+    if (count === 0) writeFileSync(this.#file(digest), "", { mode: 0o600 });
+    this.#counts.set(digest, count + 1);
+  }
+
+  drop(digest: Digest): void {
+    const count = this.#counts.get(digest) ?? 0;
+    if (count > 1) {
+      this.#counts.set(digest, count - 1);
+      return;
+    }
+    this.#counts.delete(digest);
+    rmSync(this.#file(digest), { force: true });
+  }
+
+  /** Whether this process or another living one needs the layer. */
+  isHeld(digest: Digest): boolean {
+    if (this.#counts.has(digest)) return true;
+    const own = `${digest}.${this.#mark}`;
+    return readdirSync(this.#directory).some((file) => file.startsWith(digest) && file !== own && isMakerAlive(file));
+  }
+
+  /** Removes the pins of processes that have died. */
+  async sweep(): Promise<void> {
+    for (const file of await readdir(this.#directory)) {
+      if (!isMakerAlive(file)) await rm(join(this.#directory, file), { force: true });
+    }
+  }
+
+  #file(digest: Digest): string {
+    return join(this.#directory, `${digest}.${this.#mark}`);
+  }
+}
