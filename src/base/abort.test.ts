@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { raceAbort, throwIfAborted } from "./abort.ts";
+import { raceAbort, throwIfAborted, watchAbort } from "./abort.ts";
 import { deferred } from "./deferred.ts";
 
 test("throwIfAborted throws the signal's reason", () => {
@@ -7,6 +7,17 @@ test("throwIfAborted throws the signal's reason", () => {
   expect(() => throwIfAborted(AbortSignal.abort(reason))).toThrow(reason);
   expect(() => throwIfAborted(new AbortController().signal)).not.toThrow();
   expect(() => throwIfAborted(undefined)).not.toThrow();
+});
+
+test("a watched promise tells of an abort that comes before it settles, and only then", async () => {
+  const reasons: unknown[] = [];
+  const controller = new AbortController();
+  await expect(watchAbort(Promise.resolve(1), controller.signal, (reason) => reasons.push(reason))).resolves.toBe(1);
+  const pending = deferred<number>();
+  const watched = watchAbort(pending.promise, controller.signal, (reason) => pending.reject(reason));
+  controller.abort("stop");
+  await expect(watched).rejects.toBe("stop");
+  expect(reasons).toEqual([]);
 });
 
 test("a race that nobody aborts gives the value and releases nothing", async () => {

@@ -1,6 +1,24 @@
+import { deferred } from "./deferred.ts";
+
 /** Throws the signal's own reason when it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
+}
+
+/** The promise's outcome; calls `onAbort` with the reason if the signal is aborted before it settles. */
+export async function watchAbort<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  onAbort: (reason: unknown) => void,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  const listener = () => onAbort(signal.reason);
+  signal.addEventListener("abort", listener, { once: true });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", listener);
+  }
 }
 
 /**
@@ -12,24 +30,12 @@ export function raceAbort<T>(
   signal: AbortSignal | undefined,
   release: (late: T) => void,
 ): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => {
-      reject(signal.reason);
-      promise.then(release, () => {});
-    };
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    const settled = () => signal.removeEventListener("abort", onAbort);
-    promise.then(
-      (value) => {
-        settled();
-        resolve(value);
-      },
-      (reason: unknown) => {
-        settled();
-        reject(reason);
-      },
-    );
-  });
+  const outcome = deferred<T>();
+  const giveUp = (reason: unknown) => {
+    outcome.reject(reason);
+    promise.then(release, () => {});
+  };
+  if (signal?.aborted) giveUp(signal.reason);
+  else watchAbort(promise, signal, giveUp).then(outcome.resolve, outcome.reject);
+  return outcome.promise;
 }

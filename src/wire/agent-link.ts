@@ -1,0 +1,95 @@
+import type { Duplex } from "node:stream";
+import { throwIfAborted } from "../base/abort.ts";
+import type { PlyboxError } from "../model/errors.ts";
+import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type { ExecId, SandboxId } from "../model/ids.ts";
+import type { AgentUsage, PlainRequest } from "./agent-messages.ts";
+import { execMessage, readExecList, readUsage } from "./agent-messages.ts";
+import { ExecChannel } from "./exec-channel.ts";
+import { Link } from "./link.ts";
+import type { PeerHello } from "./messages.ts";
+import { readEmpty } from "./messages.ts";
+import type { Reader } from "./strict-reader.ts";
+
+/**
+ * What a sandbox's agent can be asked over one connection. Requests may be made at once; nothing waits for the
+ * agent's hello. Every method throws PlyboxError: the agent's refusal (`exec/…`), `agent/protocol` when the agent
+ * broke the protocol, `agent/unreachable` when the connection ended; or the reason of the caller's signal.
+ */
+export class AgentLink implements Disposable {
+  readonly #link: Link;
+
+  /** Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused. */
+  constructor(stream: Duplex, sandbox: SandboxId, incarnation: number) {
+    this.#link = new Link({ input: stream, output: stream, peer: "agent", sandbox, incarnation });
+  }
+
+  /** Resolves when the agent has answered. */
+  get hello(): Promise<PeerHello> {
+    return this.#link.hello;
+  }
+
+  /** Resolves with the reason when the connection has ended. */
+  get ended(): Promise<PlyboxError> {
+    return this.#link.ended;
+  }
+
+  /** Resolves when the program runs. Aborted before that, the command is killed, also when it has begun meanwhile. */
+  async exec(request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
+    throwIfAborted(signal);
+    try {
+      return await ExecChannel.open(this.#link, execMessage(request), signal);
+    } catch (error) {
+      // The agent may have started it by now. Where it never ran or has ended this fails, which is as well.
+      if (signal?.aborted) this.signal(request.exec, "SIGKILL", "all").catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Listens to a command from the given offsets on, in place of whoever listens now. */
+  attach(exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
+    const { stdout, stderr } = from;
+    return ExecChannel.open(this.#link, { type: "attach", exec, stdout, stderr }, signal);
+  }
+
+  async list(signal?: AbortSignal): Promise<readonly ExecSummary[]> {
+    return (await this.#request({ type: "list" }, readExecList, signal)).execs;
+  }
+
+  /** Harmless after the command's end. */
+  async signal(exec: ExecId, name: string, scope: SignalScope, signal?: AbortSignal): Promise<void> {
+    await this.#request({ type: "signal", exec, signal: name, scope }, readEmpty, signal);
+  }
+
+  async resize(exec: ExecId, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void> {
+    const { columns, rows } = size;
+    await this.#request({ type: "resize", exec, columns, rows }, readEmpty, signal);
+  }
+
+  /** Drops what the agent keeps of a command that has ended. */
+  async forget(exec: ExecId, signal?: AbortSignal): Promise<void> {
+    await this.#request({ type: "forget", exec }, readEmpty, signal);
+  }
+
+  usage(signal?: AbortSignal): Promise<AgentUsage> {
+    return this.#request({ type: "usage" }, readUsage, signal);
+  }
+
+  /** Ends every process of the sandbox, the agent last; resolves when that has begun. */
+  async stop(signal?: AbortSignal): Promise<void> {
+    await this.#request({ type: "stop" }, readEmpty, signal);
+  }
+
+  /** Ends the connection; commands go on. */
+  close(): void {
+    this.#link.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #request<T>(request: PlainRequest, read: Reader<T>, signal: AbortSignal | undefined): Promise<T> {
+    return this.#link.request(request, read, signal);
+  }
+}

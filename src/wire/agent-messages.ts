@@ -1,0 +1,77 @@
+import type { ExecReport, ExecRequest, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type { ExecId } from "../model/ids.ts";
+import { EXEC_ID } from "../model/ids.ts";
+import { ProtocolViolation } from "./protocol-violation.ts";
+import type { Reader } from "./strict-reader.ts";
+import { flag, integer, list, matching, nonNegative, nullable, object, oneOf } from "./strict-reader.ts";
+
+type ExecMessage = Omit<ExecRequest, "command"> & { readonly type: "exec" } & (
+    | { readonly argv: readonly string[] }
+    | { readonly shell: string }
+  );
+
+/** The requests whose channel carries a command's streams. */
+export type StreamRequest = ExecMessage | ({ readonly type: "attach"; readonly exec: ExecId } & OutputOffsets);
+
+/** The requests that `ack` answers, docs/protocol.md §4. */
+export type PlainRequest =
+  | { readonly type: "list" }
+  | { readonly type: "signal"; readonly exec: ExecId; readonly signal: string; readonly scope: SignalScope }
+  | { readonly type: "resize"; readonly exec: ExecId; readonly columns: number; readonly rows: number }
+  | { readonly type: "forget"; readonly exec: ExecId }
+  | { readonly type: "usage" }
+  | { readonly type: "stop" };
+
+export interface AttachAck {
+  readonly pid: number;
+  /** Bytes of stdin that the command's side has taken. */
+  readonly stdinOffset: number;
+  readonly running: boolean;
+}
+
+/** What a sandbox takes from the machine, as its agent sees it. */
+export interface AgentUsage {
+  /** Live processes in the sandbox. */
+  readonly processes: number;
+  /** The agent's own resident set. */
+  readonly rssBytes: number;
+  readonly uptimeMs: number;
+}
+
+export function execMessage({ command, ...rest }: ExecRequest): StreamRequest {
+  return { type: "exec", ...rest, ...(typeof command === "string" ? { shell: command } : { argv: command }) };
+}
+
+const count = integer(0);
+const pid = integer(1, 2 ** 31 - 1);
+const execId = matching<ExecId>(EXEC_ID);
+
+export const readExecAck = object<Pick<AttachAck, "pid">>({ pid });
+export const readAttachAck = object<AttachAck>({ pid, stdinOffset: count, running: flag });
+
+export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
+  execs: list(object<ExecSummary>({ exec: execId, pid, running: flag, stdoutBytes: count, stderrBytes: count })),
+});
+
+export const readUsage = object<AgentUsage>({ processes: count, rssBytes: count, uptimeMs: nonNegative });
+
+const readReportFields = object<ExecReport>({
+  exec: execId,
+  code: nullable(integer(0, 255)),
+  signal: nullable(matching(/^SIG[A-Z0-9+]{1,16}$/)),
+  limit: oneOf("wall", "output", "memory", null),
+  wallMs: nonNegative,
+  userMs: nonNegative,
+  systemMs: nonNegative,
+  peakRssBytes: count,
+  stdoutBytes: count,
+  stderrBytes: count,
+});
+
+export const readExecReport: Reader<ExecReport> = (value, path) => {
+  const report = readReportFields(value, path);
+  if ((report.code === null) === (report.signal === null)) {
+    throw new ProtocolViolation("payload", `${path} needs either a code or a signal`);
+  }
+  return report;
+};

@@ -1,0 +1,91 @@
+import type { Deferred } from "../base/deferred.ts";
+import { deferred } from "../base/deferred.ts";
+import { PlyboxError } from "../model/errors.ts";
+import { SendWindow } from "./flow-control.ts";
+import type { Channel } from "./link.ts";
+
+const STDIN = 0;
+/** One frame of stdin: small enough that another channel's frame need not wait long behind it. */
+const FRAME_BYTES = 65_536;
+
+/** The host's side of a command's stdin: sends in order, as the agent's credit and the transport allow. */
+export class ExecInput {
+  readonly #channel: Channel;
+  readonly #window = new SendWindow();
+  #offset = 0;
+  #isEnded = false;
+  /** Why nothing more goes out: the command has ended, which drops input, or an error. */
+  #stopped: { readonly error: PlyboxError | undefined } | undefined;
+  /** Inputs go out one after the other. */
+  #last: Promise<void> = Promise.resolve();
+  /** Wakes the input that waits for credit. */
+  #granted: Deferred<void> | undefined;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  /** Goes on where the agent's side of the stream is. */
+  resumeAt(offset: number): void {
+    this.#offset = offset;
+  }
+
+  /** @throws ProtocolViolation */
+  grant(bytes: number): void {
+    this.#window.grant(bytes);
+    this.#wake();
+  }
+
+  /** Fails what waits and what comes, or drops it where no error is given. */
+  stop(error?: PlyboxError): void {
+    this.#stopped ??= { error };
+    this.#wake();
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#enqueue(() => this.#send(bytes));
+  }
+
+  end(): Promise<void> {
+    return this.#enqueue(() => {
+      if (this.#isEnded || this.#isStopped()) return;
+      this.#isEnded = true;
+      this.#channel.send({ kind: "end", stream: STDIN, offset: this.#offset });
+    });
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    if (this.#isEnded) throw new PlyboxError("input/invalid", "the command's stdin is closed");
+    let at = 0;
+    while (at < bytes.length && !this.#isStopped()) {
+      const size = Math.min(this.#window.credit, FRAME_BYTES, bytes.length - at);
+      if (size === 0) {
+        this.#granted = deferred();
+        await this.#granted.promise;
+        continue;
+      }
+      const part = bytes.subarray(at, at + size);
+      this.#channel.send({ kind: "data", stream: STDIN, offset: this.#offset, bytes: part });
+      this.#window.spend(size);
+      this.#offset += size;
+      at += size;
+      await this.#channel.drained();
+    }
+  }
+
+  #isStopped(): boolean {
+    if (this.#stopped?.error !== undefined) throw this.#stopped.error;
+    return this.#stopped !== undefined;
+  }
+
+  #enqueue(send: () => void | Promise<void>): Promise<void> {
+    const input = this.#last.then(send);
+    this.#last = input.catch(() => {});
+    return input;
+  }
+
+  #wake(): void {
+    this.#granted?.resolve();
+    this.#granted = undefined;
+  }
+}

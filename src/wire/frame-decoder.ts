@@ -1,0 +1,84 @@
+import type { Frame } from "./frame.ts";
+import { kindOf, MAX_LENGTH, MIN_LENGTH, parseFrame } from "./frame.ts";
+import { ProtocolViolation } from "./protocol-violation.ts";
+
+const LENGTH_BYTES = 4;
+const SMALLEST_FRAME = LENGTH_BYTES + MIN_LENGTH;
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Frames out of a byte stream that arrives in any pieces. A frame that lies whole in a piece is parsed in place; only
+ * one that is cut is copied together, into memory that grows with what has come and not with what its length claims.
+ */
+export class FrameDecoder {
+  readonly #onFrame: (frame: Frame) => void;
+  /** The beginning of a frame that is not whole yet. */
+  #partial: Buffer = EMPTY;
+  #filled = 0;
+
+  constructor(onFrame: (frame: Frame) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  /** Whether the bytes so far end inside a frame. */
+  get midFrame(): boolean {
+    return this.#filled > 0;
+  }
+
+  /** Bytes held for a frame that is not whole yet, at most 1 MiB + 4. */
+  get heldBytes(): number {
+    return this.#partial.length;
+  }
+
+  /**
+   * Calls `onFrame` for each frame that is whole now. The chunk must not be written to afterwards.
+   * @throws ProtocolViolation `length`, `kind` or `payload`, or whatever `onFrame` throws; the decoder is then spent
+   */
+  push(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      const size = this.#filled === 0 ? frameSize(chunk, at, chunk.length) : undefined;
+      if (size !== undefined && size <= chunk.length - at) {
+        this.#onFrame(parseFrame(chunk, at + LENGTH_BYTES, at + size));
+        at += size;
+      } else {
+        at += this.#gather(chunk, at);
+      }
+    }
+  }
+
+  /** Adds bytes from `at` on to the partial frame, and none of the next one; returns how many. */
+  #gather(chunk: Buffer, at: number): number {
+    const wanted = frameSize(this.#partial, 0, this.#filled) ?? SMALLEST_FRAME;
+    const taken = Math.min(wanted - this.#filled, chunk.length - at);
+    const filled = this.#filled + taken;
+    if (filled > this.#partial.length) {
+      const grown = Buffer.allocUnsafe(Math.min(wanted, 2 * filled));
+      this.#partial.copy(grown, 0, 0, this.#filled);
+      this.#partial = grown;
+    }
+    chunk.copy(this.#partial, this.#filled, at, at + taken);
+    this.#filled = filled;
+    if (frameSize(this.#partial, 0, filled) === filled) this.#finish(filled);
+    return taken;
+  }
+
+  #finish(size: number): void {
+    const whole = this.#partial;
+    // The frame keeps this memory: the next one gets its own.
+    this.#partial = EMPTY;
+    this.#filled = 0;
+    this.#onFrame(parseFrame(whole, LENGTH_BYTES, size));
+  }
+}
+
+/** Size of the frame that begins at `at`, or undefined where too little of it is there; what is there is checked. */
+function frameSize(buffer: Buffer, at: number, end: number): number | undefined {
+  if (end - at < LENGTH_BYTES) return undefined;
+  const length = buffer.readUInt32LE(at);
+  if (length < MIN_LENGTH || length > MAX_LENGTH) {
+    throw new ProtocolViolation("length", `a frame of ${length} bytes; ${MIN_LENGTH} to ${MAX_LENGTH} are allowed`);
+  }
+  if (end - at > LENGTH_BYTES) kindOf(buffer[at + LENGTH_BYTES]);
+  return LENGTH_BYTES + length;
+}

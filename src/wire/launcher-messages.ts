@@ -1,0 +1,43 @@
+import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import { integer, list, matching, nonNegative, nullable, object, text } from "./strict-reader.ts";
+
+/** Names a host process for good: `startTime` is field 22 of `/proc/PID/stat`. */
+export interface ProcessName {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+/** What the launcher can be asked, docs/protocol.md §5. */
+export type LauncherRequest =
+  | { readonly type: "launch"; readonly plan: LaunchPlan }
+  | ({ readonly type: "adopt" } & ProcessName)
+  | ({
+      readonly type: "destroy";
+      readonly cgroups: readonly string[];
+      readonly unmount: readonly string[];
+      readonly remove: readonly string[];
+    } & ProcessName)
+  | { readonly type: "mount-image"; readonly image: string; readonly format: "squashfs"; readonly target: string }
+  | { readonly type: "unmount"; readonly target: string }
+  | { readonly type: "probe"; readonly what: "idmap" | "overlay" | "namespaces" | "loop"; readonly path: string };
+
+export interface LaunchAck extends ProcessName {
+  readonly steps: readonly LaunchStep[];
+}
+
+/** How a sandbox's PID 1 ended; both null where the kernel cannot tell. */
+export interface SandboxExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export const readLaunchAck = object<LaunchAck>({
+  pid: integer(1, 2 ** 31 - 1),
+  startTime: integer(0),
+  steps: list(object<LaunchStep>({ name: text(64), us: nonNegative })),
+});
+
+export const readSandboxExit = object<SandboxExit>({
+  code: nullable(integer(0, 255)),
+  signal: nullable(matching(/^SIG[A-Z0-9+]{1,16}$/)),
+});

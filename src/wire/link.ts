@@ -1,0 +1,267 @@
+import type { EventEmitter } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { throwIfAborted, watchAbort } from "../base/abort.ts";
+import type { Deferred } from "../base/deferred.ts";
+import { deferred } from "../base/deferred.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { Frame } from "./frame.ts";
+import { encodeFrame } from "./frame.ts";
+import { FrameDecoder } from "./frame-decoder.ts";
+import type { PeerHello } from "./messages.ts";
+import { GENERATION, readError, readHello } from "./messages.ts";
+import type { Peer } from "./peer-errors.ts";
+import { connectionRefusal, refusal, unreachable, violation } from "./peer-errors.ts";
+import { ProtocolViolation } from "./protocol-violation.ts";
+import type { Reader } from "./strict-reader.ts";
+
+const MAX_CHANNEL = 2 ** 32 - 1;
+/** A peer that leaves this much unread has stopped listening; buffering on would take the daemon's memory. */
+const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
+
+export interface LinkOptions {
+  /** What the peer sends; may be the same stream as `output`. The link owns both. */
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly peer: Peer;
+  /** Whom the link is meant for; `""` and 0 for the launcher. */
+  readonly sandbox: string;
+  readonly incarnation: number;
+}
+
+/** What a peer may send on a channel that is open; its `error` arrives at `fail`. */
+export type ChannelFrame = Exclude<Frame, { kind: "hello" | "open" | "close" | "error" }>;
+
+/** Gets what arrives on one channel. */
+export interface ChannelHandler {
+  /** `exit` is the last frame. A ProtocolViolation thrown here ends the link. */
+  receive(frame: ChannelFrame): void;
+  /** The peer's refusal or the end of the link; nothing comes after it. */
+  fail(error: PlyboxError): void;
+}
+
+type WithoutChannel<T> = T extends Frame ? Omit<T, "channel"> : never;
+
+/** One channel as its opener holds it; sending after its end does nothing. */
+export interface Channel {
+  send(frame: WithoutChannel<Extract<Frame, { kind: "data" | "end" | "credit" }>>): void;
+  /** Resolves when the transport takes more; undefined when it does already. */
+  drained(): Promise<void> | undefined;
+  /** Stops listening: the handler gets nothing more. Idempotent. */
+  close(): void;
+}
+
+/** One connection to an agent or to the launcher, shared by any number of channels. */
+export class Link implements Disposable {
+  /** What the peer said of itself; rejects when the link ends before. */
+  readonly hello: Promise<PeerHello>;
+  /** Why the link ended; never rejects. */
+  readonly ended: Promise<PlyboxError>;
+
+  readonly #options: LinkOptions;
+  readonly #hello = deferred<PeerHello>();
+  readonly #ended = deferred<PlyboxError>();
+  readonly #listening = new AbortController();
+  readonly #decoder = new FrameDecoder((frame) => this.#dispatch(frame));
+  readonly #channels = new Map<number, ChannelHandler>();
+  #lastChannel = 0;
+  #hasWrapped = false;
+  #isGreeted = false;
+  #isCorked = false;
+  #drain: Deferred<void> | undefined;
+  #failure: PlyboxError | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.hello = this.#hello.promise;
+    this.ended = this.#ended.promise;
+    // Whoever needs the hello awaits it; for the others the failure of their own request says it all.
+    this.hello.catch(() => {});
+    this.#listen();
+    const { sandbox, incarnation } = options;
+    const json = { generation: GENERATION, role: "host", sandbox, incarnation };
+    this.#write(encodeFrame({ kind: "hello", channel: 0, json }));
+  }
+
+  /**
+   * Opens a channel. The peer's `ack` comes to the handler.
+   * @throws PlyboxError what ended the link, or `input/too-large`
+   */
+  open(request: { readonly type: string }, handler: ChannelHandler): Channel {
+    if (this.#failure !== undefined) throw this.#failure;
+    const channel = this.#freeChannel();
+    const opening = encodeFrame({ kind: "open", channel, json: { ...request } });
+    this.#channels.set(channel, handler);
+    this.#write(opening);
+    const isOpen = () => this.#channels.get(channel) === handler;
+    return {
+      send: (frame) => {
+        if (isOpen()) this.#write(encodeFrame({ ...frame, channel }));
+      },
+      drained: () => this.#drained(),
+      close: () => {
+        if (!isOpen()) return;
+        this.#channels.delete(channel);
+        this.#write(encodeFrame({ kind: "close", channel }));
+      },
+    };
+  }
+
+  /**
+   * Asks for something that is answered by `ack` alone. An abort stops the waiting, not what the peer does.
+   * @throws PlyboxError the peer's refusal, what ended the link, or `input/too-large`; or the signal's reason
+   */
+  async request<T>(request: { readonly type: string }, read: Reader<T>, signal?: AbortSignal): Promise<T> {
+    throwIfAborted(signal);
+    const answer = deferred<T>();
+    const channel = this.open(request, {
+      receive: (frame) => {
+        if (frame.kind !== "ack") throw unexpected(frame);
+        answer.resolve(read(frame.json, "ack"));
+        this.#channels.delete(frame.channel);
+      },
+      fail: answer.reject,
+    });
+    return watchAbort(answer.promise, signal, (reason) => {
+      channel.close();
+      answer.reject(reason);
+    });
+  }
+
+  /** Ends the link; every open channel fails with `agent/unreachable` (`launcher/failed`). Idempotent. */
+  close(): void {
+    this.#fail(unreachable(this.#options.peer, "the link was closed"));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #listen(): void {
+    const { input, output, peer } = this.#options;
+    const on = (emitter: EventEmitter, event: string, listener: (value: unknown) => void) => {
+      emitter.on(event, listener);
+      this.#listening.signal.addEventListener("abort", () => emitter.off(event, listener), { once: true });
+    };
+    const gone = () =>
+      this.#fail(unreachable(peer, this.#decoder.midFrame ? "it hung up inside a frame" : "it hung up"));
+    const broken = (cause: unknown) =>
+      this.#fail(unreachable(peer, cause instanceof Error ? cause.message : String(cause), cause));
+    on(input, "data", (chunk) => this.#receive(chunk as Buffer));
+    on(input, "end", gone);
+    on(output, "drain", () => this.#wake());
+    for (const stream of new Set([input, output])) {
+      on(stream, "error", broken);
+      on(stream, "close", gone);
+      // A destroyed stream may still report an error, which without any listener would end the process.
+      stream.on("error", () => {});
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      if (error instanceof ProtocolViolation) this.#fail(violation(this.#options.peer, error));
+      else this.#fail(new PlyboxError("internal", "a frame could not be handled", { cause: error }));
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    // The chunk that a failing frame came in may hold more.
+    if (this.#failure !== undefined) return;
+    if (frame.channel === 0) this.#receiveOnConnection(frame);
+    else this.#receiveOnChannel(frame);
+  }
+
+  #receiveOnChannel(frame: Frame): void {
+    if (!this.#isGreeted) throw new ProtocolViolation("sequence", `${frame.kind} before hello`);
+    if (frame.kind === "hello" || frame.kind === "open" || frame.kind === "close") throw unexpected(frame);
+    if (frame.channel > this.#lastChannel && !this.#hasWrapped) {
+      throw new ProtocolViolation("sequence", `${frame.kind} on channel ${frame.channel}, which was never opened`);
+    }
+    const handler = this.#channels.get(frame.channel);
+    // What crosses the end of its channel is still checked by the codec, and then of no use.
+    if (handler === undefined) return;
+    if (frame.kind === "error") {
+      const error = refusal(this.#options.peer, readError(frame.json, "error"));
+      this.#channels.delete(frame.channel);
+      handler.fail(error);
+    } else {
+      handler.receive(frame);
+      if (frame.kind === "exit") this.#channels.delete(frame.channel);
+    }
+  }
+
+  #receiveOnConnection(frame: Frame): void {
+    if (frame.kind === "error") {
+      this.#fail(connectionRefusal(this.#options.peer, readError(frame.json, "error")));
+      return;
+    }
+    if (frame.kind !== "hello" || this.#isGreeted) throw unexpected(frame);
+    const hello = readHello(frame.json, "hello");
+    const { peer, sandbox, incarnation } = this.#options;
+    if (hello.role !== peer || hello.sandbox !== sandbox || hello.incarnation !== incarnation) {
+      throw new ProtocolViolation(
+        "sequence",
+        `${hello.role} of ${JSON.stringify(hello.sandbox)}, incarnation ${hello.incarnation}, answers ` +
+          `instead of ${peer} of ${JSON.stringify(sandbox)}, incarnation ${incarnation}`,
+      );
+    }
+    this.#isGreeted = true;
+    this.#hello.resolve(hello);
+  }
+
+  #freeChannel(): number {
+    do {
+      if (this.#lastChannel === MAX_CHANNEL) this.#hasWrapped = true;
+      this.#lastChannel = (this.#lastChannel % MAX_CHANNEL) + 1;
+    } while (this.#channels.has(this.#lastChannel));
+    return this.#lastChannel;
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#failure !== undefined) return;
+    const { output, peer } = this.#options;
+    if (!this.#isCorked) {
+      // What one turn of the event loop sends goes out in one system call.
+      this.#isCorked = true;
+      output.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        output.uncork();
+        if (output.writableLength > MAX_UNSENT_BYTES) this.#fail(unreachable(peer, "it has stopped reading"));
+      });
+    }
+    output.write(bytes);
+  }
+
+  #drained(): Promise<void> | undefined {
+    if (this.#failure !== undefined || !this.#options.output.writableNeedDrain) return undefined;
+    this.#drain ??= deferred();
+    return this.#drain.promise;
+  }
+
+  #wake(): void {
+    this.#drain?.resolve();
+    this.#drain = undefined;
+  }
+
+  #fail(error: PlyboxError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#listening.abort();
+    this.#options.input.destroy();
+    this.#options.output.destroy();
+    this.#hello.reject(error);
+    this.#ended.resolve(error);
+    this.#wake();
+    const handlers = [...this.#channels.values()];
+    this.#channels.clear();
+    for (const handler of handlers) handler.fail(error);
+  }
+}
+
+/** What a handler throws on a kind that its channel does not carry. */
+export function unexpected(frame: { readonly kind: string; readonly channel: number }): ProtocolViolation {
+  return new ProtocolViolation("sequence", `${frame.kind} is out of place on channel ${frame.channel}`);
+}
