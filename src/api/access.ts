@@ -1,0 +1,31 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { PlyboxError } from "../model/errors.ts";
+
+/** Decides whether a request may be served; each listener has its own. */
+export interface Access {
+  /** @throws PlyboxError `auth/missing` or `auth/refused` */
+  check(authorization: string | undefined): void;
+}
+
+/** For a Unix socket, whose file mode is the guard. */
+export const openAccess: Access = { check() {} };
+
+const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** For TCP: `Authorization: Bearer TOKEN`. */
+export function bearerAccess(token: string): Access {
+  if (token === "") throw new PlyboxError("internal", "an empty token guards nothing");
+  const expected = sha256(token);
+  return {
+    check(authorization) {
+      if (authorization === undefined) {
+        throw new PlyboxError("auth/missing", "send authorization: Bearer TOKEN");
+      }
+      const given = /^Bearer +([^ ]+) *$/i.exec(authorization)?.[1];
+      // Digests have one length, so that the comparison takes the same time whatever was sent.
+      if (given === undefined || !timingSafeEqual(sha256(given), expected)) {
+        throw new PlyboxError("auth/refused", "the token is not the one of this daemon");
+      }
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import { isUtf8 } from "node:buffer";
+import { PlyboxError } from "../model/errors.ts";
+import type { ExecEvent, ExecReport, OutputStream } from "../model/exec.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
+import type { ExecEventViews, ExecResultView } from "./contract.ts";
+
+export interface CollectOptions {
+  readonly encoding: "utf8" | "base64";
+  /** Bytes of stdout and stderr together that the answer holds; what comes later is counted and dropped. */
+  readonly maxBytes: number;
+}
+
+export function reportView(report: ExecReport): ExecEventViews["exit"] {
+  const { exec, code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes } = report;
+  return { exec, exitCode: code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes };
+}
+
+/**
+ * Reads a command to its end into one answer.
+ *
+ * @throws PlyboxError `aborted` when the session is closed before the command ended
+ */
+export async function collect(events: AsyncIterable<ExecEvent>, options: CollectOptions): Promise<ExecResultView> {
+  const kept = { stdout: new ByteBuffer(), stderr: new ByteBuffer() };
+  const missing = { stdout: 0, stderr: 0 };
+  let room = options.maxBytes;
+  for await (const event of events) {
+    if (event.kind === "output") {
+      const { stream, bytes } = event;
+      const taken = Math.min(room, bytes.length);
+      kept[stream].append(taken === bytes.length ? bytes : bytes.subarray(0, taken));
+      missing[stream] += bytes.length - taken;
+      room -= taken;
+    } else if (event.kind === "lost") {
+      missing[event.stream] += event.to - event.from;
+    } else if (event.kind === "exit") {
+      return resultView(event.report, { stdout: kept.stdout.view(), stderr: kept.stderr.view() }, missing, options);
+    }
+  }
+  throw new PlyboxError("aborted", "nobody waits for this command any more; it goes on");
+}
+
+type PerStream<T> = Readonly<Record<OutputStream, T>>;
+
+function resultView(
+  report: ExecReport,
+  output: PerStream<Buffer>,
+  missing: PerStream<number>,
+  { encoding }: CollectOptions,
+): ExecResultView {
+  const mangled =
+    encoding === "utf8" ? (["stdout", "stderr"] as const).filter((stream) => !isUtf8(output[stream])) : [];
+  return {
+    ...reportView(report),
+    stdout: output.stdout.toString(encoding),
+    stderr: output.stderr.toString(encoding),
+    ...((missing.stdout > 0 || missing.stderr > 0) && { truncated: missing }),
+    ...(mangled.length > 0 && { notUtf8: mangled }),
+  };
+}

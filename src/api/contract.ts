@@ -1,0 +1,41 @@
+/** The wire shapes of API v1, inferred from the schemas that check and document them. */
+import type * as z from "zod";
+import type {
+  endEvent,
+  execBody,
+  execList,
+  execResult,
+  execStarted,
+  exitEvent,
+  lostEvent,
+  outputEvent,
+  signalBody,
+} from "./schemas/exec.ts";
+import type { layerList, layerView } from "./schemas/layer.ts";
+import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
+import type { errorBody, health, ready, version } from "./schemas/system.ts";
+
+export type CreateSandboxBody = z.infer<typeof createSandboxBody>;
+export type SandboxView = z.infer<typeof sandboxView>;
+export type SandboxList = z.infer<typeof sandboxList>;
+export type ExecBody = z.infer<typeof execBody>;
+export type ExecResultView = z.infer<typeof execResult>;
+export type ExecStartedView = z.infer<typeof execStarted>;
+export type ExecListView = z.infer<typeof execList>;
+export type SignalBody = z.infer<typeof signalBody>;
+export type LayerView = z.infer<typeof layerView>;
+export type LayerListView = z.infer<typeof layerList>;
+export type HealthView = z.infer<typeof health>;
+export type ReadyView = z.infer<typeof ready>;
+export type VersionView = z.infer<typeof version>;
+export type ErrorBody = z.infer<typeof errorBody>;
+
+/** Server-sent events of a command: the event's name and its JSON. `exit` or `error` is last. */
+export interface ExecEventViews {
+  readonly started: ExecStartedView;
+  readonly output: z.infer<typeof outputEvent>;
+  readonly end: z.infer<typeof endEvent>;
+  readonly lost: z.infer<typeof lostEvent>;
+  readonly exit: z.infer<typeof exitEvent>;
+  readonly error: ErrorBody["error"];
+}

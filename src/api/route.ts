@@ -1,0 +1,45 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type * as z from "zod";
+import type { ErrorCode } from "../model/errors.ts";
+
+/** What a route answers with one status. */
+export interface Answer {
+  readonly description: string;
+  /** JSON of this shape; no body where absent. */
+  readonly json?: z.ZodType;
+  /** Server-sent events instead, where the request accepts `text/event-stream`, or always where there is no JSON. */
+  readonly events?: Readonly<Record<string, z.ZodType>>;
+}
+
+/** One route of the contract: what serves it, what checks it and what documents it read the same value. */
+export interface Route {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Hono's notation: `:ref` is one segment. */
+  readonly path: `/${string}`;
+  readonly summary: string;
+  /** Served to a request without a token, too. */
+  readonly open?: true;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  /** A JSON body of this shape, or raw bytes that the handler reads from the connection. */
+  readonly body?: z.ZodType | "bytes";
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Codes of this route's own; those that every route has are `SHARED_ERRORS`. */
+  readonly errors: readonly ErrorCode[];
+}
+
+type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/** A request of route `R`, checked. */
+export interface Call<R extends Route> {
+  readonly params: Parsed<R["params"]>;
+  readonly query: Parsed<R["query"]>;
+  readonly body: Parsed<R["body"]>;
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  /** Aborts when the client goes away before it has its answer. */
+  readonly signal: AbortSignal;
+}
+
+export type Handler<R extends Route> = (call: Call<R>) => Response | Promise<Response>;
+export type Handlers<Routes extends Record<string, Route>> = { readonly [Name in keyof Routes]: Handler<Routes[Name]> };

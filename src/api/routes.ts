@@ -1,0 +1,221 @@
+import type { Route } from "./route.ts";
+import {
+  endEvent,
+  execBody,
+  execList,
+  execParams,
+  execResult,
+  execStarted,
+  exitEvent,
+  lostEvent,
+  outputEvent,
+  outputQuery,
+  signalBody,
+  stdinQuery,
+} from "./schemas/exec.ts";
+import { layerList, layerParams, layerView } from "./schemas/layer.ts";
+import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
+import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
+
+const EVENTS = {
+  started: execStarted,
+  output: outputEvent,
+  lost: lostEvent,
+  end: endEvent,
+  exit: exitEvent,
+  error: errorBody.shape.error,
+};
+
+const SYSTEM_ROUTES = {
+  getHealth: {
+    method: "GET",
+    path: "/v1/health",
+    summary: "Whether the daemon answers",
+    open: true,
+    answers: { 200: { description: "It does", json: health } },
+    errors: [],
+  },
+  getReady: {
+    method: "GET",
+    path: "/v1/ready",
+    summary: "Whether sandboxes can be made",
+    answers: {
+      200: { description: "They can", json: ready },
+      503: { description: "They cannot, and why", json: ready },
+    },
+    errors: [],
+  },
+  getVersion: {
+    method: "GET",
+    path: "/v1/version",
+    summary: "What runs here",
+    answers: { 200: { description: "Versions", json: version } },
+    errors: [],
+  },
+  getOpenApi: {
+    method: "GET",
+    path: "/openapi.json",
+    summary: "This document",
+    answers: { 200: { description: "OpenAPI 3.1", json: anyJson } },
+    errors: [],
+  },
+} as const satisfies Record<string, Route>;
+
+const SANDBOX_ROUTES = {
+  createSandbox: {
+    method: "POST",
+    path: "/v1/sandboxes",
+    summary: "Create a sandbox and wait until it takes commands",
+    body: createSandboxBody,
+    answers: { 201: { description: "It runs", json: sandboxView } },
+    errors: ["layer/not-found", "sandbox/name-taken", "sandbox/too-many", "sandbox/launch-failed", "launcher/failed"],
+  },
+  listSandboxes: {
+    method: "GET",
+    path: "/v1/sandboxes",
+    summary: "All sandboxes",
+    answers: { 200: { description: "Oldest first", json: sandboxList } },
+    errors: [],
+  },
+  getSandbox: {
+    method: "GET",
+    path: "/v1/sandboxes/:ref",
+    summary: "One sandbox",
+    params: sandboxParams,
+    answers: { 200: { description: "As it is now", json: sandboxView } },
+    errors: ["sandbox/not-found"],
+  },
+  removeSandbox: {
+    method: "DELETE",
+    path: "/v1/sandboxes/:ref",
+    summary: "End a sandbox's processes and remove everything of it",
+    params: sandboxParams,
+    answers: { 204: { description: "Nothing of it is left" } },
+    errors: ["sandbox/not-found", "launcher/failed"],
+  },
+} as const satisfies Record<string, Route>;
+
+const EXEC_ROUTES = {
+  exec: {
+    method: "POST",
+    path: "/v1/sandboxes/:ref/exec",
+    summary: "Run a command: collected, streamed or detached",
+    params: sandboxParams,
+    body: execBody,
+    answers: {
+      200: { description: "It ended; or its events while it runs", json: execResult, events: EVENTS },
+      202: { description: "It runs, with `detach`", json: execStarted },
+    },
+    errors: [
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/lost",
+      "exec/exists",
+      "exec/program-not-found",
+      "exec/not-executable",
+      "exec/refused",
+      "exec/output-replaced",
+      "agent/protocol",
+      "agent/unreachable",
+    ],
+  },
+  listExecs: {
+    method: "GET",
+    path: "/v1/sandboxes/:ref/execs",
+    summary: "Commands that run, and ended ones still kept",
+    params: sandboxParams,
+    answers: { 200: { description: "In the order they were started", json: execList } },
+    errors: ["sandbox/not-found", "sandbox/wrong-state", "sandbox/lost", "agent/protocol", "agent/unreachable"],
+  },
+  readOutput: {
+    method: "GET",
+    path: "/v1/sandboxes/:ref/execs/:exec/output",
+    summary: "A command's events from given offsets on; takes the place of an earlier reader",
+    params: execParams,
+    query: outputQuery,
+    answers: { 200: { description: "Events while it runs", events: EVENTS } },
+    errors: [
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/lost",
+      "exec/not-found",
+      "agent/protocol",
+      "agent/unreachable",
+    ],
+  },
+  signalExec: {
+    method: "POST",
+    path: "/v1/sandboxes/:ref/execs/:exec/signal",
+    summary: "Send a signal; harmless after the end",
+    params: execParams,
+    body: signalBody,
+    answers: { 204: { description: "Sent" } },
+    errors: [
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/lost",
+      "exec/not-found",
+      "exec/refused",
+      "agent/protocol",
+      "agent/unreachable",
+    ],
+  },
+  writeStdin: {
+    method: "POST",
+    path: "/v1/sandboxes/:ref/execs/:exec/stdin",
+    summary: 'Feed the stdin of a command that was started with stdin "stream"',
+    params: execParams,
+    query: stdinQuery,
+    body: "bytes",
+    answers: { 204: { description: "The command's side has taken all of it" } },
+    errors: [
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/lost",
+      "exec/not-found",
+      "exec/refused",
+      "exec/output-replaced",
+      "agent/protocol",
+      "agent/unreachable",
+    ],
+  },
+} as const satisfies Record<string, Route>;
+
+const LAYER_ROUTES = {
+  listLayers: {
+    method: "GET",
+    path: "/v1/layers",
+    summary: "All layers",
+    answers: { 200: { description: "By name", json: layerList } },
+    errors: [],
+  },
+  getLayer: {
+    method: "GET",
+    path: "/v1/layers/:name",
+    summary: "One layer's manifest",
+    params: layerParams,
+    answers: { 200: { description: "The manifest", json: layerView } },
+    errors: ["layer/not-found"],
+  },
+  removeLayer: {
+    method: "DELETE",
+    path: "/v1/layers/:name",
+    summary: "Remove a layer that no sandbox uses",
+    params: layerParams,
+    answers: { 204: { description: "Removed" } },
+    errors: ["layer/not-found", "layer/in-use"],
+  },
+} as const satisfies Record<string, Route>;
+
+/** API v1. A route's key is its OpenAPI operation id. */
+export const ROUTES = {
+  ...SYSTEM_ROUTES,
+  ...SANDBOX_ROUTES,
+  ...EXEC_ROUTES,
+  ...LAYER_ROUTES,
+} as const satisfies Record<string, Route>;
+
+export type SystemRoutes = typeof SYSTEM_ROUTES;
+export type SandboxRoutes = typeof SANDBOX_ROUTES;
+export type ExecRoutes = typeof EXEC_ROUTES;
+export type LayerRoutes = typeof LAYER_ROUTES;

@@ -1,0 +1,124 @@
+import * as z from "zod";
+import { EXEC_ID } from "../../model/ids.ts";
+import { sandboxParams } from "./sandbox.ts";
+import { absolutePath, argumentList, environment, shellLine, user } from "./text.ts";
+
+const SIGNALS = [
+  "SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM",
+  "SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO",
+  "SIGPWR SIGSYS",
+]
+  .join(" ")
+  .split(" ");
+
+const execId = z.string().regex(EXEC_ID, "must be ex_ and 26 characters");
+const stream = z.enum(["stdout", "stderr"]);
+const offset = z.int().min(0);
+
+export const execParams = sandboxParams.extend({ exec: execId.describe("The command's id.") });
+
+const stdin = z.union(
+  [
+    z.literal("stream"),
+    z.strictObject({ text: z.string() }),
+    z.strictObject({ base64: z.base64("must be base64 with padding") }),
+  ],
+  { error: 'must be "stream", {"text": …} or {"base64": …}' },
+);
+
+export const execBody = z.strictObject({
+  command: z
+    .union([shellLine, argumentList], { error: "must be a line for /bin/sh, or a program with its arguments" })
+    .describe("A line for /bin/sh -c, or a program with its arguments, looked up in the command's own PATH."),
+  cwd: z.exactOptional(absolutePath.describe("Working directory; the user's home by default.")),
+  env: z.exactOptional(environment.describe("Added to the sandbox's environment.")),
+  user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; root by default.")),
+  stdin: z.exactOptional(
+    stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
+  ),
+  merge: z.exactOptional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
+  timeLimitMs: z.exactOptional(
+    z
+      .int()
+      .min(1)
+      .max(2 ** 31)
+      .describe("Wall time after which the command is ended."),
+  ),
+  outputLimitBytes: z.exactOptional(
+    z
+      .int()
+      .min(1)
+      .max(Number.MAX_SAFE_INTEGER)
+      .describe("Bytes of stdout and stderr together after which the command is ended."),
+  ),
+  ringBytes: z.exactOptional(
+    z
+      .int()
+      .min(4096)
+      .max(64 * 1024 ** 2)
+      .describe("What is kept of each stream for a later reader; 1 MiB by default."),
+  ),
+  detach: z.exactOptional(z.boolean().describe("Answer 202 as soon as the command runs.")),
+  encoding: z.exactOptional(z.enum(["utf8", "base64"]).describe("How the collected answer writes stdout and stderr.")),
+  exec: z.exactOptional(execId.describe("The id to run it under, so that a repeated request is refused.")),
+});
+
+const report = {
+  exec: z.string(),
+  exitCode: z.int().nullable().describe("Null when a signal ended it."),
+  signal: z.string().nullable().describe("Such as SIGKILL; null when it exited."),
+  limit: z.enum(["wall", "output", "memory"]).nullable().describe("The limit that ended it, if one did."),
+  wallMs: z.number(),
+  userMs: z.number(),
+  systemMs: z.number(),
+  peakRssBytes: z.number(),
+  stdoutBytes: z.int().describe("Bytes that the command wrote, kept or not."),
+  stderrBytes: z.int(),
+};
+
+export const execResult = z.object({
+  ...report,
+  stdout: z.string().describe("In the request's encoding."),
+  stderr: z.string(),
+  truncated: z.exactOptional(
+    z
+      .object({ stdout: z.int(), stderr: z.int() })
+      .describe("Bytes of each stream that this answer does not hold; absent when it holds all."),
+  ),
+  notUtf8: z.exactOptional(
+    z.array(stream).describe("Streams whose bytes are not UTF-8: what is not is U+FFFD here. Ask for base64 instead."),
+  ),
+});
+
+export const execStarted = z.object({ exec: z.string(), pid: z.int().describe("The pid inside the sandbox.") });
+
+export const execList = z.object({
+  execs: z.array(
+    z.object({ exec: z.string(), pid: z.int(), running: z.boolean(), stdoutBytes: z.int(), stderrBytes: z.int() }),
+  ),
+});
+
+export const outputQuery = z.strictObject({
+  stdout: z.exactOptional(offset.describe("First byte of stdout to send; 0 by default.")),
+  stderr: z.exactOptional(offset.describe("First byte of stderr to send; 0 by default.")),
+});
+
+export const stdinQuery = z.strictObject({
+  end: z.exactOptional(z.boolean().describe("Close the command's stdin after this body.")),
+});
+
+export const signalBody = z.strictObject({
+  signal: z.enum(SIGNALS),
+  scope: z.exactOptional(
+    z.enum(["process", "group", "all"]).describe("The program, its process group (default), or all that it started."),
+  ),
+});
+
+export const outputEvent = z.object({
+  stream,
+  offset: offset.describe("Bytes of the stream before these."),
+  base64: z.string(),
+});
+export const endEvent = z.object({ stream, offset: offset.describe("Where the stream ends.") });
+export const lostEvent = z.object({ stream, from: offset, to: offset }).describe("Bytes [from, to) are gone.");
+export const exitEvent = z.object(report);

@@ -1,0 +1,92 @@
+import * as z from "zod";
+import { SANDBOX_NAME } from "../../model/ids.ts";
+import { environment } from "./text.ts";
+
+const MIB = 1024 ** 2;
+const TIB = 1024 ** 4;
+
+const dnsLabel = z.string().regex(SANDBOX_NAME, "must be 1 to 63 of a-z, 0-9 and -, not starting or ending with -");
+
+/** An id or a name; which sandbox it means is the service's answer. */
+export const sandboxParams = z.strictObject({
+  ref: z
+    .string()
+    .max(63)
+    .regex(/^[a-z0-9][a-z0-9_-]*$/, "must be a sandbox's id or name")
+    .describe("The sandbox's id or name."),
+});
+
+const limits = {
+  memoryBytes: z
+    .int()
+    .min(4 * MIB)
+    .max(TIB)
+    .describe("Memory of all processes and of the tmpfs upper, in bytes."),
+  pids: z.int().min(1).max(4_194_304).describe("Processes and threads."),
+  cpus: z.number().min(0.01).max(1024).describe("Cores, such as 0.5."),
+};
+
+const upperBytes = z
+  .int()
+  .min(64 * 1024)
+  .max(TIB)
+  .describe("Size limit in bytes.");
+
+export const createSandboxBody = z.strictObject({
+  name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
+  layers: z.exactOptional(
+    z
+      .array(
+        z
+          .string()
+          .max(67)
+          .regex(/^[a-z0-9][a-z0-9._-]*$/, "must be a layer's name"),
+      )
+      .min(1)
+      .max(64)
+      .describe("Layer names, bottom first."),
+  ),
+  upper: z.exactOptional(
+    z
+      .discriminatedUnion("kind", [
+        z.strictObject({ kind: z.literal("tmpfs"), bytes: z.exactOptional(upperBytes) }),
+        z.strictObject({ kind: z.literal("disk") }),
+      ])
+      .describe("Where the writable layer lives."),
+  ),
+  limits: z.exactOptional(
+    z.strictObject({
+      memoryBytes: z.exactOptional(limits.memoryBytes),
+      pids: z.exactOptional(limits.pids),
+      cpus: z.exactOptional(limits.cpus),
+    }),
+  ),
+  env: z.exactOptional(environment.describe("Environment of every command.")),
+  hostname: z.exactOptional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
+});
+
+const state = z
+  .discriminatedUnion("kind", [
+    z.object({ kind: z.literal("creating") }),
+    z.object({ kind: z.literal("running"), pid: z.int().describe("The host's pid of the sandbox's PID 1.") }),
+    z.object({ kind: z.literal("stopped"), code: z.int().nullable(), signal: z.string().nullable() }),
+    z.object({ kind: z.literal("failed"), reason: z.string() }),
+    z.object({ kind: z.literal("lost"), reason: z.string() }),
+    z.object({ kind: z.literal("destroyed") }),
+  ])
+  .describe("Where the sandbox is in its life.");
+
+export const sandboxView = z.object({
+  id: z.string(),
+  name: z.string().nullable(),
+  incarnation: z.int().describe("Counts the starts of this sandbox."),
+  state,
+  layers: z.array(z.string()).describe("Layer names, bottom first."),
+  upper: z.object({ kind: z.enum(["tmpfs", "disk"]), bytes: z.exactOptional(z.int()) }),
+  limits: z.object(limits),
+  env: z.record(z.string(), z.string()),
+  hostname: z.string(),
+  createdAt: z.iso.datetime(),
+});
+
+export const sandboxList = z.object({ sandboxes: z.array(sandboxView) });

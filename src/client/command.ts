@@ -1,0 +1,211 @@
+import type { ErrorBody, ExecEventViews } from "../api/contract.ts";
+import type { OutputStream, SignalScope } from "../model/exec.ts";
+import { untilAborted } from "./abort.ts";
+import { decodeBase64 } from "./base64.ts";
+import type { CallOptions, Connection } from "./connection.ts";
+import { PlyboxApiError, unreachable } from "./plybox-api-error.ts";
+import type { ServerSentEvent } from "./server-sent-events.ts";
+
+/** How a command ended: `exitCode` or `signal`, the limit that ended it if one did, and what it used. */
+export type ExitReport = ExecEventViews["exit"];
+
+/** What a command's stream carries, in order; `exit` is last. Offsets are bytes of the stream since the start. */
+export type CommandEvent =
+  | { readonly kind: "output"; readonly stream: OutputStream; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: "end"; readonly stream: OutputStream; readonly offset: number }
+  /** Bytes `[from, to)` of the stream are no longer kept. */
+  | { readonly kind: "lost"; readonly stream: OutputStream; readonly from: number; readonly to: number }
+  | { readonly kind: "exit"; readonly report: ExitReport };
+
+/** The request that opens a command's stream. */
+export interface CommandRequest {
+  readonly connection: Connection;
+  /** Path of the sandbox, such as `/v1/sandboxes/web`. */
+  readonly sandboxPath: string;
+  readonly method: "GET" | "POST";
+  /** Below the sandbox, such as `/exec`. */
+  readonly path: string;
+  readonly body?: object;
+  /** Where the streams begin. */
+  readonly from: Offsets;
+  readonly signal: AbortSignal | undefined;
+  /** What an abort means for the command. */
+  readonly onAbort: "kill" | "close";
+}
+
+export interface Offsets {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** Ends the stream quietly, unlike a caller's abort. */
+const CLOSED = new Error("closed");
+
+/**
+ * A running command. Iterate over it for its events, once; a slow iteration holds back the command's output and not
+ * this process's memory. The command does not depend on it: `close` only stops listening.
+ */
+export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
+  readonly exec: string;
+  /** The pid inside the sandbox. */
+  readonly pid: number;
+  readonly #connection: Connection;
+  readonly #path: string;
+  readonly #stream: AbortController;
+  readonly #events: AsyncGenerator<CommandEvent, void, undefined>;
+  readonly #offsets: { stdout: number; stderr: number };
+  #report: ExitReport | undefined;
+  #exit: Promise<ExitReport> | undefined;
+  #input: Promise<void> = Promise.resolve();
+
+  /** Resolves when the command runs and its stream is open. */
+  static async open(request: CommandRequest): Promise<Command> {
+    const { signal, onAbort } = request;
+    signal?.throwIfAborted();
+    const opening = Command.#open(request);
+    if (signal === undefined) return await opening;
+    const abandon = (command: Command): void => {
+      if (onAbort === "kill") command.kill("SIGKILL", { scope: "all" }).catch(() => {}); // Nobody is left to tell.
+      command.#stream.abort(signal.reason);
+    };
+    try {
+      const command = await untilAborted(signal, opening);
+      const listener = (): void => abandon(command);
+      signal.addEventListener("abort", listener, { once: true });
+      command.#stream.signal.addEventListener("abort", () => signal.removeEventListener("abort", listener));
+      return command;
+    } catch (error) {
+      // A command that starts after the abort is ended all the same.
+      if (signal.aborted) opening.then(abandon, () => {});
+      throw error;
+    }
+  }
+
+  static async #open(request: CommandRequest): Promise<Command> {
+    const { connection, sandboxPath, method, path, body } = request;
+    const stream = new AbortController();
+    const frames = await connection.events(method, sandboxPath + path, body, { signal: stream.signal });
+    const first = await frames.next();
+    if (first.done === true || first.value.event !== "started") throw unreachable("the command's stream began wrongly");
+    const started = JSON.parse(first.value.data) as ExecEventViews["started"];
+    return new Command(request, started, stream, frames);
+  }
+
+  private constructor(
+    { connection, sandboxPath, from }: CommandRequest,
+    { exec, pid }: ExecEventViews["started"],
+    stream: AbortController,
+    frames: AsyncGenerator<ServerSentEvent>,
+  ) {
+    this.exec = exec;
+    this.pid = pid;
+    this.#connection = connection;
+    this.#path = `${sandboxPath}/execs/${exec}`;
+    this.#stream = stream;
+    this.#offsets = { stdout: from.stdout, stderr: from.stderr };
+    this.#events = this.#read(frames);
+  }
+
+  /** Where each stream goes on after the last event that was taken: what `attach` needs to miss nothing. */
+  get offsets(): Offsets {
+    return { ...this.#offsets };
+  }
+
+  /** The end of the command. Asking for it takes, and drops, every event that no iteration has taken. */
+  get exit(): Promise<ExitReport> {
+    this.#exit ??= this.#drain();
+    return this.#exit;
+  }
+
+  /** Leaving a loop early keeps the remaining events for the next one, or for `exit`. */
+  [Symbol.asyncIterator](): AsyncIterator<CommandEvent> {
+    return { next: () => this.#events.next() };
+  }
+
+  /** Sends to stdin, after what was sent before; resolves when the command's side has taken it. Needs `stdin: true`. */
+  write(chunk: string | Uint8Array, options?: CallOptions): Promise<void> {
+    const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+    return this.#feed(() => this.#connection.bytes(`${this.#path}/stdin`, bytes, options));
+  }
+
+  /** Closes stdin, after what was sent before. */
+  end(options?: CallOptions): Promise<void> {
+    return this.#feed(() => this.#connection.bytes(`${this.#path}/stdin?end=true`, new Uint8Array(0), options));
+  }
+
+  /** Sends a signal to the command's process group by default. Harmless after the end. */
+  async kill(signal = "SIGTERM", options: CallOptions & { readonly scope?: SignalScope } = {}): Promise<void> {
+    const { scope, ...call } = options;
+    await this.#connection.json(
+      "POST",
+      `${this.#path}/signal`,
+      { signal, ...(scope !== undefined && { scope }) },
+      call,
+    );
+  }
+
+  /** Stops listening; the command goes on. Idempotent. */
+  close(): void {
+    this.#stream.abort(CLOSED);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  #feed(send: () => Promise<void>): Promise<void> {
+    const sent = this.#input.then(send);
+    this.#input = sent.catch(() => {}); // Its caller hears of it; what comes later is tried all the same.
+    return sent;
+  }
+
+  async #drain(): Promise<ExitReport> {
+    while (!(await this.#events.next()).done);
+    if (this.#report === undefined) throw unreachable("the command is no longer listened to");
+    return this.#report;
+  }
+
+  async *#read(frames: AsyncGenerator<ServerSentEvent>): AsyncGenerator<CommandEvent, void, undefined> {
+    try {
+      for await (const { event, data } of frames) {
+        const parsed = eventOf(event, data);
+        if (parsed === undefined) continue;
+        this.#note(parsed);
+        yield parsed;
+        if (parsed.kind === "exit") return;
+      }
+      throw unreachable("the command's stream broke off");
+    } catch (error) {
+      if (error !== CLOSED) throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  #note(event: CommandEvent): void {
+    if (event.kind === "output") this.#offsets[event.stream] = event.offset + event.bytes.length;
+    else if (event.kind === "lost") this.#offsets[event.stream] = event.to;
+    else if (event.kind === "exit") this.#report = event.report;
+  }
+}
+
+/** Undefined for an event that a newer daemon sends. */
+function eventOf(event: string, data: string): CommandEvent | undefined {
+  const view: unknown = JSON.parse(data);
+  switch (event) {
+    case "output": {
+      const { stream, offset, base64 } = view as ExecEventViews["output"];
+      return { kind: "output", stream, offset, bytes: decodeBase64(base64) };
+    }
+    case "end":
+      return { kind: "end", ...(view as ExecEventViews["end"]) };
+    case "lost":
+      return { kind: "lost", ...(view as ExecEventViews["lost"]) };
+    case "exit":
+      return { kind: "exit", report: view as ExitReport };
+    case "error":
+      throw new PlyboxApiError(view as ErrorBody["error"], 0);
+    default:
+      return undefined;
+  }
+}

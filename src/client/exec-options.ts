@@ -1,0 +1,47 @@
+import type { ExecBody } from "../api/contract.ts";
+import { encodeBase64 } from "./base64.ts";
+import type { CallOptions } from "./connection.ts";
+
+/** What every way of running a command takes. */
+export interface CommandOptions extends CallOptions {
+  /** Absolute working directory; the user's home by default. */
+  readonly cwd?: string;
+  /** Added to the sandbox's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** `name`, `uid`, `name:group` or `uid:gid`; root by default. */
+  readonly user?: string;
+  /** Write stderr to stdout's stream, in order. */
+  readonly merge?: boolean;
+  /** Wall time after which the command is ended. */
+  readonly timeLimitMs?: number;
+  /** Bytes of stdout and stderr together after which the command is ended. */
+  readonly outputLimitBytes?: number;
+  /** What the sandbox keeps of each stream for a later reader; 1 MiB by default. */
+  readonly ringBytes?: number;
+  /** The command's id, `ex_` and 26 characters of Crockford base32: a second command of the same id is refused. */
+  readonly exec?: string;
+  /** An abort ends the command (SIGKILL to all that it started) and throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A program with its arguments, or one line for `/bin/sh -c`. */
+export type CommandLine = string | readonly string[];
+
+/** The options that go into the request as they are. */
+export function execBody(command: CommandLine, options: CommandOptions): ExecBody {
+  const { cwd, env, user, merge, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
+  return {
+    command: typeof command === "string" ? command : [...command],
+    ...(cwd !== undefined && { cwd }),
+    ...(env !== undefined && { env }),
+    ...(user !== undefined && { user }),
+    ...(merge !== undefined && { merge }),
+    ...(timeLimitMs !== undefined && { timeLimitMs }),
+    ...(outputLimitBytes !== undefined && { outputLimitBytes }),
+    ...(ringBytes !== undefined && { ringBytes }),
+    ...(exec !== undefined && { exec }),
+  };
+}
+
+export const stdinBody = (stdin: string | Uint8Array): { text: string } | { base64: string } =>
+  typeof stdin === "string" ? { text: stdin } : { base64: encodeBase64(stdin) };

@@ -1,0 +1,47 @@
+import { unreachable } from "./plybox-api-error.ts";
+import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
+
+/** Over `fetch`: browsers, and TCP everywhere. */
+export function fetchTransport(baseUrl: string, fetch: typeof globalThis.fetch): Transport {
+  const base = baseUrl.replace(/\/+$/, "");
+  return {
+    async send({ method, path, headers, body, signal }: TransportRequest): Promise<TransportResponse> {
+      const init = { method, headers, ...(body !== undefined && { body }), ...(signal !== undefined && { signal }) };
+      const response = await orUnreachable(base, signal, () => fetch(base + path, init));
+      return {
+        status: response.status,
+        text: () => orUnreachable(base, signal, () => response.text()),
+        chunks: () => chunksOf(response, base, signal),
+      };
+    },
+    close() {},
+  };
+}
+
+async function orUnreachable<T>(base: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw unreachable(`no answer from ${base || "the daemon"}`, cause);
+  }
+}
+
+/** Not every browser can iterate a stream by itself. */
+async function* chunksOf(
+  response: Response,
+  base: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      const { value, done } = await orUnreachable(base, signal, () => reader.read());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {}); // The stream has failed already, and its reader knows.
+  }
+}

@@ -1,0 +1,132 @@
+import type { ExecBody, ExecListView, ExecResultView, SandboxView } from "../api/contract.ts";
+import type { Offsets } from "./command.ts";
+import { Command } from "./command.ts";
+import type { CallOptions, Connection } from "./connection.ts";
+import type { CommandLine, CommandOptions } from "./exec-options.ts";
+import { execBody, stdinBody } from "./exec-options.ts";
+import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
+import { resultOfStream, resultOfView } from "./exec-result.ts";
+import { PlyboxApiError } from "./plybox-api-error.ts";
+
+export interface ExecOptions<E extends Encoding = "utf8"> extends CommandOptions {
+  /** What the command reads; nothing by default. */
+  readonly stdin?: string | Uint8Array;
+  /** How output is given: `utf8` text (default) or `bytes`. */
+  readonly encoding?: E;
+  readonly onStdout?: OutputListener<E>;
+  readonly onStderr?: OutputListener<E>;
+}
+
+export interface SpawnOptions extends CommandOptions {
+  /** What the command reads, or `true` to feed it with `write` and `end`; nothing by default. */
+  readonly stdin?: string | Uint8Array | true;
+}
+
+/** A command that the sandbox still knows. */
+export type ExecSummary = ExecListView["execs"][number];
+
+/** More than this does not go into a JSON body of 1 MiB, whatever has to be escaped, and is sent as a stream. */
+const INLINE_STDIN = 128 * 1024;
+
+/** One sandbox. `await using` removes it at the end of the block. */
+export class Sandbox implements AsyncDisposable {
+  readonly id: string;
+  readonly name: string | null;
+  /** The sandbox as it was when this object was made; `inspect` asks again. */
+  readonly view: SandboxView;
+  readonly #connection: Connection;
+  readonly #path: string;
+
+  constructor(connection: Connection, view: SandboxView) {
+    this.id = view.id;
+    this.name = view.name;
+    this.view = view;
+    this.#connection = connection;
+    this.#path = `/v1/sandboxes/${view.id}`;
+  }
+
+  /**
+   * Runs a command to its end. A failing command is a result, not an error: look at `exitCode`, `signal` and `limit`.
+   * At most 16 MiB of output are collected; `truncated` tells what is not there, and listeners get all of it.
+   */
+  async exec<E extends Encoding = "utf8">(command: CommandLine, options: ExecOptions<E> = {}): Promise<ExecResult<E>> {
+    const { stdin, onStdout, onStderr, signal } = options;
+    const encoding = (options.encoding ?? "utf8") as E;
+    const isLarge = stdin !== undefined && stdin.length > INLINE_STDIN;
+    if (onStdout !== undefined || onStderr !== undefined || signal !== undefined || isLarge) {
+      await using running = await this.spawn(command, isLarge ? { ...options, stdin: true } : options);
+      const fed = isLarge ? running.write(stdin).then(() => running.end()) : undefined;
+      fed?.catch(() => {}); // The command need not read it; what is wrong with the connection shows in its stream.
+      return await resultOfStream(running, { encoding, onStdout, onStderr });
+    }
+    const body: ExecBody = {
+      ...execBody(command, options),
+      ...(stdin !== undefined && { stdin: stdinBody(stdin) }),
+      ...(encoding === "bytes" && { encoding: "base64" }),
+    };
+    return resultOfView(await this.#connection.json<ExecResultView>("POST", `${this.#path}/exec`, body), encoding);
+  }
+
+  /** Starts a command and follows it. Resolves when it runs. */
+  async spawn(command: CommandLine, options: SpawnOptions = {}): Promise<Command> {
+    const { stdin, signal } = options;
+    const body: ExecBody = {
+      ...execBody(command, options),
+      ...(stdin !== undefined && { stdin: stdin === true ? "stream" : stdinBody(stdin) }),
+    };
+    const from = { stdout: 0, stderr: 0 };
+    return await this.#open({ method: "POST", path: "/exec", body, from, signal, onAbort: "kill" });
+  }
+
+  /**
+   * Follows a command that runs already, or that ended and is still kept, from the given offsets on. It takes the place
+   * of an earlier follower. An abort stops the following, not the command.
+   */
+  async attach(exec: string, from: Partial<Offsets> = {}, { signal }: CallOptions = {}): Promise<Command> {
+    const { stdout = 0, stderr = 0 } = from;
+    const path = `/execs/${encodeURIComponent(exec)}/output?stdout=${stdout}&stderr=${stderr}`;
+    return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close" });
+  }
+
+  /** Starts a command that nobody follows; `attach` reads what it wrote. */
+  async detach(
+    command: CommandLine,
+    options: SpawnOptions = {},
+  ): Promise<{ readonly exec: string; readonly pid: number }> {
+    const { stdin, signal } = options;
+    const body: ExecBody = {
+      ...execBody(command, options),
+      ...(stdin !== undefined && { stdin: stdin === true ? "stream" : stdinBody(stdin) }),
+      detach: true,
+    };
+    return await this.#connection.json("POST", `${this.#path}/exec`, body, { signal });
+  }
+
+  /** Commands that run, and ended ones still kept. */
+  async execs(options?: CallOptions): Promise<readonly ExecSummary[]> {
+    return (await this.#connection.json<ExecListView>("GET", `${this.#path}/execs`, undefined, options)).execs;
+  }
+
+  /** The sandbox as it is now. */
+  async inspect(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("GET", this.#path, undefined, options);
+  }
+
+  /** Ends its processes and removes everything of it. */
+  async remove(options?: CallOptions): Promise<void> {
+    await this.#connection.json("DELETE", this.#path, undefined, options);
+  }
+
+  /** Removes it; one that is gone already is fine. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.remove();
+    } catch (error) {
+      if (!(error instanceof PlyboxApiError && error.code === "sandbox/not-found")) throw error;
+    }
+  }
+
+  #open(request: Omit<Parameters<typeof Command.open>[0], "connection" | "sandboxPath">): Promise<Command> {
+    return Command.open({ connection: this.#connection, sandboxPath: this.#path, ...request });
+  }
+}

@@ -1,0 +1,86 @@
+import type { Agent, ClientRequest, IncomingMessage } from "node:http";
+import { unreachable } from "./plybox-api-error.ts";
+import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
+
+/** Over a Unix socket with kept-alive connections; Node only, because `fetch` knows no Unix sockets. */
+export function unixTransport(socketPath: string): Transport {
+  // Asked of the process and not imported, so that a bundle for browsers holds no trace of it.
+  const http = globalThis.process?.getBuiltinModule?.("node:http");
+  if (http === undefined) throw new TypeError("a Unix socket needs Node; give baseUrl");
+  const agent = new http.Agent({ keepAlive: true, scheduling: "lifo" });
+  const attempt = (request: TransportRequest) => sendOnce(http, agent, socketPath, request);
+  return {
+    async send(request) {
+      try {
+        return await attempt(request);
+      } catch (error) {
+        // The daemon may close an idle connection just as it is used again. What changes nothing is safe to repeat.
+        if (!(error instanceof StaleConnection)) throw error;
+        if (request.method !== "GET") throw unreachable(error.message, error.cause);
+        return await attempt(request);
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+/** A kept-alive connection turned out to be closed before anything of the answer came. */
+class StaleConnection extends Error {}
+
+function sendOnce(
+  http: typeof import("node:http"),
+  agent: Agent,
+  socketPath: string,
+  { method, path, headers, body, signal }: TransportRequest,
+): Promise<TransportResponse> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
+    const length = body === undefined ? {} : { "content-length": byteLength(body) };
+    const request = http.request(
+      { socketPath, agent, method, path, headers: { ...headers, ...length }, ...(signal !== undefined && { signal }) },
+      (incoming) => resolve(responseOf(incoming, socketPath, signal)),
+    );
+    request.on("error", (cause) => reject(failure(cause, request, socketPath, signal)));
+    request.end(body);
+  });
+}
+
+const byteLength = (body: string | Uint8Array): number =>
+  typeof body === "string" ? Buffer.byteLength(body) : body.length;
+
+function failure(cause: unknown, request: ClientRequest, socketPath: string, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  const { code } = cause as NodeJS.ErrnoException;
+  if (request.reusedSocket && (code === "ECONNRESET" || code === "EPIPE")) {
+    return new StaleConnection(`the connection to ${socketPath} was lost before an answer`, { cause });
+  }
+  return unreachable(`no answer at ${socketPath}${code === undefined ? "" : ` (${code})`}`, cause);
+}
+
+function responseOf(incoming: IncomingMessage, socketPath: string, signal: AbortSignal | undefined): TransportResponse {
+  const lost = (cause: unknown): unknown =>
+    signal?.aborted === true ? signal.reason : unreachable(`the answer from ${socketPath} broke off`, cause);
+  return {
+    status: incoming.statusCode ?? 0,
+    text: () =>
+      new Promise((resolve, reject) => {
+        let text = "";
+        incoming.setEncoding("utf8");
+        incoming.on("data", (piece: string) => {
+          text += piece;
+        });
+        incoming.on("end", () => resolve(text));
+        incoming.on("error", (cause) => reject(lost(cause)));
+      }),
+    async *chunks() {
+      try {
+        yield* incoming as AsyncIterable<Uint8Array>;
+      } catch (cause) {
+        throw lost(cause);
+      }
+    },
+  };
+}
