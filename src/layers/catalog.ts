@@ -178,7 +178,7 @@ export class Catalog {
   /** Removes what killed processes left half made, and layers without a name that nobody uses. Returns what went. */
   async sweep(): Promise<string[]> {
     await this.names.sweep();
-    await this.pins.sweep();
+    this.pins.sweep();
     const removed = await this.sweepStaging();
     for (const file of await readdir(this.#store)) {
       const digest = digestOf(file);

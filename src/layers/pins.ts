@@ -1,5 +1,5 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../model/ids.ts";
 import { isMakerAlive, newProcessMark } from "./process-mark.ts";
@@ -12,6 +12,7 @@ export class Pins {
   readonly #directory: string;
   readonly #mark = newProcessMark();
   readonly #counts = new Map<Digest, number>();
+  #hasSwept = false;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -23,6 +24,7 @@ export class Pins {
 
   /** Counted: every hold needs its drop. */
   hold(digest: Digest): void {
+    if (!this.#hasSwept) this.sweep();
     const count = this.#counts.get(digest) ?? 0;
     if (count === 0) writeFileSync(this.#file(digest), "", { mode: 0o600 });
     this.#counts.set(digest, count + 1);
@@ -45,10 +47,11 @@ export class Pins {
     return readdirSync(this.#directory).some((file) => file.startsWith(digest) && file !== own && isMakerAlive(file));
   }
 
-  /** Removes the pins of processes that have died. */
-  async sweep(): Promise<void> {
-    for (const file of await readdir(this.#directory)) {
-      if (!isMakerAlive(file)) await rm(join(this.#directory, file), { force: true });
+  /** Removes the pins of processes that have died; a process that pins for the first time does it too. */
+  sweep(): void {
+    this.#hasSwept = true;
+    for (const file of readdirSync(this.#directory)) {
+      if (!isMakerAlive(file)) rmSync(join(this.#directory, file), { force: true });
     }
   }
 
