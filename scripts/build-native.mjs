@@ -20,7 +20,7 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
-const make = spawnSync("make", ["--no-print-directory", "-C", "native", `-j${availableParallelism()}`], {
+const make = spawnSync("make", ["--silent", "--no-print-directory", "-C", "native", `-j${availableParallelism()}`], {
   cwd: root,
   stdio: "inherit",
 });

@@ -7,6 +7,12 @@ import { moduleImports } from "./support/module-imports.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
+interface LockFile {
+  readonly packages: Readonly<
+    Record<string, { readonly resolved?: string; readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >;
+}
+
 function filesBelow(folder: string): string[] {
   return readdirSync(`${ROOT}${folder}`, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -31,6 +37,17 @@ describe("the repository", () => {
   test("what is published imports nothing but its dependencies", () => {
     const { dependencies } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
     expect(undeclaredPackages(source, Object.keys(dependencies))).toEqual([]);
+  });
+
+  test("the lock file names the packages of every platform, and no registry", () => {
+    const { packages } = JSON.parse(readFileSync(`${ROOT}package-lock.json`, "utf8")) as LockFile;
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
+      ),
+    );
+    expect(missing).toEqual([]);
+    expect(Object.keys(packages).filter((path) => packages[path]?.resolved !== undefined)).toEqual([]);
   });
 
   test("files and folders have names in kebab-case that say what they hold", () => {
