@@ -31,9 +31,10 @@ function describeFrame(frame: Frame): Record<string, unknown> {
 }
 
 function parse(fields: Readonly<Record<string, unknown>>): Frame {
-  if (fields["kind"] !== "data") return fields as Frame;
+  if (fields.kind !== "data") return fields as Frame;
   const { payloadHex, ...rest } = fields;
-  return { ...rest, bytes: Buffer.from(payloadHex as string, "hex") } as Frame;
+  const bytes = Buffer.from(payloadHex as string, "hex");
+  return { ...rest, bytes } as unknown as Frame;
 }
 
 function decode(bytes: Buffer): { frames: Frame[]; midFrame: boolean } {
@@ -99,7 +100,7 @@ describe("golden messages", () => {
     "error-connection": readError,
   };
   const messages = Object.entries(readers).map(([name, reader]) => {
-    const json = cases.find(({ file }) => file === `${name}.bin`)?.frames?.[0]?.["json"];
+    const json = cases.find(({ file }) => file === `${name}.bin`)?.frames?.[0]?.json;
     return { name, reader, json: json as Record<string, unknown> };
   });
 
