@@ -39,8 +39,10 @@ describe("the repository", () => {
     expect(undeclaredPackages(source, Object.keys(dependencies))).toEqual([]);
   });
 
-  test("the lock file names the packages of every platform, and no registry", () => {
+  test("the lock file is that of package.json, names the packages of every platform, and no registry", () => {
     const { packages } = JSON.parse(readFileSync(`${ROOT}package-lock.json`, "utf8")) as LockFile;
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
+    expect(packages[""]).toMatchObject({ dependencies, devDependencies });
     const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
       Object.keys(optionalDependencies).filter(
         (name) => !(`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages),
