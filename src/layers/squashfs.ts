@@ -98,10 +98,10 @@ function reportProgress(pid: number, options: PackOptions): NodeJS.Timeout | und
   let doneBytes = 0;
   return setInterval(async () => {
     const text = await readFile(`/proc/${pid}/io`, "utf8").catch(() => "");
-    const read = Number(/^rchar: (\d+)$/m.exec(text)?.[1] ?? 0);
-    if (read <= doneBytes) return;
     // It reads a little besides the files, and its own output again to find duplicates.
-    doneBytes = Math.min(read, totalBytes);
+    const read = Math.min(Number(/^rchar: (\d+)$/m.exec(text)?.[1] ?? 0), totalBytes);
+    if (read <= doneBytes) return;
+    doneBytes = read;
     onProgress({ doneBytes, totalBytes });
   }, PROGRESS_EVERY_MS);
 }
