@@ -1,0 +1,153 @@
+// How the agent answers each request: docs/protocol.md §§2 and 4.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "agent/agent.h"
+#include "agent/clock.h"
+#include "agent/processes.h"
+
+namespace plybox {
+namespace {
+
+constexpr uint64_t kGeneration = 1;
+
+uint64_t own_rss_bytes() {
+  UniqueFd fd(open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+  char text[128];
+  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  if (count <= 0) return 0;
+  const char* end = text + count;
+  const char* second = std::find(text, text + count, ' ') + 1;
+  uint64_t pages = 0;
+  if (second < end) std::from_chars(second, end, pages);
+  return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+std::variant<std::string, Refusal> Agent::greet(const Hello& hello) {
+  if (hello.generation < kGeneration) {
+    std::string message = "generation " + std::to_string(hello.generation) + " is not spoken here";
+    return Refusal{"unsupported-generation", std::move(message), "generation"};
+  }
+  if (hello.sandbox != options_.sandbox) {
+    return Refusal{"wrong-sandbox", "this is the agent of " + options_.sandbox, "sandbox"};
+  }
+  if (hello.incarnation != options_.incarnation) {
+    std::string message = "this is incarnation " + std::to_string(options_.incarnation);
+    return Refusal{"wrong-sandbox", std::move(message), "incarnation"};
+  }
+  JsonWriter json;
+  json.begin_object();
+  json.key("generation").integer(kGeneration);
+  json.key("role").string("agent");
+  json.key("version").string(PLYBOX_VERSION);
+  json.key("sandbox").string(options_.sandbox);
+  json.key("incarnation").integer(options_.incarnation);
+  json.key("capabilities").begin_array();
+  for (const char* type : request_types()) json.string(type);
+  if (cgroups_.has_spare()) json.string("cgroup");
+  if (memory_.available()) json.string("memory-events");
+  json.end_array().end_object();
+  return json.text();
+}
+
+void Agent::serve(Connection& connection, uint32_t channel, const Request& request) {
+  std::visit([&](const auto& which) { answer(connection, channel, which); }, request);
+}
+
+Exec* Agent::find_or_refuse(Connection& connection, uint32_t channel, std::string_view id) {
+  Exec* exec = execs_.find(id);
+  if (exec == nullptr) connection.refuse(channel, {"exec-not-found", "no such command: " + std::string(id), "exec"});
+  return exec;
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ExecRequest& request) {
+  if (stop_began_us_ != 0) return connection.refuse(channel, {"stopping", "the sandbox is being stopped"});
+  if (execs_.find(request.exec) != nullptr) {
+    return connection.refuse(channel, {"exec-exists", "there is a command of this id", "exec"});
+  }
+  std::variant<const Account*, Refusal> account = users_.lookup(request.user);
+  if (const Refusal* refusal = std::get_if<Refusal>(&account)) return connection.refuse(channel, *refusal);
+  // Commands in quick succession use one cgroup again, rather than each making its own.
+  if (cgroups_.available() && !cgroups_.has_spare()) execs_.release_cgroups();
+  auto exec = std::make_unique<Exec>(context_, request);
+  if (std::optional<Refusal> refusal = exec->start(request, *std::get<const Account*>(account), environment_)) {
+    return connection.refuse(channel, *refusal);
+  }
+  JsonWriter json;
+  json.begin_object().key("pid").integer(static_cast<uint64_t>(exec->pid())).end_object();
+  connection.ack(channel, json.text());
+  connection.stream(channel, execs_.add(std::move(exec)), {0, 0});
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  for (uint8_t stream : {1, 2}) {
+    uint64_t end = exec->output(stream).ring().end();
+    if (request.offsets[stream - 1] <= end) continue;
+    const char* name = stream == 1 ? "stdout" : "stderr";
+    return connection.refuse(
+        channel, {"bad-offset", std::string(name) + " has not come so far: it stands at " + std::to_string(end), name});
+  }
+  JsonWriter json;
+  json.begin_object();
+  json.key("pid").integer(static_cast<uint64_t>(exec->pid()));
+  json.key("stdinOffset").integer(exec->input().offset());
+  json.key("running").boolean(exec->running());
+  json.end_object();
+  connection.ack(channel, json.text());
+  connection.stream(channel, *exec, request.offsets);
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ListRequest&) {
+  connection.ack(channel, execs_.list_json());
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const SignalRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  exec->signal(request.signal, request.scope);
+  connection.ack(channel, "{}");
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ResizeRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  if (!exec->on_terminal())
+    return connection.refuse(channel, {"not-a-terminal", "the command has no terminal", "exec"});
+  Result<> resized = exec->resize(request.size);
+  if (!resized) {
+    return connection.refuse(channel, Refusal::failed("not-a-terminal", "cannot resize it", resized.failure()));
+  }
+  connection.ack(channel, "{}");
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ForgetRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  if (!exec->finished()) return connection.refuse(channel, {"still-running", "the command has not finished", "exec"});
+  exec->forget();
+  connection.ack(channel, "{}");
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const UsageRequest&) {
+  JsonWriter json;
+  json.begin_object();
+  json.key("processes").integer(list_processes().size());
+  json.key("rssBytes").integer(own_rss_bytes());
+  json.key("uptimeMs").thousandths(now_us() - started_us_);
+  json.end_object();
+  connection.ack(channel, json.text());
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const StopRequest&) {
+  connection.ack(channel, "{}");
+  begin_stop();
+}
+
+}  // namespace plybox

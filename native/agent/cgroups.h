@@ -1,0 +1,67 @@
+// One child cgroup a command, so that everything that the command started can be found and killed, whatever it did to
+// its group, session and parents.
+#pragma once
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/unique-fd.h"
+
+namespace plybox {
+
+// A child cgroup. Its directory is removed by CommandCgroups alone.
+class CommandCgroup {
+ public:
+  CommandCgroup(int version, std::string name, UniqueFd door)
+      : version_(version), name_(std::move(name)), door_(std::move(door)) {}
+
+  // Version 1: the open `tasks` file, to which the new process writes "0": joining one thread of itself takes none of
+  // the kernel's global locks, which cgroup.procs takes. Version 2: the directory, for CLONE_INTO_CGROUP.
+  int door() const { return door_.get(); }
+  int version() const { return version_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  friend class CommandCgroups;
+  int version_;
+  std::string name_;
+  UniqueFd door_;
+  bool frozen_out_ = false;  // forks in it are refused: not to be used again
+};
+
+class CommandCgroups {
+ public:
+  // `parent` is the directory below which they are made; without one, take() answers null.
+  CommandCgroups(UniqueFd parent, int version) : parent_(std::move(parent)), version_(version) {}
+
+  bool available() const { return static_cast<bool>(parent_); }
+  // An empty cgroup; null where none can be made: the command then runs without.
+  std::unique_ptr<CommandCgroup> take();
+  // Of a command of which nothing lives any more.
+  void give_back(std::unique_ptr<CommandCgroup> cgroup);
+  bool has_spare() const { return !spare_.empty(); }
+  bool has_doomed() const { return !doomed_.empty(); }
+  // Off the path of a request: sees to it that one empty cgroup is ready, and removes those that are not used again.
+  void tidy();
+
+  // Whether no process lives in it, as far as can be seen.
+  bool empty(const CommandCgroup& cgroup) const { return members(cgroup).empty(); }
+  std::vector<pid_t> members(const CommandCgroup& cgroup) const;
+  // One sweep: kills everything in it and refuses new forks where the kernel can. To be repeated until it is empty.
+  void kill_all(CommandCgroup& cgroup);
+
+ private:
+  std::unique_ptr<CommandCgroup> make();
+  bool write(const CommandCgroup& cgroup, const char* file, const char* text) const;
+  UniqueFd open(const CommandCgroup& cgroup, const char* file, int flags) const;
+
+  UniqueFd parent_;
+  int version_;
+  unsigned made_ = 0;
+  std::vector<std::unique_ptr<CommandCgroup>> spare_;
+  std::vector<std::unique_ptr<CommandCgroup>> doomed_;  // to be removed
+};
+
+}  // namespace plybox

@@ -1,0 +1,132 @@
+// The new process is made as by vfork: it borrows the agent's memory and the agent waits until it has entered the
+// program. So the cost does not grow with the agent's rings, and a failure is reported through that memory.
+//
+// Everything that runs in it is a plain system call. No C library function is safe there: several of them take locks or
+// signal other threads. It is not instrumented by sanitizers either, which would take its stack for the agent's.
+#include "agent/child.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "agent/clone-into.h"
+#include "common/syscalls.h"
+
+namespace plybox {
+namespace {
+
+#define UNINSTRUMENTED __attribute__((no_sanitize("address", "undefined")))
+
+struct Attempt {
+  const ChildPlan* plan;
+  Failure failure{nullptr, 0};
+};
+
+// The kernel's form of a signal's disposition; the C library's own differs.
+struct KernelAction {
+  void* handler;
+  unsigned long flags;
+  void* restorer;
+  uint64_t mask;
+};
+
+UNINSTRUMENTED long call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
+  return syscall(number, a, b, c, d);
+}
+
+[[noreturn]] UNINSTRUMENTED void give_up(Attempt& attempt, const char* step, int error) {
+  attempt.failure.step = step;
+  attempt.failure.error = error;
+  for (;;) call(SYS_exit, 127);
+}
+
+UNINSTRUMENTED void change_user(Attempt& attempt) {
+  const ChildPlan& plan = *attempt.plan;
+  if (!plan.change_user) return;
+  // Groups first: afterwards there is no right to it.
+  if (call(SYS_setgroups, static_cast<long>(plan.group_count), reinterpret_cast<long>(plan.groups)) != 0 ||
+      call(SYS_setresgid, plan.gid, plan.gid, plan.gid) != 0 ||
+      call(SYS_setresuid, plan.uid, plan.uid, plan.uid) != 0) {
+    give_up(attempt, "user", errno);
+  }
+}
+
+UNINSTRUMENTED void change_directory(Attempt& attempt) {
+  const ChildPlan& plan = *attempt.plan;
+  // As the user, so that it is the user's right to enter it that counts.
+  if (call(SYS_chdir, reinterpret_cast<long>(plan.cwd)) == 0) return;
+  if (plan.fall_back_to_root && call(SYS_chdir, reinterpret_cast<long>("/")) == 0) return;
+  give_up(attempt, "cwd", errno);
+}
+
+// The agent ignores SIGPIPE and blocks every signal; a program expects neither.
+UNINSTRUMENTED void reset_signals() {
+  KernelAction standard{nullptr, 0, nullptr, 0};
+  uint64_t none = 0;
+  call(SYS_rt_sigaction, SIGPIPE, reinterpret_cast<long>(&standard), 0, sizeof(none));
+  call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), 0, sizeof(none));
+}
+
+// As a shell goes through PATH: what is not there is passed over, what may not be run is remembered.
+[[noreturn]] UNINSTRUMENTED void enter_program(Attempt& attempt) {
+  const ChildPlan& plan = *attempt.plan;
+  int error = ENOENT;
+  for (const char* const* candidate = plan.candidates; *candidate != nullptr; candidate++) {
+    call(SYS_execve, reinterpret_cast<long>(*candidate), reinterpret_cast<long>(plan.argv),
+         reinterpret_cast<long>(plan.environment));
+    if (errno == EACCES) error = EACCES;
+    if (errno != EACCES && errno != ENOENT && errno != ENOTDIR) give_up(attempt, "execve", errno);
+  }
+  give_up(attempt, "execve", error);
+}
+
+// The order matters: the cgroup first, while the process still has the agent's rights and before it can start anything;
+// the signals last, because a signal before would strike a process that shares the agent's memory.
+UNINSTRUMENTED int run_child(void* argument) {
+  Attempt& attempt = *static_cast<Attempt*>(argument);
+  const ChildPlan& plan = *attempt.plan;
+  if (plan.join_tasks >= 0 && call(SYS_write, plan.join_tasks, reinterpret_cast<long>("0"), 1) != 1) {
+    give_up(attempt, "cgroup", errno);
+  }
+  // Its own session, so that its group and its session have its pid for a name.
+  if (call(SYS_setsid) < 0) give_up(attempt, "session", errno);
+  if (plan.terminal && call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0) give_up(attempt, "terminal", errno);
+  for (int i = 0; i < 3; i++) {
+    if (call(SYS_dup3, plan.stdio[i], i, 0) < 0) give_up(attempt, "stdio", errno);
+  }
+  call(SYS_close_range, 3, static_cast<long>(~0u), 0);
+  change_user(attempt);
+  change_directory(attempt);
+  reset_signals();
+  enter_program(attempt);
+}
+
+// Used by one child at a time: the agent waits for it. Only what is touched of it takes memory.
+alignas(64) char child_stack[65536];
+
+int clone_child(Attempt& attempt) {
+  constexpr int kFlags = CLONE_VM | CLONE_VFORK;
+  char* top = child_stack + sizeof(child_stack);
+  if (attempt.plan->start_in_group >= 0) {
+    return clone_into(attempt.plan->start_in_group, kFlags, child_stack, sizeof(child_stack), run_child, &attempt);
+  }
+  return clone(run_child, top, kFlags | SIGCHLD, &attempt);
+}
+
+}  // namespace
+
+Result<pid_t> start_child(const ChildPlan& plan) {
+  Attempt attempt{&plan};
+  pid_t pid = clone_child(attempt);
+  if (pid < 0) return Failure::here("clone");
+  // Written by the child behind the compiler's back.
+  asm volatile("" ::: "memory");
+  if (attempt.failure.step == nullptr) return pid;
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return attempt.failure;
+}
+
+}  // namespace plybox

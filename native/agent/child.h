@@ -1,0 +1,35 @@
+// The start of a command's first process.
+#pragma once
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/result.h"
+
+namespace plybox {
+
+// What the new process does before it becomes the program, prepared beforehand: the process shares the agent's memory
+// until then and must not allocate. Pointers stay the caller's.
+struct ChildPlan {
+  int join_tasks = -1;      // cgroup v1: the `tasks` file of its cgroup
+  int start_in_group = -1;  // cgroup v2: the directory of its cgroup
+  int stdio[3];
+  bool terminal = false;
+  bool change_user = false;
+  uint32_t uid;
+  uint32_t gid;
+  const uint32_t* groups;
+  size_t group_count;
+  const char* cwd;
+  bool fall_back_to_root = false;  // cwd is / where `cwd` does not exist
+  const char* const* candidates;   // null-terminated, tried in order
+  char* const* argv;
+  char* const* environment;
+};
+
+// Starts it, and answers its pid once the program has been entered. Otherwise no process is left; the failure's step is
+// "clone", "cgroup", "session", "terminal", "stdio", "user", "cwd" or "execve".
+Result<pid_t> start_child(const ChildPlan& plan);
+
+}  // namespace plybox

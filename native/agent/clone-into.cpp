@@ -1,0 +1,70 @@
+#include "agent/clone-into.h"
+
+#include <cerrno>
+
+#include "common/syscalls.h"
+
+namespace plybox {
+namespace {
+
+using ChildFunction = int (*)(void*);
+
+// clone3 leaves the child on its new, empty stack: it cannot return through a C function, so the call and what follows
+// it in the child are one piece of assembly.
+#if defined(__x86_64__)
+long clone3_call(sys::CloneArgs* args, ChildFunction child, void* argument) {
+  long result;
+  register void* r8 asm("r8") = argument;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "mov %%r8, %%rdi\n\t"
+      "call *%%rdx\n\t"
+      "hlt\n"
+      "1:"
+      : "=a"(result)
+      : "a"(SYS_clone3), "D"(args), "S"(sizeof(*args)), "d"(child), "r"(r8)
+      : "rcx", "r11", "memory");
+  return result;
+}
+#elif defined(__aarch64__)
+long clone3_call(sys::CloneArgs* args, ChildFunction child, void* argument) {
+  register long x8 asm("x8") = SYS_clone3;
+  register long x0 asm("x0") = reinterpret_cast<long>(args);
+  register long x1 asm("x1") = sizeof(*args);
+  register ChildFunction x2 asm("x2") = child;
+  register void* x3 asm("x3") = argument;
+  asm volatile(
+      "svc #0\n\t"
+      "cbnz x0, 1f\n\t"
+      "mov x29, xzr\n\t"
+      "mov x0, x3\n\t"
+      "blr x2\n\t"
+      "brk #0\n"
+      "1:"
+      : "+r"(x0)
+      : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
+      : "memory", "cc");
+  return x0;
+}
+#else
+long clone3_call(sys::CloneArgs*, ChildFunction, void*) { return -ENOSYS; }
+#endif
+
+}  // namespace
+
+pid_t clone_into(int cgroup, unsigned long flags, char* stack, size_t stack_size, int (*child)(void*), void* argument) {
+  sys::CloneArgs args;
+  args.flags = flags | CLONE_INTO_CGROUP;
+  args.stack = reinterpret_cast<uint64_t>(stack);
+  args.stack_size = stack_size;
+  args.cgroup = static_cast<uint64_t>(cgroup);
+  long result = clone3_call(&args, child, argument);
+  if (result >= 0) return static_cast<pid_t>(result);
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+}  // namespace plybox

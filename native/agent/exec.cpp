@@ -1,0 +1,156 @@
+#include "agent/exec.h"
+
+#include <sys/wait.h>
+
+#include <utility>
+
+#include "agent/clock.h"
+#include "common/signals.h"
+
+namespace plybox {
+namespace {
+
+uint64_t microseconds(const timeval& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1000000 + static_cast<uint64_t>(time.tv_usec);
+}
+
+}  // namespace
+
+Exec::Exec(ExecContext& context, const ExecRequest& request)
+    : context_(context),
+      id_(request.exec),
+      output_bytes_(request.output_bytes),
+      input_(context.loop,
+             [this](size_t count) {
+               if (listener_ != nullptr) listener_->input_taken(count);
+             }),
+      outputs_{{context.loop, *this, 1, request.ring_bytes}, {context.loop, *this, 2, request.ring_bytes}},
+      wall_timer_(context.loop, [this] { end_by("wall"); }) {}
+
+Exec::~Exec() {
+  ending_.reset();
+  if (cgroup_ != nullptr) context_.cgroups.give_back(std::move(cgroup_));
+}
+
+void Exec::listen(ExecListener& listener) {
+  // The new one is there before the old one goes: with nobody listening the rings would be written over.
+  ExecListener* previous = std::exchange(listener_, &listener);
+  if (previous != nullptr) previous->dismiss({"replaced", "another attachment has taken this one's place"});
+  if (finished_) listener_->finished();
+  resume_reading();
+}
+
+void Exec::stop_listening(ExecListener& listener) {
+  if (listener_ != &listener) return;
+  listener_ = nullptr;
+  // Nobody holds back the rings now.
+  resume_reading();
+}
+
+void Exec::resume_reading() {
+  for (Output& output : outputs_) output.resume();
+}
+
+uint64_t Exec::unsent_from(uint8_t stream) const { return listener_ == nullptr ? UINT64_MAX : listener_->sent(stream); }
+
+uint64_t Exec::output_allowance() const {
+  if (!output_bytes_) return UINT64_MAX;
+  return *output_bytes_ - outputs_[0].ring().end() - outputs_[1].ring().end();
+}
+
+void Exec::output_grew() {
+  if (listener_ != nullptr) listener_->touch();
+  finish_if_over();
+  if (forgotten_) context_.changed();
+}
+
+void Exec::output_limit_hit() {
+  end_by("output");
+  for (Output& output : outputs_) output.drop_rest();
+}
+
+void Exec::end_by(const char* limit) {
+  if (limit_ != nullptr || finished_) return;
+  limit_ = limit;
+  wall_timer_.stop();
+  ending_ = std::make_unique<Ending>(context_.loop, *processes_, [this] { finish_if_over(); });
+}
+
+void Exec::main_ended(int status, const rusage& usage) {
+  running_ = false;
+  ended_us_ = now_us();
+  status_ = status;
+  usage_ = usage;
+  wall_timer_.stop();
+  processes_->leader_reaped();
+  for (Output& output : outputs_) output.main_ended();
+  finish_if_over();
+}
+
+void Exec::finish_if_over() {
+  if (finished_ || running_ || !outputs_[0].settled() || !outputs_[1].settled()) return;
+  if (ending_ != nullptr && !ending_->over()) return;
+  finished_ = true;
+  bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
+  if (limit_ == nullptr && failed && context_.memory.kills() > oom_kills_at_start_) limit_ = "memory";
+  report_ = make_report();
+  input_.close();
+  if (listener_ != nullptr) listener_->finished();
+  context_.changed();
+}
+
+// ru_maxrss is never below what the agent itself had resident at the start: the process began in the agent's memory.
+std::string Exec::make_report() const {
+  JsonWriter json;
+  json.begin_object().key("exec").string(id_);
+  json.key("code");
+  WIFEXITED(status_) ? json.integer(static_cast<uint64_t>(WEXITSTATUS(status_))) : json.null();
+  json.key("signal");
+  WIFSIGNALED(status_) ? json.string(signal_name(WTERMSIG(status_))) : json.null();
+  json.key("limit");
+  limit_ != nullptr ? json.string(limit_) : json.null();
+  json.key("wallMs").thousandths(ended_us_ - started_us_);
+  json.key("userMs").thousandths(microseconds(usage_.ru_utime));
+  json.key("systemMs").thousandths(microseconds(usage_.ru_stime));
+  json.key("peakRssBytes").integer(static_cast<uint64_t>(usage_.ru_maxrss) * 1024);
+  json.key("stdoutBytes").integer(outputs_[0].ring().end());
+  json.key("stderrBytes").integer(outputs_[1].ring().end());
+  json.end_object();
+  return json.text();
+}
+
+void Exec::signal(int signal, SignalScope scope) {
+  switch (scope) {
+    case SignalScope::kProcess:
+      return processes_->signal_leader(signal);
+    case SignalScope::kGroup:
+      return processes_->signal_group(signal);
+    case SignalScope::kAll:
+      return processes_->signal_all(signal);
+  }
+}
+
+Result<> Exec::resize(TerminalSize size) {
+  // Ended: there is nobody to tell.
+  if (outputs_[0].ended()) return {};
+  return resize_terminal(outputs_[0].fd(), size);
+}
+
+void Exec::forget() {
+  forgotten_ = true;
+  for (Output& output : outputs_) output.forget();
+  if (listener_ != nullptr) listener_->dismiss({"exec-not-found", "the command has been forgotten"});
+  context_.changed();
+}
+
+bool Exec::release_cgroup() {
+  if (cgroup_ == nullptr) return true;
+  if (!finished_ || !context_.cgroups.empty(*cgroup_)) return false;
+  processes_->drop_cgroup();
+  context_.cgroups.give_back(std::move(cgroup_));
+  return true;
+}
+
+bool Exec::removable() const { return forgotten_ && cgroup_ == nullptr && outputs_[0].ended() && outputs_[1].ended(); }
+
+}  // namespace plybox

@@ -1,0 +1,131 @@
+// One command: its processes, its streams, its limits, and at last its report.
+#pragma once
+#include <sys/resource.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/cgroups.h"
+#include "agent/ending.h"
+#include "agent/environment.h"
+#include "agent/event-loop.h"
+#include "agent/input.h"
+#include "agent/memory-events.h"
+#include "agent/output.h"
+#include "agent/requests.h"
+#include "agent/users.h"
+#include "common/refusal.h"
+
+namespace plybox {
+
+// The host's side of a command, as the command sees it. A command has at most one listener.
+class ExecListener {
+ public:
+  virtual uint64_t sent(uint8_t stream) const = 0;
+  // There may be something to send.
+  virtual void touch() = 0;
+  // Bytes of stdin need no room any more.
+  virtual void input_taken(size_t count) = 0;
+  // exec.finished() holds from now on.
+  virtual void finished() = 0;
+  // Listens no more, against its will; is destroyed before this returns.
+  virtual void dismiss(const Refusal& reason) = 0;
+
+ protected:
+  ~ExecListener() = default;
+};
+
+// What commands share.
+struct ExecContext {
+  EventLoop& loop;
+  CommandCgroups& cgroups;
+  const MemoryEvents& memory;
+  int null_device;
+  // Called when a command has finished, or when nothing of it is left.
+  std::function<void()> changed;
+};
+
+class Exec final : public OutputOwner {
+ public:
+  Exec(ExecContext& context, const ExecRequest& request);
+  ~Exec();
+
+  // Starts the command; nothing has been started when it answers a refusal.
+  std::optional<Refusal> start(const ExecRequest& request, const Account& account, char* const* sandbox_environment);
+
+  const std::string& id() const { return id_; }
+  pid_t pid() const { return pid_; }
+  bool running() const { return running_; }
+  // The main process has ended, what it wrote has been read, and a limit that ended it has been seen through.
+  bool finished() const { return finished_; }
+  // When the main process ended; 0 while it runs.
+  uint64_t ended_us() const { return ended_us_; }
+  // JSON of the `exit` frame; only where finished().
+  const std::string& report() const { return report_; }
+  // Stream 1 or 2.
+  const Output& output(uint8_t stream) const { return outputs_[stream - 1]; }
+  Input& input() { return input_; }
+
+  // Takes the place of the one that listened before.
+  void listen(ExecListener& listener);
+  void stop_listening(ExecListener& listener);
+  bool has_listener() const { return listener_ != nullptr; }
+  // Something has been sent, so that reading may go on.
+  void resume_reading();
+
+  void main_ended(int status, const rusage& usage);
+  void signal(int signal, SignalScope scope);
+  Result<> resize(TerminalSize size);
+  bool on_terminal() const { return on_terminal_; }
+
+  // The host will not ask for it again. It lives on until nothing of the command is left.
+  void forget();
+  bool forgotten() const { return forgotten_; }
+  // Returns its cgroup once that is empty. Answers whether it has none.
+  bool release_cgroup();
+  // Forgotten, and nothing of it is left.
+  bool removable() const;
+
+ private:
+  struct Stdio;
+  std::optional<Refusal> open_stdio(const ExecRequest& request, const Account& account, Stdio& stdio);
+  std::optional<Refusal> open_terminal_stdio(const ExecRequest& request, const Account& account, Stdio& stdio);
+  std::optional<Refusal> open_pipes(const ExecRequest& request, const Account& account, Stdio& stdio);
+  std::optional<Refusal> take_stdio(Stdio& stdio);
+  void end_by(const char* limit);
+  void finish_if_over();
+  std::string make_report() const;
+
+  uint64_t unsent_from(uint8_t stream) const override;
+  uint64_t output_allowance() const override;
+  void output_grew() override;
+  void output_limit_hit() override;
+
+  ExecContext& context_;
+  std::string id_;
+  ExecListener* listener_ = nullptr;
+  std::optional<uint64_t> output_bytes_;
+
+  std::unique_ptr<CommandCgroup> cgroup_;
+  std::optional<ProcessSet> processes_;
+  Input input_;
+  Output outputs_[2];
+  Timer wall_timer_;
+  std::unique_ptr<Ending> ending_;
+
+  pid_t pid_ = 0;
+  bool running_ = false;
+  bool finished_ = false;
+  bool forgotten_ = false;
+  bool on_terminal_ = false;
+  const char* limit_ = nullptr;
+  uint64_t oom_kills_at_start_ = 0;
+  uint64_t started_us_ = 0;
+  uint64_t ended_us_ = 0;
+  int status_ = 0;
+  rusage usage_{};
+  std::string report_;
+};
+
+}  // namespace plybox

@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace plybox {
+
+// The command line: docs/protocol.md §8.
+struct Options {
+  std::string sandbox;
+  uint64_t incarnation = 0;
+  int listen_fd = -1;
+  int track_fd = -1;
+  int track_version = 0;
+  int memory_fd = -1;
+  int memory_version = 0;
+};
+
+// Answers what is wrong, or "".
+std::string parse_options(int argc, char* const* argv, Options& options);
+
+}  // namespace plybox

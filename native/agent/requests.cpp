@@ -1,0 +1,162 @@
+#include "agent/requests.h"
+
+#include <algorithm>
+
+#include "common/signals.h"
+#include "common/frame.h"
+
+namespace plybox {
+namespace {
+
+constexpr uint64_t kMaxSafeInteger = 9007199254740991;
+constexpr size_t kMinRing = 4096;
+constexpr size_t kMaxRing = 64 << 20;
+constexpr size_t kDefaultRing = 1 << 20;
+
+// ex_ and 26 characters of Crockford's base32 in lower case.
+bool is_exec_id(std::string_view text) {
+  constexpr std::string_view kAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+  return text.size() == 29 && text.starts_with("ex_") &&
+         std::all_of(text.begin() + 3, text.end(), [&](char c) { return kAlphabet.find(c) != kAlphabet.npos; });
+}
+
+bool is_variable_name(std::string_view name) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return !name.empty() && letter(name[0]) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || digit(c); });
+}
+
+std::string_view read_exec_id(JsonObject& json) {
+  std::string_view id = json.string("exec");
+  if (!is_exec_id(id)) json.refuse("exec", "is not ex_ and 26 characters");
+  return id;
+}
+
+TerminalSize read_size(JsonObject& json) {
+  auto columns = static_cast<uint16_t>(json.integer("columns", 1, UINT16_MAX));
+  auto rows = static_cast<uint16_t>(json.integer("rows", 1, UINT16_MAX));
+  return {columns, rows};
+}
+
+void read_command(JsonObject& json, ExecRequest& request) {
+  std::optional<JsonArray> argv = json.optional_array("argv");
+  std::optional<std::string_view> shell = json.optional_string("shell");
+  if (argv.has_value() == shell.has_value()) json.refuse("argv", "or shell is needed, and not both");
+  if (argv) {
+    request.argv = argv->strings();
+    if (request.argv.empty() || request.argv[0].empty()) json.refuse("argv", "names no program");
+  } else if (shell) {
+    request.argv = {"/bin/sh", "-c", *shell};
+  }
+}
+
+void read_environment(JsonObject& json, ExecRequest& request) {
+  if (!json.has("env")) return;
+  request.environment = json.string_map("env");
+  for (const auto& [name, value] : request.environment) {
+    if (!is_variable_name(name)) json.refuse("env", "has a name that is not letters, digits and _");
+  }
+}
+
+Request read_exec(JsonObject& json) {
+  ExecRequest request{};
+  request.exec = read_exec_id(json);
+  read_command(json, request);
+  request.cwd = json.optional_string("cwd");
+  if (request.cwd && !request.cwd->starts_with('/')) json.refuse("cwd", "is not an absolute path");
+  read_environment(json, request);
+  request.user = json.optional_string("user").value_or("root");
+  if (request.user.empty()) json.refuse("user", "is empty");
+  request.input = json.optional_boolean("stdin", false);
+  request.merge = json.optional_boolean("merge", false);
+  if (std::optional<JsonObject> size = json.optional_object("pty")) {
+    request.terminal = read_size(*size);
+    size->finish();
+  }
+  request.wall_ms = json.optional_integer("wallMs", 1, kMaxSafeInteger);
+  request.output_bytes = json.optional_integer("outputBytes", 0, kMaxSafeInteger);
+  request.ring_bytes = json.optional_integer("ringBytes", kMinRing, kMaxRing).value_or(kDefaultRing);
+  return request;
+}
+
+Request read_attach(JsonObject& json) {
+  AttachRequest request{};
+  request.exec = read_exec_id(json);
+  request.offsets[0] = json.integer("stdout", 0, kMaxOffset);
+  request.offsets[1] = json.integer("stderr", 0, kMaxOffset);
+  return request;
+}
+
+Request read_signal(JsonObject& json) {
+  SignalRequest request{read_exec_id(json), 0, SignalScope::kGroup};
+  std::optional<int> signal = signal_number(json.string("signal"));
+  if (!signal) json.refuse("signal", "is not the name of a signal, such as SIGTERM");
+  request.signal = signal.value_or(0);
+  std::string_view scope = json.optional_string("scope").value_or("group");
+  if (scope == "process") {
+    request.scope = SignalScope::kProcess;
+  } else if (scope == "all") {
+    request.scope = SignalScope::kAll;
+  } else if (scope != "group") {
+    json.refuse("scope", "is not process, group or all");
+  }
+  return request;
+}
+
+Request read_resize(JsonObject& json) {
+  std::string_view exec = read_exec_id(json);
+  return ResizeRequest{exec, read_size(json)};
+}
+
+struct RequestType {
+  const char* name;
+  Request (*read)(JsonObject&);
+};
+
+constexpr RequestType kTypes[] = {
+    {"exec", read_exec},
+    {"attach", read_attach},
+    {"list", [](JsonObject&) -> Request { return ListRequest{}; }},
+    {"signal", read_signal},
+    {"resize", read_resize},
+    {"forget", [](JsonObject& json) -> Request { return ForgetRequest{read_exec_id(json)}; }},
+    {"usage", [](JsonObject&) -> Request { return UsageRequest{}; }},
+    {"stop", [](JsonObject&) -> Request { return StopRequest{}; }},
+};
+
+}  // namespace
+
+std::vector<const char*> request_types() {
+  std::vector<const char*> names;
+  for (const RequestType& type : kTypes) names.push_back(type.name);
+  return names;
+}
+
+std::optional<Hello> decode_hello(JsonDocument& document, std::string_view payload) {
+  JsonObject json = document.parse(payload);
+  Hello hello{};
+  hello.generation = json.integer("generation", 0, UINT32_MAX);
+  if (json.string("role") != "host") json.refuse("role", "is not host");
+  hello.sandbox = json.string("sandbox");
+  hello.incarnation = json.integer("incarnation", 0, kMaxSafeInteger);
+  json.finish();
+  if (document.problem().found()) return std::nullopt;
+  return hello;
+}
+
+std::optional<Request> decode_request(JsonDocument& document, std::string_view payload) {
+  JsonObject json = document.parse(payload);
+  std::string_view name = json.string("type");
+  auto type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const RequestType& t) { return name == t.name; });
+  if (type == std::end(kTypes)) {
+    json.refuse("type", "is not a request that this agent serves");
+    return std::nullopt;
+  }
+  Request request = type->read(json);
+  json.finish();
+  if (document.problem().found()) return std::nullopt;
+  return request;
+}
+
+}  // namespace plybox
