@@ -12,8 +12,6 @@ const suite = (name: string, groupOrder: number) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
-    testTimeout: HANG_MS,
-    hookTimeout: HANG_MS,
     fileParallelism: false,
     sequence: { groupOrder },
   },
@@ -22,9 +20,11 @@ const suite = (name: string, groupOrder: number) => ({
 export default defineConfig({
   test: {
     passWithNoTests: true,
+    testTimeout: HANG_MS,
+    hookTimeout: HANG_MS,
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], sequence: { groupOrder: 0 } } },
-      { extends: true, test: { name: "architecture", include: ["test/*.test.ts"], sequence: { groupOrder: 0 } } },
+      { extends: true, test: { name: "repository", include: ["test/*.test.ts"], sequence: { groupOrder: 0 } } },
       suite("contract", 1),
       suite("integration", 2),
       suite("faults", 3),
