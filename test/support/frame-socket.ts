@@ -36,6 +36,13 @@ export class FrameSocket implements Disposable {
     return frame as FrameOf<K>;
   }
 
+  /** The next frame, whatever it is. */
+  async any(): Promise<Frame> {
+    const frame = await this.#take();
+    if (frame === undefined) throw new Error("the connection has ended");
+    return frame;
+  }
+
   /** All frames until the other end hangs up. */
   async rest(): Promise<Frame[]> {
     const frames: Frame[] = [];
@@ -49,6 +56,13 @@ export class FrameSocket implements Disposable {
 
   sendRaw(bytes: Uint8Array): void {
     this.#socket.write(bytes);
+  }
+
+  /** Resolves when the kernel has taken the bytes, so that they do not go out together with later ones. */
+  async flush(bytes: Uint8Array): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#socket.write(bytes, () => resolve());
+    });
   }
 
   /** Stops taking what the other end sends. */

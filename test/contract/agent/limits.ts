@@ -1,0 +1,74 @@
+import { expect } from "vitest";
+import { newExecId } from "../../../src/model/ids.ts";
+import type { AgentTests } from "./harness.ts";
+import { collect, lives } from "./harness.ts";
+
+export const limitTests: AgentTests = {
+  "ends a command at its wall limit": async (agent) => {
+    const { report } = await agent.run(["sleep", "1000"], { wallMs: 50 });
+    expect(report).toMatchObject({ code: null, signal: "SIGTERM", limit: "wall" });
+    expect(report.wallMs).toBeGreaterThanOrEqual(50);
+  },
+
+  "lets a command end in its own way within a second of the limit": async (agent) => {
+    const { report, stdout } = await agent.run("trap 'echo bye; exit 9' TERM; while :; do sleep 0.01; done", {
+      wallMs: 50,
+    });
+    expect(stdout).toBe("bye\n");
+    expect(report).toMatchObject({ code: 9, signal: null, limit: "wall" });
+  },
+
+  "kills a command that ignores the signal": async (agent) => {
+    const { report } = await agent.run("trap '' TERM; while :; do sleep 1; done", { wallMs: 50 });
+    expect(report).toMatchObject({ code: null, signal: "SIGKILL", limit: "wall" });
+    expect(report.wallMs).toBeGreaterThanOrEqual(1000);
+  },
+
+  "a limit ends all that the command started": async (agent) => {
+    // A child in its own session, one that has lost its parent, and one that ignores the signal.
+    const command = [
+      "setsid sleep 1000 & echo $!",
+      "(sleep 1001 & echo $!)",
+      "(trap '' TERM; sleep 1002 & echo $!; wait) &",
+      "wait",
+    ].join("\n");
+    const { stdout, report } = await agent.run(command, { wallMs: 300 });
+    expect(report.limit).toBe("wall");
+    const pids = stdout.trim().split("\n").map(Number);
+    expect(pids).toHaveLength(3);
+    for (const pid of pids) expect(await lives(agent, pid)).toBe(false);
+  },
+
+  "ends a command at its output limit, after exactly that much": async (agent) => {
+    const { report, stdout } = await agent.run("yes", { outputBytes: 100_000 });
+    expect(report.limit).toBe("output");
+    expect(stdout).toHaveLength(100_000);
+    expect(report.stdoutBytes).toBe(100_000);
+  },
+
+  "counts both streams against the output limit": async (agent) => {
+    const { report, stdout, stderr } = await agent.run("while :; do echo out; echo err >&2; done", {
+      outputBytes: 10_000,
+    });
+    expect(report.limit).toBe("output");
+    expect(stdout.length + stderr.length).toBe(10_000);
+    expect(stdout.length).toBeGreaterThan(0);
+    expect(stderr.length).toBeGreaterThan(0);
+  },
+
+  "lets pass what stays below the limits": async (agent) => {
+    const { report, stdout } = await agent.run("printf 12345", { outputBytes: 5, wallMs: 60_000 });
+    expect(report).toMatchObject({ code: 0, limit: null });
+    expect(stdout).toBe("12345");
+  },
+
+  "keeps to the limits of a command that nobody reads": async (agent) => {
+    const link = await agent.link();
+    const exec = newExecId();
+    const session = await link.exec({ exec, command: "yes", outputBytes: 50_000_000, ringBytes: 4096 });
+    session.close();
+    const again = await link.attach(exec, { stdout: 0, stderr: 0 });
+    const { report } = await collect(again);
+    expect(report).toMatchObject({ limit: "output", stdoutBytes: 50_000_000 });
+  },
+};
