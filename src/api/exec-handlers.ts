@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { ExecRequest, ExecSession, OutputOffsets } from "../model/exec.ts";
-import type { ExecId } from "../model/ids.ts";
+import type { ExecId, SandboxId } from "../model/ids.ts";
 import { newExecId } from "../model/ids.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { json, noContent } from "./answers.ts";
@@ -10,7 +10,7 @@ import { collect } from "./collect.ts";
 import type { ExecBody } from "./contract.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
 import type { Share } from "./open-sessions.ts";
-import { discard, OpenSessions } from "./open-sessions.ts";
+import { Events, OpenSessions } from "./open-sessions.ts";
 import type { Handlers } from "./route.ts";
 import type { ExecRoutes } from "./routes.ts";
 
@@ -43,9 +43,11 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
   return {
     // The client's going away is not passed on: a command that was asked for runs.
     async exec({ params, body, incoming, outgoing }) {
-      const session = await sandboxes.exec(params.ref, execRequest(body));
+      // From here on the id: a name may be another sandbox's by the time the command runs.
+      const { id } = sandboxes.get(params.ref);
+      const session = await sandboxes.exec(id, execRequest(body));
       if (body.detach === true) return await detach(session, body);
-      const share = open.read(sandboxes.get(params.ref).id, session);
+      const share = open.read(id, session, body.stdin === "stream");
       feed(session, body.stdin).catch(() => {}); // The reader meets the same failure, or the command's end.
       if (acceptsEvents(incoming)) return events(share, START);
       releaseOnClose(share, outgoing);
@@ -60,8 +62,9 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
     async readOutput({ params, query, incoming, signal }) {
       const resumed = offsetsFromEventId(incoming.headers["last-event-id"]?.toString());
       const from = resumed ?? { stdout: query.stdout ?? 0, stderr: query.stderr ?? 0 };
-      const session = await sandboxes.attach(params.ref, params.exec as ExecId, from, signal);
-      return events(open.read(sandboxes.get(params.ref).id, session), from);
+      const { id } = sandboxes.get(params.ref);
+      const session = await sandboxes.attach(id, params.exec as ExecId, from, signal);
+      return events(open.read(id, session, true), from);
     },
 
     async signalExec({ params, body }) {
@@ -73,7 +76,7 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       const exec = params.exec as ExecId;
       const { id } = sandboxes.get(params.ref);
       const feedOnce = async (): Promise<void> => {
-        const share = await open.write(id, exec, () => attachToFeed(sandboxes, params.ref, exec));
+        const share = await open.write(id, exec, () => attachToFeed(sandboxes, id, exec));
         try {
           await pour(incoming, share.session);
           if (query.end === true) await share.session.endInput();
@@ -112,7 +115,7 @@ async function detach(session: ExecSession, { stdin }: ExecBody): Promise<Respon
   const { exec, pid } = session;
   try {
     if (stdin !== undefined && stdin !== "stream") {
-      await Promise.race([feed(session, stdin), discard(session[Symbol.asyncIterator]())]);
+      await Promise.race([feed(session, stdin), new Events(session).discard()]);
     }
   } finally {
     session.close();
@@ -134,10 +137,10 @@ function releaseOnClose(share: Share, outgoing: ServerResponse): void {
 }
 
 /** Attaches where the command's output ends now, so that its kept output stays for a reader. */
-async function attachToFeed(sandboxes: Sandboxes, ref: string, exec: ExecId): Promise<ExecSession> {
-  const summary = (await sandboxes.execs(ref)).find((each) => each.exec === exec);
+async function attachToFeed(sandboxes: Sandboxes, id: SandboxId, exec: ExecId): Promise<ExecSession> {
+  const summary = (await sandboxes.execs(id)).find((each) => each.exec === exec);
   if (summary === undefined) throw new PlyboxError("exec/not-found", `no command ${exec} is kept in this sandbox`);
-  return await sandboxes.attach(ref, exec, { stdout: summary.stdoutBytes, stderr: summary.stderrBytes });
+  return await sandboxes.attach(id, exec, { stdout: summary.stdoutBytes, stderr: summary.stderrBytes });
 }
 
 /** Passes a request's body on piece by piece. Ending the loop early must leave the connection for the answer. */

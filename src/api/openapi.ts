@@ -28,6 +28,16 @@ const COMPONENTS = {
   Error: errorBody,
 } as const;
 
+const STYLE = {
+  /** Closes what is strict and nothing else. */
+  io: "input" as const,
+  /** That a whole number is one that JavaScript can count to goes without saying. */
+  override({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+    if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  },
+};
+
 const component = (name: string): string => `#/components/schemas/${name}`;
 
 /** Codes that a route can answer whatever it does. */
@@ -68,7 +78,7 @@ const BEARER = { type: "http", scheme: "bearer", description: "Needed on TCP; a 
 function componentSchemas(): Json {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(COMPONENTS)) registry.add(schema, { id });
-  const { schemas } = z.toJSONSchema(registry, { io: "input", uri: component });
+  const { schemas } = z.toJSONSchema(registry, { ...STYLE, uri: component });
   return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, embedded(schema)]));
 }
 
@@ -80,7 +90,7 @@ function embedded(schema: object): Json {
 
 function schemaOf(schema: z.ZodType): Json {
   const named = Object.entries(COMPONENTS).find(([, each]) => (each as z.ZodType) === schema);
-  return named === undefined ? embedded(z.toJSONSchema(schema, { io: "input" })) : { $ref: component(named[0]) };
+  return named === undefined ? embedded(z.toJSONSchema(schema, STYLE)) : { $ref: component(named[0]) };
 }
 
 function operation(operationId: string, route: Route): Json {

@@ -293,6 +293,7 @@ class Session implements ExecSession {
     const { stdin } = this.#child;
     if (this.#command.report !== undefined) return;
     if (stdin === null) throw new PlyboxError("exec/refused", "the command's stdin is not open");
+    if (stdin.writableEnded) throw new PlyboxError("input/invalid", "the command's stdin is closed");
     if (!stdin.write(bytes)) await Promise.race([once(stdin, "drain"), this.#command.ended]);
   }
 
