@@ -27,6 +27,8 @@ const std::vector<Process>& ProcessSet::refresh() {
 }
 
 void ProcessSet::signal_session(int signal) {
+  // Before the leader dies: a child in a session of its own is known by its parent alone.
+  if (cgroup_ == nullptr) refresh();
   signal_group(signal);
   if (cgroup_ != nullptr) {
     for (pid_t pid : cgroups_.members(*cgroup_)) {
