@@ -7,7 +7,10 @@ import { PlyboxError } from "../../model/errors.ts";
 export function parseCount(text: string): number {
   const count = Number(text);
   if (/^\d{1,15}$/.test(text) && count >= 1) return count;
-  throw new PlyboxError("input/invalid", `not a count: ${JSON.stringify(text.slice(0, 40))}; write a whole number from 1`);
+  throw new PlyboxError(
+    "input/invalid",
+    `not a count: ${JSON.stringify(text.slice(0, 40))}; write a whole number from 1`,
+  );
 }
 
 /**

@@ -29,7 +29,8 @@ export function formatSize(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  const digits = unit === 0 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
+  const digits =
+    unit === 0 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
   return `${digits}${UNITS[unit]}`;
 }
 

@@ -1,0 +1,52 @@
+import type { Command } from "commander";
+import type { CliContext } from "./context.ts";
+
+interface CommandEntry {
+  readonly summary: string;
+  /** Loads what adds the command to the program. Only the command that was asked for is loaded. */
+  readonly load: () => Promise<(program: Command, context: CliContext) => void>;
+}
+
+/** Every command, in the order of the help. */
+export const COMMANDS = {
+  run: {
+    summary: "run one command in a sandbox of its own; needs no daemon",
+    load: async () => (await import("./commands/run.ts")).defineRun,
+  },
+  create: {
+    summary: "create a sandbox",
+    load: async () => (await import("./commands/create.ts")).defineCreate,
+  },
+  ls: {
+    summary: "list sandboxes",
+    load: async () => (await import("./commands/ls.ts")).defineLs,
+  },
+  info: {
+    summary: "show a sandbox and the commands in it",
+    load: async () => (await import("./commands/info.ts")).defineInfo,
+  },
+  exec: {
+    summary: "run a command in a sandbox",
+    load: async () => (await import("./commands/exec.ts")).defineExec,
+  },
+  rm: {
+    summary: "remove sandboxes with everything in them",
+    load: async () => (await import("./commands/rm.ts")).defineRm,
+  },
+  layer: {
+    summary: "build, list, inspect and remove layers",
+    load: async () => (await import("./commands/layer.ts")).defineLayer,
+  },
+  serve: {
+    summary: "run the daemon",
+    load: async () => (await import("./commands/serve.ts")).defineServe,
+  },
+  doctor: {
+    summary: "check what this machine can do, and how to mend what it cannot",
+    load: async () => (await import("./commands/doctor.ts")).defineDoctor,
+  },
+  version: {
+    summary: "show versions",
+    load: async () => (await import("./commands/version.ts")).defineVersion,
+  },
+} as const satisfies Record<string, CommandEntry>;

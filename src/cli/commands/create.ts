@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { parseSandboxName } from "../../model/ids.ts";
+import type { ConnectOptions } from "../connect.ts";
+import { connect, connectOptions } from "../connect.ts";
+import type { CliContext } from "../context.ts";
+import type { SandboxOptions } from "../options.ts";
+import { environmentOf, jsonOption, sandboxOptions, sandboxSpecOf, variablesOption } from "../options.ts";
+import { writeJson } from "../render/json.ts";
+import { Progress } from "../render/progress.ts";
+
+interface CreateOptions extends ConnectOptions, SandboxOptions {
+  readonly env?: readonly (readonly [name: string, value: string])[];
+  readonly hostname?: string;
+  readonly json?: true;
+}
+
+export function defineCreate(program: Command, context: CliContext): void {
+  const command = program.command("create").argument("[name]", "a name to find it by: a-z, 0-9 and -");
+  sandboxOptions(command)
+    .addOption(variablesOption(context.env))
+    .option("--hostname <name>", "host name inside (default: the sandbox's name)")
+    .addOption(jsonOption("print the sandbox as JSON"));
+  connectOptions(command).action(async (name: string | undefined, options: CreateOptions) => {
+    await create(name, options, context);
+  });
+}
+
+async function create(name: string | undefined, options: CreateOptions, context: CliContext): Promise<void> {
+  const spec = {
+    ...(name !== undefined && { name: parseSandboxName(name, "name") }),
+    ...sandboxSpecOf(options),
+    ...environmentOf(options.env),
+    ...(options.hostname !== undefined && { hostname: options.hostname }),
+  };
+  const plybox = await connect(options, context);
+  using _progress = new Progress(context.stderr, "creating");
+  const sandbox = await plybox.create(spec);
+  if (options.json) writeJson(context.stdout, sandbox.view);
+  else context.stdout.write(`${sandbox.name ?? sandbox.id}\n`);
+}

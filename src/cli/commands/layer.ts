@@ -1,0 +1,68 @@
+import type { Command } from "commander";
+import { connectOptions } from "../connect.ts";
+import type { CliContext } from "../context.ts";
+import type { BuildOptions } from "../layer-build.ts";
+import { buildLayer } from "../layer-build.ts";
+import type { LayerOptions } from "../layer-source.ts";
+import { withLayers } from "../layer-source.ts";
+import { jsonOption } from "../options.ts";
+import { writeJson } from "../render/json.ts";
+import { describeLayer, layerTable } from "../render/layer.ts";
+import { paintFor } from "../render/style.ts";
+
+export function defineLayer(program: Command, context: CliContext): void {
+  const layer = program.command("layer");
+  defineBuild(layer, context);
+  defineLs(layer, context);
+  defineInspect(layer, context);
+  defineRm(layer, context);
+}
+
+function defineBuild(layer: Command, context: CliContext): void {
+  layer
+    .command("build")
+    .summary("pack a directory into a layer")
+    .description("Pack a directory into a read-only layer of this machine. The same tree gives the same digest.")
+    .argument("<name>", "three digits, its place in the stack, and a name: 100-python")
+    .requiredOption("--from-dir <directory>", "the tree that becomes the layer's root")
+    .option("--replace", "take the name from the layer that has it")
+    .addOption(jsonOption("print the manifest as JSON"))
+    .action(async (name: string, options: BuildOptions) => {
+      await buildLayer(name, options, context);
+    });
+}
+
+function defineLs(layer: Command, context: CliContext): void {
+  const command = layer.command("ls").summary("list layers").addOption(jsonOption("print the manifests as JSON"));
+  connectOptions(command).action(async (options: LayerOptions) => {
+    const layers = await withLayers(options, context, (source) => source.list());
+    if (options.json) writeJson(context.stdout, layers);
+    else context.stdout.write(layerTable(layers, context.now(), paintFor(context, context.stdout)));
+  });
+}
+
+function defineInspect(layer: Command, context: CliContext): void {
+  const command = layer
+    .command("inspect")
+    .summary("show a layer's manifest")
+    .argument("<name>", "the layer")
+    .addOption(jsonOption("print the manifest as JSON"));
+  connectOptions(command).action(async (name: string, options: LayerOptions) => {
+    const manifest = await withLayers(options, context, (source) => source.get(name));
+    if (options.json) writeJson(context.stdout, manifest);
+    else context.stdout.write(describeLayer(manifest, context.now(), paintFor(context, context.stdout)));
+  });
+}
+
+function defineRm(layer: Command, context: CliContext): void {
+  const command = layer
+    .command("rm")
+    .summary("remove a layer that no sandbox uses")
+    .argument("<name>", "the layer")
+    .addOption(jsonOption("print what was removed as JSON"));
+  connectOptions(command).action(async (name: string, options: LayerOptions) => {
+    await withLayers(options, context, (source) => source.remove(name));
+    if (options.json) writeJson(context.stdout, { layer: name, removed: true });
+    else context.stdout.write(`${name}\n`);
+  });
+}

@@ -1,0 +1,97 @@
+import type { Command } from "commander";
+import { PlyboxError } from "../../model/errors.ts";
+import type { ExecRequest } from "../../model/exec.ts";
+import { newExecId } from "../../model/ids.ts";
+import type { SandboxSpec } from "../../model/sandbox.ts";
+import type { CliContext } from "../context.ts";
+import { exitCodeOfSignal } from "../exit-code.ts";
+import { loadOneShot } from "../load-daemon.ts";
+import type { CommandOptions, SandboxOptions } from "../options.ts";
+import { commandOptions, environmentOf, repeated, sandboxOptions, sandboxSpecOf } from "../options.ts";
+import { attend } from "../stdio/attend.ts";
+import { inProcessCommand } from "../stdio/in-process-command.ts";
+import { Interrupts } from "../stdio/interrupts.ts";
+import { bindsFor, isShown } from "../values/allowed-paths.ts";
+import { formatSize } from "../values/size.ts";
+
+interface RunOptions extends CommandOptions, SandboxOptions {
+  readonly allowRead?: readonly string[];
+  readonly allowWrite?: readonly string[];
+}
+
+const EXAMPLES = `
+Examples:
+  plybox run -- python3 -c 'print(6*7)'
+  plybox run --allow-write . --time-limit 2m -- make test
+  echo data | plybox run --memory-limit 500M -- sort
+`;
+
+export function defineRun(program: Command, context: CliContext): void {
+  const command = program
+    .command("run")
+    .argument("<command...>", "program and its arguments")
+    .passThroughOptions()
+    .addHelpText("after", EXAMPLES);
+  sandboxOptions(command)
+    .addOption(repeated("--allow-read <path>", "show a file or directory of this machine, read-only", String))
+    .addOption(repeated("--allow-write <path>", "show a file or directory of this machine, writable", String));
+  commandOptions(command, context.env).action(async (words: string[], options: RunOptions) => {
+    await run(words, options, context);
+  });
+}
+
+/** Makes a sandbox in this process, runs the command in it, and removes it. */
+async function run(words: readonly string[], options: RunOptions, context: CliContext): Promise<void> {
+  const { spec, request } = planOf(words, options, context);
+  const abort = new AbortController();
+  using interrupts = new Interrupts(context.interrupts, (signal) =>
+    abort.abort(new PlyboxError("aborted", `interrupted by ${signal}`)),
+  );
+  try {
+    await runOnce(spec, request, { options, context, interrupts, signal: abort.signal });
+  } catch (error) {
+    // Interrupted before the command began: whoever did it knows why nothing runs.
+    if (!abort.signal.aborted || interrupts.last === undefined) throw error;
+    context.exitCode = exitCodeOfSignal(interrupts.last);
+  }
+}
+
+interface Attempt {
+  readonly options: RunOptions;
+  readonly context: CliContext;
+  readonly interrupts: Interrupts;
+  readonly signal: AbortSignal;
+}
+
+async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt): Promise<void> {
+  const { options, context, interrupts, signal } = attempt;
+  const oneShot = await loadOneShot(context);
+  try {
+    const { id } = await oneShot.sandboxes.create(spec, signal);
+    const session = await oneShot.sandboxes.exec(id, request, signal);
+    await attend(inProcessCommand(session, oneShot.sandboxes, id), {
+      ...{ context, interrupts, timeLimitMs: options.timeLimit, json: options.json === true, input: true },
+      memoryLimit: options.memoryLimit === undefined ? undefined : formatSize(options.memoryLimit),
+    });
+  } finally {
+    await oneShot.close();
+  }
+}
+
+function planOf(words: readonly string[], options: RunOptions, { cwd }: CliContext) {
+  const binds = bindsFor({ read: options.allowRead ?? [], write: options.allowWrite ?? [] }, cwd());
+  // Who shows the directory that they are in means to work there.
+  const here = isShown(cwd(), binds) ? cwd() : undefined;
+  const directory = options.cwd ?? here;
+  const spec: SandboxSpec = { ...sandboxSpecOf(options), ...(binds.length > 0 && { binds }) };
+  const request: ExecRequest = {
+    exec: newExecId(),
+    command: words,
+    stdin: true,
+    ...environmentOf(options.env),
+    ...(directory !== undefined && { cwd: directory }),
+    ...(options.user !== undefined && { user: options.user }),
+    ...(options.timeLimit !== undefined && { wallMs: options.timeLimit }),
+  };
+  return { spec, request };
+}

@@ -1,0 +1,49 @@
+import { CommanderError } from "commander";
+import type { ErrorCode } from "../model/errors.ts";
+import { ERRORS } from "../model/errors.ts";
+
+/** What an error that ends the program says and exits with. */
+export interface Failure {
+  /** One line without its end; empty where nothing is to be said. */
+  readonly line: string;
+  readonly exitCode: number;
+}
+
+interface CodedError extends Error {
+  readonly code: ErrorCode;
+  readonly field?: string | undefined;
+}
+
+/** The one place where an error becomes what the user sees: `plybox: message (code)`. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof CommanderError) return failureOfParser(error);
+  if (isCoded(error)) {
+    const { code, field, message } = error;
+    // Most messages name their field; those of the API's schemas say only what is wrong with it.
+    const where = field === undefined || message.includes(field) ? "" : `${field}: `;
+    return { line: lineOf(`${where}${message}`, code), exitCode: ERRORS[code].exit };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    line: lineOf(`${message}; PLYBOX_DEBUG=1 shows where`, "internal"),
+    exitCode: ERRORS.internal.exit,
+  };
+}
+
+/** The SDK's errors are of another class than the model's; their codes are of the same table. */
+export function isCoded(error: unknown): error is CodedError {
+  return (
+    error instanceof Error && "code" in error && typeof error.code === "string" && Object.hasOwn(ERRORS, error.code)
+  );
+}
+
+function failureOfParser(error: CommanderError): Failure {
+  if (error.exitCode === 0) return { line: "", exitCode: 0 };
+  return { line: lineOf(error.message.replace(/^error: /, ""), "input/invalid"), exitCode: 125 };
+}
+
+/** Control characters would let a message write elsewhere on the terminal. */
+function lineOf(message: string, code: ErrorCode): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  return `plybox: ${message.replace(/[\x00-\x1f\x7f]+/g, " ").trim()} (${code})`;
+}

@@ -1,0 +1,111 @@
+import type { Command } from "commander";
+import { Option } from "commander";
+import { PlyboxError } from "../model/errors.ts";
+import type { SandboxSpec, UpperSpec } from "../model/sandbox.ts";
+import { parseDuration } from "./values/duration.ts";
+import { parseVariable } from "./values/environment.ts";
+import { parseCores, parseCount } from "./values/numbers.ts";
+import { parseSize } from "./values/size.ts";
+
+/** An option whose value is parsed; an error names the option. */
+export function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text: string) => naming(option, () => parse(text)));
+}
+
+/** An option that may be given several times; its value is the list of them. */
+export function repeated<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  const option = new Option(flags, `${description}; may be repeated`);
+  return option.argParser((text: string, before: readonly T[] | undefined): readonly T[] => [
+    ...(before ?? []),
+    naming(option, () => parse(text)),
+  ]);
+}
+
+function naming<T>(option: Option, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof PlyboxError)) throw error;
+    throw new PlyboxError(error.code, error.message, { field: option.long ?? option.flags, cause: error });
+  }
+}
+
+export const jsonOption = (description: string): Option => new Option("--json", description);
+
+/** What a sandbox is made of, and what it may use. */
+export interface SandboxOptions {
+  readonly layer?: readonly string[];
+  readonly memoryLimit?: number;
+  readonly cpus?: number;
+  readonly pids?: number;
+  readonly upper?: UpperSpec["kind"];
+  readonly upperSize?: number;
+}
+
+export function sandboxOptions(command: Command): Command {
+  return command
+    .addOption(repeated("--layer <name>", "layer to stand on, bottom first (default: host)", String))
+    .addOption(parsed("--memory-limit <size>", "memory of all processes, such as 500M", parseSize))
+    .addOption(parsed("--cpus <cores>", "cores, such as 0.5", parseCores))
+    .addOption(parsed("--pids <count>", "processes and threads", parseCount))
+    .addOption(new Option("--upper <kind>", "where the writable layer lives").choices(["tmpfs", "disk"]))
+    .addOption(parsed("--upper-size <size>", "size limit of a tmpfs upper, such as 1G", parseSize));
+}
+
+/** The sandbox that the options ask for; what they do not say is left to its defaults. */
+export function sandboxSpecOf(options: SandboxOptions): Pick<SandboxSpec, "layers" | "limits" | "upper"> {
+  const { layer, memoryLimit, cpus, pids, upper, upperSize } = options;
+  if (upper === "disk" && upperSize !== undefined) {
+    throw new PlyboxError("input/invalid", "a disk upper has no size limit", { field: "--upper-size" });
+  }
+  const limits = {
+    ...(memoryLimit !== undefined && { memoryBytes: memoryLimit }),
+    ...(pids !== undefined && { pids }),
+    ...(cpus !== undefined && { cpus }),
+  };
+  return {
+    ...(layer !== undefined && { layers: layer }),
+    ...(Object.keys(limits).length > 0 && { limits }),
+    ...((upper !== undefined || upperSize !== undefined) && {
+      upper: { kind: upper ?? "tmpfs", ...(upperSize !== undefined && { bytes: upperSize }) },
+    }),
+  };
+}
+
+/** How a command runs. */
+export interface CommandOptions {
+  readonly env?: readonly (readonly [name: string, value: string])[];
+  readonly cwd?: string;
+  readonly user?: string;
+  readonly timeLimit?: number;
+  readonly json?: true;
+}
+
+export function commandOptions(command: Command, env: NodeJS.ProcessEnv): Command {
+  return command
+    .addOption(variablesOption(env))
+    .addOption(parsed("--cwd <path>", "absolute working directory inside", parseInnerPath))
+    .option("--user <user>", "name, uid, name:group or uid:gid inside (default: root)")
+    .addOption(parsed("--time-limit <time>", "wall time after which the command is ended, such as 10s", parseDuration))
+    .addOption(jsonOption("collect the output and print it with the exit report as JSON"));
+}
+
+export const variablesOption = (env: NodeJS.ProcessEnv): Option =>
+  repeated("--env <name=value>", "variable to set; NAME alone passes your own value", (text) =>
+    parseVariable(text, env),
+  );
+
+export const environmentOf = (
+  variables: readonly (readonly [string, string])[] | undefined,
+): { readonly env?: Readonly<Record<string, string>> } =>
+  variables === undefined ? {} : { env: Object.fromEntries(variables) };
+
+/** Drops the `--` that ends the options; what follows belongs to the command. */
+export const withoutSeparator = (words: readonly string[]): readonly string[] =>
+  words[0] === "--" ? words.slice(1) : words;
+
+function parseInnerPath(text: string): string {
+  if (text.startsWith("/")) return text;
+  throw new PlyboxError("input/invalid", `not an absolute path: ${JSON.stringify(text.slice(0, 80))}`);
+}

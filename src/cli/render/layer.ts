@@ -1,0 +1,50 @@
+import type { LayerView } from "../../client/index.ts";
+import { formatSize } from "../values/size.ts";
+import { formatAge } from "./age.ts";
+import type { Paint } from "./style.ts";
+import { renderPairs, renderTable } from "./table.ts";
+
+const SHORT_DIGEST = 12;
+
+export function layerTable(layers: readonly LayerView[], now: Date, paint: Paint): string {
+  const rows = layers.map(({ name, digest, format, bytes, createdAt, provenance }) => [
+    name,
+    formatSize(bytes),
+    formatAge(new Date(createdAt), now),
+    format,
+    digest.slice(0, SHORT_DIGEST),
+    `${provenance.kind} ${provenance.source}`,
+  ]);
+  const columns = [
+    { title: "NAME" },
+    { title: "SIZE", align: "right" },
+    { title: "AGE", align: "right" },
+    { title: "FORMAT" },
+    { title: "DIGEST" },
+    { title: "FROM" },
+  ] as const;
+  return renderTable(columns, rows, paint);
+}
+
+export function describeLayer(layer: LayerView, now: Date, paint: Paint): string {
+  const { compression, binds, parents } = layer;
+  const pairs: [name: string, value: string][] = [
+    ["Name", layer.name],
+    ["Digest", `sha256:${layer.digest}`],
+    ["Format", layer.format],
+    ["Size", `${formatSize(layer.bytes)} (${layer.bytes} bytes)`],
+    ["Compression", compression === null ? "-" : describeCompression(compression)],
+    ["Created", `${layer.createdAt} (${formatAge(new Date(layer.createdAt), now)} ago)`],
+    ["From", `${layer.provenance.kind} ${layer.provenance.source}`],
+    ["Parents", parents.length === 0 ? "-" : parents.map((digest) => digest.slice(0, SHORT_DIGEST)).join(" ")],
+    ...binds.map(({ source, target }): [string, string] => [
+      "Shows",
+      source === target ? source : `${source} at ${target}`,
+    ]),
+  ];
+  return renderPairs(pairs, paint);
+}
+
+function describeCompression({ algorithm, level, blockBytes }: NonNullable<LayerView["compression"]>): string {
+  return `${algorithm}${level === null ? "" : ` ${level}`}, blocks of ${formatSize(blockBytes)}`;
+}

@@ -1,0 +1,39 @@
+import type { Output } from "../context.ts";
+
+const CLEAR_LINE = "\r\u001b[2K";
+const SHOW_AFTER_MS = 300;
+const REDRAW_MS = 100;
+
+/** One line about long work. It is shown only on a terminal, and only when the work is not done at once. */
+export class Progress implements Disposable {
+  readonly #stream: Output;
+  readonly #started = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  #text: string;
+  #isShown = false;
+
+  constructor(stream: Output, text: string) {
+    this.#stream = stream;
+    this.#text = text;
+    if (stream.isTTY === true) this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
+  }
+
+  update(text: string): void {
+    this.#text = text;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    if (this.#isShown) this.#stream.write(CLEAR_LINE);
+    this.#isShown = false;
+  }
+
+  #draw(): void {
+    const elapsed = performance.now() - this.#started;
+    if (elapsed < SHOW_AFTER_MS) return;
+    this.#isShown = true;
+    const line = `${this.#text} ${Math.floor(elapsed / 1000)}s`;
+    // A line that wraps cannot be cleared.
+    this.#stream.write(CLEAR_LINE + line.slice(0, (this.#stream.columns ?? 80) - 1));
+  }
+}
