@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { ROOT, setUp } from "./set-up.mjs";
 
@@ -14,6 +15,7 @@ import { ROOT, setUp } from "./set-up.mjs";
 
 const COUNTS_FILE = join(ROOT, "build/test-counts.json");
 const FUZZ_SECONDS = 5;
+const MAKE = ["--no-print-directory", "-C", "native", `-j${availableParallelism()}`];
 
 /** @param {string} name */
 const installed = (name) => join(ROOT, "node_modules/.bin", name);
@@ -69,7 +71,7 @@ function nativeSources() {
 
 /** The C++ tests print their own counts; a run that ends badly without a failure counted is one. */
 async function nativeTests() {
-  const { ok, output } = await run("make", ["--no-print-directory", "-C", "native", "test"]);
+  const { ok, output } = await run("make", [...MAKE, "test"]);
   const [, passed = "0", failed = "0"] = /^native: (\d+) passed, (\d+) failed$/m.exec(output) ?? [];
   const broken = !ok && failed === "0";
   const none = ok && passed === "0";
@@ -110,7 +112,7 @@ const STEPS = [
   check("dead-code", installed("knip")),
   check("package", installed("publint"), "--strict"),
   { name: "native", run: nativeTests },
-  check("fuzz", "make", "--no-print-directory", "-C", "native", "fuzz", `FUZZ_SECONDS=${FUZZ_SECONDS}`),
+  check("fuzz", "make", ...MAKE, "fuzz", `FUZZ_SECONDS=${FUZZ_SECONDS}`),
   { name: "vitest", run: vitest },
 ];
 
