@@ -21,7 +21,8 @@ export function failureOf(error: unknown): Failure {
     const { code, field, message } = error;
     // Most messages name their field; those of the API's schemas say only what is wrong with it.
     const where = field === undefined || message.includes(field) ? "" : `${field}: `;
-    return { line: lineOf(`${where}${message}`, code), exitCode: ERRORS[code].exit };
+    const hint = code === "daemon/unreachable" ? "; is plybox serve running?" : "";
+    return { line: lineOf(`${where}${message}${hint}`, code), exitCode: ERRORS[code].exit };
   }
   const message = error instanceof Error ? error.message : String(error);
   return {
@@ -39,6 +40,8 @@ export function isCoded(error: unknown): error is CodedError {
 
 function failureOfParser(error: CommanderError): Failure {
   if (error.exitCode === 0) return { line: "", exitCode: 0 };
+  // A command of commands, without one: its help has been shown.
+  if (error.code === "commander.help") return { line: "", exitCode: 125 };
   return { line: lineOf(error.message.replace(/^error: /, ""), "input/invalid"), exitCode: 125 };
 }
 

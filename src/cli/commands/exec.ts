@@ -17,6 +17,7 @@ interface ExecOptions extends CommandOptions, ConnectOptions {
 export function defineExec(program: Command, context: CliContext): void {
   const command = program
     .command("exec")
+    .usage("[options] sandbox -- command [argument...]")
     .argument("<sandbox>", "id or name")
     .argument("<command...>", "program and its arguments")
     .passThroughOptions()

@@ -29,6 +29,7 @@ Examples:
 export function defineRun(program: Command, context: CliContext): void {
   const command = program
     .command("run")
+    .usage("[options] -- command [argument...]")
     .argument("<command...>", "program and its arguments")
     .passThroughOptions()
     .addHelpText("after", EXAMPLES);

@@ -1,0 +1,51 @@
+/** What a check sees of the machine. Every path can be another one, so that a check can be tried on what is not there. */
+export interface Host {
+  readonly nodeVersion: string;
+  readonly uid: number;
+  readonly kernelRelease: string;
+  /** Directories in which programs are looked for. */
+  readonly path: readonly string[];
+  /** Where procfs, sysfs, devices and kernel modules are: `/proc`, `/sys`, `/dev`, `/lib/modules`. */
+  readonly proc: string;
+  readonly sys: string;
+  readonly dev: string;
+  readonly modules: string;
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly programs: { readonly launcher: string; readonly agent: string };
+  /** Asks the launcher, docs/protocol.md §5: resolves when it can, throws when it cannot or there is none. */
+  readonly launcher: (what: "idmap" | "overlay" | "namespaces" | "loop", path: string) => Promise<void>;
+}
+
+export type Status = "ok" | "warn" | "missing";
+
+/** What one check found. */
+export interface Finding {
+  readonly name: string;
+  readonly status: Status;
+  /** Whether the native backend cannot run without it. */
+  readonly required: boolean;
+  readonly detail: string;
+  /** The command, or the step, that mends it. */
+  readonly remedy?: string;
+}
+
+export type Verdict = Omit<Finding, "name" | "required">;
+
+export interface Check {
+  readonly name: string;
+  readonly required: boolean;
+  readonly examine: (host: Host) => Verdict | Promise<Verdict>;
+}
+
+export const ok = (detail: string): Verdict => ({ status: "ok", detail });
+export const warn = (detail: string, remedy?: string): Verdict => ({
+  status: "warn",
+  detail,
+  ...(remedy !== undefined && { remedy }),
+});
+export const missing = (detail: string, remedy?: string): Verdict => ({
+  status: "missing",
+  detail,
+  ...(remedy !== undefined && { remedy }),
+});
