@@ -63,6 +63,21 @@ test("an abort while the work runs does not stop it or free the lock", async () 
   await next;
 });
 
+test("an abort after the waiting has ended takes nobody else's turn", async () => {
+  const lock = new KeyedLock();
+  const [first, second] = [deferred(), deferred()];
+  const controller = new AbortController();
+  const held = lock.run("a", () => first.promise);
+  const next = lock.run("a", () => second.promise, controller.signal);
+  const last = lock.run("a", () => "last");
+  first.resolve();
+  await held;
+  controller.abort();
+  second.resolve();
+  await next;
+  await expect(last).resolves.toBe("last");
+});
+
 test("an aborted signal takes no lock", async () => {
   const lock = new KeyedLock();
   await expect(lock.run("a", () => expect.unreachable(), AbortSignal.abort("no"))).rejects.toBe("no");

@@ -267,9 +267,12 @@ describe("a hostile agent is cut off", () => {
     expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
   });
 
-  test("for output before it accepts", async () => {
+  test.each<{ what: string; early: (channel: number) => Frame }>([
+    { what: "output", early: (channel) => output(channel, 0, Buffer.from("x")) },
+    { what: "an exit", early: (channel) => ({ kind: "exit", channel, json: { pid: 7 } }) },
+  ])("for $what before it accepts", async ({ early }) => {
     const pending = agent.exec({ exec, command: "true" });
-    peer.send(output((await peer.next("open")).channel, 0, Buffer.from("x")));
+    peer.send(early((await peer.next("open")).channel));
     await expect(pending).rejects.toMatchObject({ code: "agent/protocol" });
   });
 });

@@ -148,6 +148,13 @@ test("an unknown kind is refused before its payload is there", () => {
   expect(() => decoder.push(Buffer.of(11))).toThrowError(expect.objectContaining({ reason: "kind" }));
 });
 
+test("data that goes beyond what a number holds is refused", () => {
+  const bytes = Buffer.from("ab");
+  const encoded = encodeFrame({ kind: "data", channel: 1, stream: 1, offset: Number.MAX_SAFE_INTEGER - 1, bytes });
+  const decoder = new FrameDecoder(() => expect.unreachable());
+  expect(() => decoder.push(encoded)).toThrowError(expect.objectContaining({ reason: "payload" }));
+});
+
 test("data that lies whole in a chunk is not copied", () => {
   const chunk = encodeFrame({ kind: "data", channel: 1, stream: 1, offset: 0, bytes: Buffer.from("hello") });
   const decoder = new FrameDecoder((one) => {

@@ -150,6 +150,15 @@ describe("a connection that ends", () => {
     expect((await link.ended).message).toContain("inside a frame");
   });
 
+  test("while the peer takes nothing more is noticed", async () => {
+    peer.pause();
+    const answer = link.request({ type: "stop" }, readEmpty);
+    // More than the socket takes: it cannot close by itself.
+    link.request({ type: "exec", ...{ padding: "x".repeat(1_000_000) } }, readEmpty).catch(codeOf);
+    peer.hangUp();
+    await expect(answer).rejects.toMatchObject({ code: "agent/unreachable" });
+  });
+
   test("by an error of the stream keeps the cause", async () => {
     const cause = new Error("the wire is cut");
     peer.stream.destroy(cause);

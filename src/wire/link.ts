@@ -167,8 +167,6 @@ export class Link implements Disposable {
   }
 
   #dispatch(frame: Frame): void {
-    // The chunk that a failing frame came in may hold more.
-    if (this.#failure !== undefined) return;
     if (frame.channel === 0) this.#receiveOnConnection(frame);
     else this.#receiveOnChannel(frame);
   }

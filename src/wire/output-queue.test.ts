@@ -42,6 +42,16 @@ test("does not join what the reader has taken, nor write to a chunk that is not 
   expect(texts(drain(queue))).toEqual(["stdout 4097 c"]);
 });
 
+test("joins nothing to what has been taken, however much is queued", () => {
+  const queue = new OutputQueue();
+  queue.push(output("stdout", 0, "taken"));
+  const large = "x".repeat(4096);
+  for (let i = 0; i < 1100; i++) queue.push(output("stderr", i * large.length, large));
+  queue.take();
+  queue.push(output("stdout", 5, "later"));
+  expect(texts(drain(queue)).at(-1)).toBe("stdout 5 later");
+});
+
 test("large pieces are queued as they came", () => {
   const queue = new OutputQueue();
   const chunk = Buffer.alloc(65_536);

@@ -82,7 +82,6 @@ export function object<T extends object>(
     const result: Record<string, unknown> = {};
     let known = needed.length;
     for (const [name, reader] of needed) {
-      if (!Object.hasOwn(source, name)) throw refuse(`${path}.${name}`, "present");
       result[name] = reader(source[name], `${path}.${name}`);
     }
     for (const [name, reader] of extra) {

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { newExecId } from "../../../src/model/ids.ts";
 import type { AgentTests } from "./harness.ts";
-import { collect, ended, failureOf, lives, readPid } from "./harness.ts";
+import { collect, died, ended, failureOf, lives, readPid } from "./harness.ts";
 
 export const controlTests: AgentTests = {
   "signals the command's process group": async (agent) => {
@@ -14,7 +14,7 @@ export const controlTests: AgentTests = {
     for (let next = await events.next(); !next.done; next = await events.next()) {
       if (next.value.kind === "exit") expect(next.value.report).toMatchObject({ code: null, signal: "SIGTERM" });
     }
-    expect(await lives(agent, child)).toBe(false);
+    await died(agent, child);
   },
 
   "signals the process alone": async (agent) => {
@@ -36,7 +36,7 @@ export const controlTests: AgentTests = {
     const child = await readPid(session[Symbol.asyncIterator]());
     await link.signal(exec, "SIGKILL", "all");
     await ended(link, exec);
-    expect(await lives(agent, child)).toBe(false);
+    await died(agent, child);
   },
 
   "a signal is harmless after the command's end": async (agent) => {

@@ -134,6 +134,11 @@ export async function lives(agent: AgentHarness, pid: number): Promise<boolean> 
   return stdout === "lives\n";
 }
 
+/** Asks until the process is dead: a signal that was sent need not have arrived. */
+export async function died(agent: AgentHarness, pid: number): Promise<void> {
+  while (await lives(agent, pid));
+}
+
 /** Reads a session that is not of interest to its end, so that it gives credit. */
 export async function drain(session: ExecSession): Promise<void> {
   for await (const _ of session);
