@@ -1,0 +1,192 @@
+// Limits: what ends a command, how thoroughly, and by what name.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "tests/host.h"
+
+using namespace plybox;
+using namespace plybox::test;
+
+namespace {
+
+// A process that the command cannot be blamed for by group, session or parents, and that does not heed SIGTERM.
+const char* const kDaemon = R"((setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 1000; done' &); )";
+
+void check_wall_limit(const std::string& program, const AgentSettings& settings) {
+  AgentProcess agent(program, settings);
+  Host host = agent.connect();
+  host.open(1, shell_request(std::string(kDaemon) + "exec sleep 1000", R"("wallMs":300)"));
+  Outcome outcome;
+  while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
+  pid_t hidden = std::stoi(outcome.out);
+  REQUIRE(kill(hidden, 0) == 0);
+  outcome = host.collect(1);
+  CHECK(outcome.last.text("limit") == "wall");
+  CHECK(outcome.last.text("signal") == "SIGTERM");
+  CHECK(outcome.last.fraction("wallMs") >= 300);
+  // The report means that nothing is left.
+  wait_for_end(hidden);
+  CHECK(host.run(exec_request(R"("argv":["echo","next"])")).out == "next\n");
+}
+
+void check_fork_bomb(const std::string& program, const AgentSettings& settings) {
+  AgentProcess agent(program, settings);
+  Host host = agent.connect();
+  std::string bomb = "(trap '' TERM; b() { b | b & b; }; b 2>/dev/null) & exec sleep 1000";
+  Outcome outcome = host.run(shell_request(bomb, R"("wallMs":300)"));
+  CHECK(outcome.last.text("limit") == "wall");
+  CHECK(host.run(exec_request(R"("argv":["echo","next"])")).out == "next\n");
+}
+
+}  // namespace
+
+TEST_CASE("the wall limit ends group and session by SIGTERM, and what does not heed it by SIGKILL") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    Outcome heeds =
+        host.run(shell_request("trap 'echo bye; exit 5' TERM; echo $$; sleep 1000 & wait", R"("wallMs":200)"));
+    CHECK(heeds.out.ends_with("bye\n"));
+    CHECK(heeds.last.number("code") == 5);
+    CHECK(heeds.last.text("limit") == "wall");
+
+    Outcome stubborn = host.run(shell_request("trap '' TERM; while :; do sleep 0.1; done", R"("wallMs":100)"));
+    CHECK(stubborn.last.text("signal") == "SIGKILL");
+    CHECK(stubborn.last.text("limit") == "wall");
+    CHECK(stubborn.last.fraction("wallMs") >= 1100);
+  });
+}
+
+TEST_CASE("without a cgroup, children in other sessions are found by their parents") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    host.open(1, shell_request(R"(setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 1000; done' & sleep 1000)",
+                               R"("wallMs":300)"));
+    Outcome outcome;
+    while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
+    pid_t child = std::stoi(outcome.out);
+    CHECK(host.collect(1).last.text("limit") == "wall");
+    wait_for_end(child);
+  });
+}
+
+TEST_CASE("with a cgroup, whatever a command started is found and killed") {
+  for (auto [hierarchy, version] : {std::pair("pids", 1), std::pair("freezer", 1), std::pair("unified", 2)}) {
+    for_each_agent([&](const std::string& program) {
+      TestCgroup cgroup(hierarchy);
+      CAPTURE(hierarchy);
+      if (cgroup.path().empty()) return skipped(std::string("no cgroup can be made in ") + hierarchy);
+      check_wall_limit(program, {.track_directory = cgroup.path(), .track_version = version});
+    });
+  }
+}
+
+TEST_CASE("a fork bomb does not outrun its end") {
+  for (auto [hierarchy, version] : {std::pair("pids", 1)}) {
+    for_each_agent([&](const std::string& program) {
+      TestCgroup cgroup(hierarchy);
+      if (cgroup.path().empty()) return skipped(std::string("no cgroup can be made in ") + hierarchy);
+      // For the machine's sake.
+      REQUIRE(cgroup.set("pids.max", "300"));
+      check_fork_bomb(program, {.track_directory = cgroup.path(), .track_version = version});
+    });
+  }
+}
+
+TEST_CASE("commands in a row use their cgroups again, and those of killed ones are removed") {
+  for_each_agent([](const std::string& program) {
+    TestCgroup cgroup("pids");
+    if (cgroup.path().empty()) return skipped("no cgroup can be made in pids");
+    AgentProcess agent(program, {.track_directory = cgroup.path(), .track_version = 1});
+    Host host = agent.connect();
+    CHECK(cgroup.children() == 1);
+    for (int i = 0; i < 20; i++) {
+      // One in use, one ahead.
+      std::string name = host.run(shell_request("grep -o 'exec-.*' /proc/self/cgroup")).out;
+      CHECK((name == "exec-1\n" || name == "exec-2\n"));
+    }
+    Outcome killed = host.run(shell_request(
+        "grep -o 'exec-.*' /proc/self/cgroup; trap '' TERM; while :; do sleep 0.1; done", R"("wallMs":100)"));
+    REQUIRE(killed.out.starts_with("exec-"));
+    std::string directory = cgroup.path() + "/" + killed.out.substr(0, killed.out.find('\n'));
+    while (access(directory.c_str(), F_OK) == 0) host.ask(R"({"type":"usage"})");
+    CHECK(host.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
+  });
+}
+
+TEST_CASE("an agent that may not make cgroups runs commands without") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program, {.track_directory = "/proc/self"});
+    Host host = agent.connect();
+    CHECK(host.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
+  });
+}
+
+TEST_CASE("of output beyond its limit nothing is delivered, and the command is ended") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    Outcome over = host.run(exec_request(R"("argv":["yes"],"outputBytes":100001)"));
+    CHECK(over.out.size() == 100001);
+    CHECK(over.last.text("limit") == "output");
+    CHECK(over.last.number("stdoutBytes") == 100001);
+
+    Outcome exact = host.run(exec_request(R"("argv":["echo","12345"],"outputBytes":6)"));
+    CHECK(exact.out == "12345\n");
+    CHECK(exact.last.is_null("limit"));
+    CHECK(exact.last.number("code") == 0);
+
+    Outcome both = host.run(shell_request("echo 1234; echo 5678 >&2; sleep 1000", R"("outputBytes":9)"));
+    CHECK(both.out.size() + both.err.size() == 9);
+    CHECK(both.last.text("limit") == "output");
+
+    CHECK(host.run(exec_request(R"("argv":["echo"],"outputBytes":0)")).last.text("limit") == "output");
+    CHECK(host.run(exec_request(R"("argv":["true"],"outputBytes":0)")).last.is_null("limit"));
+  });
+}
+
+TEST_CASE("a command that the kernel kills for want of memory is said to be") {
+  for_each_agent([](const std::string& program) {
+    TestCgroup cgroup("memory");
+    if (cgroup.path().empty()) return skipped("no cgroup can be made in memory");
+    REQUIRE(cgroup.set("memory.limit_in_bytes", "100000000"));
+    AgentProcess agent(program, {.memory_directory = cgroup.path()});
+    Host host = agent.connect();
+    Outcome outcome = host.run(exec_request(R"("argv":["tail","/dev/zero"])"));
+    CHECK(outcome.last.text("limit") == "memory");
+    CHECK(outcome.last.text("signal") == "SIGKILL");
+    CHECK(outcome.last.number("peakRssBytes") > 30000000);
+    // The count stays up; a later failure has its own reason.
+    CHECK(host.run(shell_request("exit 1")).last.is_null("limit"));
+  });
+}
+
+TEST_CASE("signals reach the process, the group or everything, and nobody after the exit") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    struct Row {
+      const char* scope;
+      const char* out;
+    };
+    for (const Row& row : {Row{"process", "parent\n"}, Row{"group", "childparent\n"}, Row{"all", "childparent\n"}}) {
+      CAPTURE(row.scope);
+      std::string id;
+      host.open(
+          1,
+          exec_request(
+              R"("argv":["sh","-c","trap 'printf child; exit' USR1; (trap 'printf child; exit' USR1; echo ready; while :; do sleep 0.01; done) & p=$!; trap 'sleep 0.1; echo parent; kill -9 $p; exit 7' USR1; echo ready; while :; do wait; done"])",
+              &id));
+      Outcome outcome;
+      while (outcome.out != "ready\nready\n") host.take(outcome, host.next());
+      CHECK(host.ask(about("signal", id, R"("signal":"SIGUSR1","scope":")" + std::string(row.scope) + "\"")).kind ==
+            Kind::kAck);
+      outcome = host.collect(1);
+      CHECK(outcome.out == row.out);
+      CHECK(outcome.last.number("code") == 7);
+      CHECK(host.ask(about("signal", id, R"("signal":"SIGKILL","scope":"all")")).kind == Kind::kAck);
+    }
+  });
+}

@@ -1,0 +1,254 @@
+// Output: rings, credit, attachments.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "tests/host.h"
+
+using namespace plybox;
+using namespace plybox::test;
+
+namespace {
+
+// Asks until the command has ended. Each answer is a turn of the agent, so this is no waiting by the clock.
+void until_ended(Host& host, const std::string& id) {
+  for (;;) {
+    std::string list = host.ask(R"({"type":"list"})").payload;
+    size_t at = list.find(id);
+    REQUIRE(at != std::string::npos);
+    if (list.substr(at, list.find('}', at) - at).find("\"running\":false") != std::string::npos) return;
+  }
+}
+
+std::string numbers(int last) {
+  std::string text;
+  for (int i = 1; i <= last; i++) text += std::to_string(i) + "\n";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("100 MB of output arrive unharmed") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    constexpr uint64_t kBytes = 100000000;
+    host.open(1, shell_request("yes 0123456789abcde | head -c " + std::to_string(kBytes)));
+    uint64_t offset = 0;
+    bool sound = true;
+    Message message = host.next();
+    while (message.kind != Kind::kExit) {
+      message = host.next();
+      if (message.kind != Kind::kData) continue;
+      Data data = *parse_data(message.payload);
+      sound = sound && data.offset == offset;
+      for (char c : data.bytes) sound = sound && c == "0123456789abcde\n"[offset++ % 16];
+      host.credit(1, static_cast<uint32_t>(data.bytes.size()));
+    }
+    CHECK(sound);
+    CHECK(offset == kBytes);
+    CHECK(message.number("stdoutBytes") == kBytes);
+  });
+}
+
+TEST_CASE("a host that grants no credit holds up its own command, and nobody else") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    host.open(1, exec_request(R"("argv":["seq","1","200000"],"ringBytes":4096)"));
+    Outcome stalled;
+    uint64_t got = 0;
+    while (got < kInitialCredit) {
+      Message message = host.next();
+      host.take(stalled, message);
+      if (message.kind == Kind::kData) got += message.payload.size() - kDataHeader;
+    }
+    CHECK(got == kInitialCredit);
+
+    // On the same connection and on another one.
+    host.open(2, exec_request(R"("argv":["seq","1","100000"])"));
+    CHECK(host.collect(2).out == numbers(100000));
+    Host other = agent.connect();
+    CHECK(other.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
+
+    host.credit(1, kMaxCredit);
+    Outcome rest = host.collect(1);
+    CHECK(stalled.out + rest.out == numbers(200000));
+    CHECK(rest.lost.empty());
+  });
+}
+
+TEST_CASE("a host that does not read is not read from, and is served when it reads again") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host stalled = agent.connect();
+    // Many times what the two socket buffers hold.
+    constexpr int kRequests = 20000;
+    std::string requests;
+    for (int i = 0; i < kRequests; i++) append_frame(requests, Kind::kOpen, 5000 + i, R"({"type":"nonsense"})");
+    std::string_view rest = requests;
+    // Until the agent takes no more: only then is its own memory bounded.
+    while (!rest.empty()) {
+      ssize_t count = ::send(stalled.socket(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count < 0) {
+        Host other = agent.connect();
+        CHECK(other.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
+        for (int i = 0; i < 100; i++) CHECK(stalled.next().kind == Kind::kError);
+        continue;
+      }
+      rest.remove_prefix(static_cast<size_t>(count));
+    }
+    Host other = agent.connect();
+    CHECK(other.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
+    while (stalled.next().channel != 5000 + kRequests - 1) {
+    }
+  });
+}
+
+TEST_CASE("while nobody listens a command runs on, and a later host hears what is lost") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    std::string id;
+    {
+      Host gone = agent.connect();
+      gone.open(1, exec_request(R"("argv":["seq","1","100000"],"ringBytes":4096)", &id));
+      CHECK(gone.next().kind == Kind::kAck);
+    }
+    Host host = agent.connect();
+    until_ended(host, id);
+    std::string whole = numbers(100000);
+    Outcome outcome = host.run(about("attach", id, R"("stdout":0,"stderr":0)"));
+    CHECK_FALSE(outcome.ack.boolean("running"));
+    REQUIRE(outcome.lost.size() == 1);
+    CHECK(outcome.lost[0].second == whole.size() - 4096);
+    CHECK(outcome.out == whole.substr(whole.size() - 4096));
+    CHECK(outcome.ends == 2);
+    CHECK(outcome.last.number("code") == 0);
+    CHECK(outcome.last.number("stdoutBytes") == whole.size());
+
+    // Again, from the middle of what is left: nothing is lost then.
+    host.open(1, about("attach", id, "\"stdout\":" + std::to_string(whole.size() - 10) + ",\"stderr\":0"));
+    CHECK(host.next().kind == Kind::kAck);
+    Message message = host.next();
+    while (message.kind == Kind::kEnd) message = host.next();
+    REQUIRE(message.kind == Kind::kData);
+    CHECK(parse_data(message.payload)->bytes == whole.substr(whole.size() - 10));
+    while (message.kind != Kind::kExit) message = host.next();
+  });
+}
+
+TEST_CASE("an attachment from beyond the end, or to an unknown command, is refused") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    std::string id;
+    host.run(exec_request(R"("argv":["echo","hi"])", &id));
+    Message refused = host.ask(about("attach", id, R"("stdout":4,"stderr":0)"));
+    CHECK(refused.text("code") == "bad-offset");
+    CHECK(refused.text("field") == "stdout");
+    CHECK(host.ask(about("attach", "ex_zzzzzzzzzzzzzzzzzzzzzzzzzz", R"("stdout":0,"stderr":0)")).text("code") ==
+          "exec-not-found");
+    CHECK(host.ask(about("exec", id, R"("argv":["true"])")).text("code") == "exec-exists");
+  });
+}
+
+TEST_CASE("a second attachment takes the first one's place without losing a byte") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host first = agent.connect();
+    std::string id;
+    first.open(1, exec_request(R"("argv":["cat"],"stdin":true,"ringBytes":4096)", &id));
+    first.input(1, 0, "one");
+    Outcome before;
+    while (before.out != "one") first.take(before, first.next());
+
+    Host second = agent.connect();
+    second.open(1, about("attach", id, R"("stdout":0,"stderr":0)"));
+    CHECK(first.collect(1).code() == "replaced");
+    Message ack = second.next();
+    CHECK(ack.number("stdinOffset") == 3);
+    CHECK(ack.boolean("running"));
+    second.input(1, 0, "one two");
+    second.end_input(1, 7);
+    CHECK(second.collect(1).out == "one two");
+  });
+}
+
+TEST_CASE("close stops listening, and the command goes on") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    std::string id;
+    host.open(1, exec_request(R"("argv":["cat"],"stdin":true)", &id));
+    CHECK(host.next().kind == Kind::kAck);
+    host.send(Kind::kClose, 1);
+    host.open(2, about("attach", id, R"("stdout":0,"stderr":0)"));
+    host.input(2, 0, "still here");
+    host.end_input(2, 10);
+    CHECK(host.collect(2).out == "still here");
+  });
+}
+
+TEST_CASE("what a process in the background writes after the exit is kept for whoever attaches") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    std::string id;
+    // The background process waits for a reader of its pipe before it writes.
+    char pipe[] = "/tmp/plybox-test-fifo-XXXXXX";
+    REQUIRE(mkdtemp(pipe) != nullptr);
+    std::string fifo = std::string(pipe) + "/go";
+    host.open(
+        1, exec_request(
+               R"("argv":["sh","-c","mkfifo $1; (read go < $1; echo late) & echo early","sh",")" + fifo + "\"]", &id));
+    Outcome outcome = host.collect(1);
+    CHECK(outcome.out == "early\n");
+    CHECK(outcome.last.number("stdoutBytes") == 6);
+    CHECK(outcome.ends <= 1);
+    host.run(shell_request("echo go > " + fifo));
+    Outcome later;
+    while (later.out != "early\nlate\n") later = host.run(about("attach", id, R"("stdout":0,"stderr":0)"));
+    CHECK(later.last.number("stdoutBytes") == 6);
+    host.run(shell_request("rm -r " + std::string(pipe)));
+  });
+}
+
+TEST_CASE("a background process that never stops writing does not hold back the exit") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    Outcome outcome = host.run(shell_request("yes & echo done"));
+    CHECK(outcome.last.number("code") == 0);
+    CHECK(outcome.out.find("done\n") != std::string::npos);
+  });
+}
+
+TEST_CASE("a finished command is forgotten on request, a running one is not") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    std::string id;
+    host.open(1, exec_request(R"("argv":["cat"],"stdin":true)", &id));
+    CHECK(host.next().kind == Kind::kAck);
+    CHECK(host.ask(about("forget", id)).text("code") == "still-running");
+    host.end_input(1, 0);
+    host.collect(1);
+    CHECK(host.ask(about("forget", id)).kind == Kind::kAck);
+    CHECK(host.ask(about("forget", id)).text("code") == "exec-not-found");
+    CHECK(host.ask(about("signal", id, R"("signal":"SIGTERM")")).text("code") == "exec-not-found");
+    CHECK(host.ask(R"({"type":"list"})").payload == R"({"execs":[]})");
+  });
+}
+
+TEST_CASE("the last 64 finished commands are kept") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect();
+    std::string first, second, id;
+    host.run(exec_request(R"("argv":["true"])", &first));
+    host.run(exec_request(R"("argv":["true"])", &second));
+    for (int i = 0; i < 63; i++) host.run(exec_request(R"("argv":["true"])", &id));
+    CHECK(host.ask(about("attach", first, R"("stdout":0,"stderr":0)")).text("code") == "exec-not-found");
+    CHECK(host.run(about("attach", second, R"("stdout":0,"stderr":0)")).last.kind == Kind::kExit);
+  });
+}

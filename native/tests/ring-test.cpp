@@ -1,0 +1,99 @@
+#include "agent/ring.h"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+
+using namespace plybox;
+
+namespace {
+
+constexpr uint64_t kKeepNothing = UINT64_MAX;
+
+char byte_at(uint64_t offset) { return static_cast<char>(offset * 31 + (offset >> 9)); }
+
+// Writes what fits of `count` bytes whose values tell their offsets.
+size_t write(Ring& ring, size_t count, uint64_t keep) {
+  Region region = ring.prepare(count, keep);
+  uint64_t offset = ring.end();
+  for (int i = 0; i < region.count; i++) {
+    for (size_t j = 0; j < region.pieces[i].iov_len; j++) {
+      static_cast<char*>(region.pieces[i].iov_base)[j] = byte_at(offset++);
+    }
+  }
+  ring.commit(region.size());
+  return region.size();
+}
+
+bool holds_what_it_says(const Ring& ring) {
+  uint64_t offset = ring.begin();
+  Region region = ring.read(offset, SIZE_MAX);
+  if (region.size() != ring.end() - ring.begin()) return false;
+  for (int i = 0; i < region.count; i++) {
+    for (size_t j = 0; j < region.pieces[i].iov_len; j++) {
+      if (static_cast<char*>(region.pieces[i].iov_base)[j] != byte_at(offset++)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("a ring grows from 4 KiB to its limit and then writes over its oldest bytes") {
+  Ring ring(20000);
+  CHECK(ring.read(0, 100).count == 0);
+  CHECK(write(ring, 100000, kKeepNothing) == 4096);
+  CHECK(write(ring, 100000, kKeepNothing) == 4096);
+  CHECK(write(ring, 100000, kKeepNothing) == 8192);
+  CHECK(write(ring, 100000, kKeepNothing) == 20000 - 16384);
+  CHECK(ring.begin() == 0);
+  CHECK(ring.end() == 20000);
+  CHECK(write(ring, 1, kKeepNothing) == 1);
+  CHECK(ring.begin() == 1);
+  CHECK(write(ring, 100000, kKeepNothing) == 20000);
+  CHECK(ring.begin() == 20001);
+  CHECK(holds_what_it_says(ring));
+}
+
+TEST_CASE("bytes that are to be kept are never written over") {
+  Ring ring(4096);
+  CHECK(write(ring, 4096, 0) == 4096);
+  CHECK(write(ring, 1, 0) == 0);
+  CHECK(write(ring, 4096, 10) == 10);
+  CHECK(ring.begin() == 10);
+  CHECK(holds_what_it_says(ring));
+}
+
+TEST_CASE("skipped and released bytes are gone, their offsets are not") {
+  Ring ring(8192);
+  write(ring, 100, kKeepNothing);
+  ring.skip(5);
+  CHECK(ring.begin() == 105);
+  CHECK(ring.end() == 105);
+  write(ring, 10, kKeepNothing);
+  CHECK(holds_what_it_says(ring));
+  ring.release();
+  CHECK(ring.begin() == 115);
+  CHECK(ring.read(115, 10).count == 0);
+}
+
+TEST_CASE("whatever the order of writes and reads, a ring holds the last bytes of its stream") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; round++) {
+    size_t limit = 4096 + random() % 60000;
+    Ring ring(limit);
+    uint64_t sent = 0;
+    for (int step = 0; step < 200; step++) {
+      bool listened = random() % 2 == 0;
+      uint64_t before = ring.begin();
+      write(ring, random() % 30000, listened ? sent : kKeepNothing);
+      if (listened && before <= sent) CHECK(ring.begin() <= sent);
+      sent = std::max(sent, ring.begin());
+      sent += random() % (ring.end() - sent + 1);
+      REQUIRE(ring.end() - ring.begin() <= limit);
+      REQUIRE(holds_what_it_says(ring));
+    }
+  }
+}
