@@ -27,7 +27,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ApiOption
     attach: unused,
     signal: unused,
   };
-  const layers = { list: unused, get: unused, remove: unused };
+  const layers = { list: unused, inspect: unused, remove: unused };
   const token = "t";
   const served = await serve(
     {

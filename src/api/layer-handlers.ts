@@ -1,16 +1,16 @@
-import type { LayerName } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import { json, noContent } from "./answers.ts";
 import type { LayerView } from "./contract.ts";
 import type { Handlers } from "./route.ts";
 import type { LayerRoutes } from "./routes.ts";
 
-/** What the API needs of the layer store. Every method throws PlyboxError; `layer/not-found` where none has the name. */
+/** What the API needs of the layer store. `layer` is a name, its part after the number, or a digest. */
 export interface Layers {
   list(): Promise<readonly LayerManifest[]>;
-  get(name: LayerName): Promise<LayerManifest>;
-  /** Throws `layer/in-use` while a sandbox stands on it. */
-  remove(name: LayerName): Promise<void>;
+  /** Throws `layer/not-found`. */
+  inspect(layer: string): Promise<LayerManifest>;
+  /** Throws `layer/not-found`, and `layer/in-use` while a sandbox stands on it. */
+  remove(layer: string): Promise<void>;
 }
 
 export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
@@ -20,10 +20,10 @@ export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
       return json(200, { layers: manifests.map(layerView) });
     },
     async getLayer({ params }) {
-      return json(200, layerView(await layers.get(params.name as LayerName)));
+      return json(200, layerView(await layers.inspect(params.layer)));
     },
     async removeLayer({ params }) {
-      await layers.remove(params.name as LayerName);
+      await layers.remove(params.layer);
       return noContent();
     },
   };

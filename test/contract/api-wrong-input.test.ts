@@ -150,7 +150,7 @@ const WRONG: Record<string, Wrong> = {
   "a path that climbs out": { path: "/v1/sandboxes/../../etc/passwd", code: "route/not-found" },
   "a query where none is": invalid({ path: "/v1/sandboxes?verbose=1" }, "verbose"),
   "an unknown layer": { path: "/v1/layers/777-missing", code: "layer/not-found" },
-  "a layer with a path in its name": invalid({ method: "DELETE", path: "/v1/layers/..%2f000-base" }, "name"),
+  "a layer with a path in its name": invalid({ method: "DELETE", path: "/v1/layers/..%2f000-base" }, "layer"),
   "an unknown layer to remove": { method: "DELETE", path: "/v1/layers/777-missing", code: "layer/not-found" },
 
   "an unknown path": { path: "/v2/sandboxes", code: "route/not-found" },

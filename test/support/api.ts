@@ -10,7 +10,6 @@ import type { ApiOptions } from "../../src/api/create-api.ts";
 import { createApi } from "../../src/api/create-api.ts";
 import type { Layers } from "../../src/api/layer-handlers.ts";
 import { PlyboxError } from "../../src/model/errors.ts";
-import type { LayerName } from "../../src/model/ids.ts";
 import { parseDigest, parseLayerName } from "../../src/model/ids.ts";
 import type { LayerManifest } from "../../src/model/layer.ts";
 import { ProcessSandboxes } from "./process-sandboxes.ts";
@@ -29,9 +28,10 @@ export interface ApiSubject extends AsyncDisposable {
 export async function startApi(): Promise<ApiSubject> {
   const layers = new MemoryLayers(["000-base", "900-spare"]);
   const token = "a-token-for-tests-only";
+  const sandboxes = new ProcessSandboxes(layers.names());
   const served = await serve(
     {
-      sandboxes: new ProcessSandboxes(layers.names()),
+      sandboxes,
       layers,
       version: "0.0.0-test",
       ready: () => [],
@@ -39,7 +39,15 @@ export async function startApi(): Promise<ApiSubject> {
     },
     token,
   );
-  return { ...served, token, spareLayer: "900-spare" };
+  return {
+    ...served,
+    token,
+    spareLayer: "900-spare",
+    async [Symbol.asyncDispose]() {
+      await Promise.all(sandboxes.list().map(({ id }) => sandboxes.remove(id)));
+      await served[Symbol.asyncDispose]();
+    },
+  };
 }
 
 const silentLog = { error() {} };
@@ -92,14 +100,14 @@ class MemoryLayers implements Layers {
     return [...this.#manifests.values()];
   }
 
-  async get(name: LayerName): Promise<LayerManifest> {
+  async inspect(name: string): Promise<LayerManifest> {
     const manifest = this.#manifests.get(name);
-    if (manifest === undefined) throw new PlyboxError("layer/not-found", `no layer ${name}`, { field: "name" });
+    if (manifest === undefined) throw new PlyboxError("layer/not-found", `no layer ${name}`, { field: "layer" });
     return manifest;
   }
 
-  async remove(name: LayerName): Promise<void> {
-    await this.get(name);
+  async remove(name: string): Promise<void> {
+    await this.inspect(name);
     this.#manifests.delete(name);
   }
 }

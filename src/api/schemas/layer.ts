@@ -1,8 +1,13 @@
 import * as z from "zod";
-import { LAYER_NAME } from "../../model/ids.ts";
+
+/** A layer's name, its part after the number, or its digest; which layer it means is the store's answer. */
+export const layerRef = z
+  .string()
+  .max(67)
+  .regex(/^[a-z0-9][a-z0-9._-]*$/, "must be a layer's name or digest");
 
 export const layerParams = z.strictObject({
-  name: z.string().regex(LAYER_NAME, "must be three digits, - and a-z 0-9 . _ -").describe("The layer's name."),
+  layer: layerRef.describe("The layer's name, the part of it after the number, or its digest."),
 });
 
 export const layerView = z.object({

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { SANDBOX_NAME } from "../../model/ids.ts";
+import { layerRef } from "./layer.ts";
 import { environment } from "./text.ts";
 
 const MIB = 1024 ** 2;
@@ -36,15 +37,10 @@ export const createSandboxBody = z.strictObject({
   name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
   layers: z.exactOptional(
     z
-      .array(
-        z
-          .string()
-          .max(67)
-          .regex(/^[a-z0-9][a-z0-9._-]*$/, "must be a layer's name"),
-      )
+      .array(layerRef)
       .min(1)
       .max(64)
-      .describe("Layer names, bottom first."),
+      .describe("What it stands on; each layer's number is its place, lowest at the bottom."),
   ),
   upper: z.exactOptional(
     z
