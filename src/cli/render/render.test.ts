@@ -1,0 +1,126 @@
+import { PassThrough } from "node:stream";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { formatAge } from "./age.ts";
+import { Progress } from "./progress.ts";
+import { describeState, stateCell } from "./state.ts";
+import type { Paint } from "./style.ts";
+import { paintFor } from "./style.ts";
+import { renderPairs, renderTable } from "./table.ts";
+
+const plain: Paint = (_style, text) => text;
+const marked: Paint = (style, text) => `<${style}>${text}</>`;
+
+describe("renderTable", () => {
+  const columns = [{ title: "NAME" }, { title: "SIZE", align: "right" }, { title: "FROM" }] as const;
+
+  it("aligns its columns and leaves no space at the end of a line", () => {
+    const rows = [
+      ["a", "1.5G", "here"],
+      ["longer-name", "3K", ""],
+    ];
+    expect(renderTable(columns, rows, plain)).toBe(
+      ["NAME          SIZE   FROM", "a             1.5G   here", "longer-name     3K", ""].join("\n"),
+    );
+  });
+
+  it("shows its heading where there are no rows", () => {
+    expect(renderTable(columns, [], plain)).toBe("NAME   SIZE   FROM\n");
+  });
+
+  it("does not count colours as width", () => {
+    const rows = [[{ text: "ok", style: "green" }, "1K", "x"]] as const;
+    expect(renderTable(columns, rows, marked).split("\n")[1]).toBe("<green>ok</>       1K   x");
+  });
+
+  it("shows control characters as what they are not", () => {
+    expect(renderTable([{ title: "A" }], [["x\u001b[2J\ny"]], plain)).toBe("A\nx?[2J?y\n");
+  });
+});
+
+describe("renderPairs", () => {
+  it("aligns the values", () => {
+    expect(
+      renderPairs(
+        [
+          ["Id", "1"],
+          ["Name", "two"],
+        ],
+        plain,
+      ),
+    ).toBe("Id     1\nName   two\n");
+  });
+});
+
+describe("paintFor", () => {
+  it.each([
+    ["a terminal", { isTTY: true }, {}, true],
+    ["a pipe", {}, {}, false],
+    ["a terminal with NO_COLOR", { isTTY: true }, { NO_COLOR: "1" }, false],
+    ["a terminal with an empty NO_COLOR", { isTTY: true }, { NO_COLOR: "" }, true],
+    ["a dumb terminal", { isTTY: true }, { TERM: "dumb" }, false],
+  ])("on %s", (_what, stream, env, colours) => {
+    expect(paintFor({ env }, stream)("red", "x")).toBe(colours ? "\u001b[31mx\u001b[39m" : "x");
+  });
+});
+
+describe("formatAge", () => {
+  const now = new Date("2026-06-01T12:00:00Z");
+
+  it.each([
+    ["2026-06-01T12:00:05Z", "0s"],
+    ["2026-06-01T11:59:55Z", "5s"],
+    ["2026-06-01T11:58:59Z", "1m"],
+    ["2026-06-01T09:30:00Z", "2h"],
+    ["2026-05-20T11:00:00Z", "12d"],
+  ])("of %s is %s", (then, age) => {
+    expect(formatAge(new Date(then), now)).toBe(age);
+  });
+});
+
+describe("the state of a sandbox", () => {
+  it("is described with what is known of it", () => {
+    expect(describeState({ kind: "running", pid: 12 })).toBe("running (pid 12)");
+    expect(describeState({ kind: "stopped", code: 3, signal: null })).toBe("stopped (exit code 3)");
+    expect(describeState({ kind: "stopped", code: null, signal: "SIGKILL" })).toBe("stopped (SIGKILL)");
+    expect(describeState({ kind: "failed", reason: "no space" })).toBe("failed: no space");
+  });
+
+  it("has a colour where it needs attention", () => {
+    expect(stateCell({ kind: "lost", reason: "reboot" })).toEqual({ text: "lost", style: "red" });
+    expect(stateCell({ kind: "destroyed" })).toBe("destroyed");
+  });
+});
+
+describe("Progress", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  const terminal = (isTTY: boolean) => Object.assign(new PassThrough(), { isTTY, columns: 20 });
+
+  it("shows nothing where there is no terminal", () => {
+    const stream = terminal(false);
+    using _progress = new Progress(stream, "packing");
+    vi.advanceTimersByTime(5000);
+    expect(stream.read()).toBeNull();
+  });
+
+  it("shows nothing of work that is done at once", () => {
+    const stream = terminal(true);
+    const progress = new Progress(stream, "packing");
+    vi.advanceTimersByTime(200);
+    progress[Symbol.dispose]();
+    expect(stream.read()).toBeNull();
+  });
+
+  it("shows long work on one line of the terminal's width, and clears it", () => {
+    const stream = terminal(true);
+    const progress = new Progress(stream, "packing");
+    progress.update("packing 500M of a large directory");
+    vi.advanceTimersByTime(400);
+    progress[Symbol.dispose]();
+    vi.advanceTimersByTime(5000);
+    const lines = String(stream.read()).split("\r\u001b[2K");
+    expect(lines.at(-1)).toBe("");
+    expect(lines[1]).toBe("packing 500M of a l");
+  });
+});
