@@ -69,7 +69,7 @@ export function missingPackages(purpose) {
 function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   // Waits for another apt-get rather than failing beside it.
-  const options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"];
+  const options = ["-qq", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"];
   return spawnSync("apt-get", [...options, ...args], { env, stdio: ["ignore", "inherit", "inherit"] }).status === 0;
 }
 
