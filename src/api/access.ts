@@ -1,7 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { PlyboxError } from "../model/errors.ts";
 
-/** Decides whether a request may be served; each listener has its own. */
+/**
+ * Decides whether a request may be served. Each listener has its own, because a connection does not tell: a TCP socket
+ * that its client has just closed has no address, exactly as one on a Unix socket.
+ */
 export interface Access {
   /** @throws PlyboxError `auth/missing` or `auth/refused` */
   check(authorization: string | undefined): void;

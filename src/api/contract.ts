@@ -13,7 +13,7 @@ import type {
 } from "./schemas/exec.ts";
 import type { layerList, layerView } from "./schemas/layer.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
-import type { errorBody, health, ready, version } from "./schemas/system.ts";
+import type { errorBody, health, version } from "./schemas/system.ts";
 
 export type CreateSandboxBody = z.infer<typeof createSandboxBody>;
 export type SandboxView = z.infer<typeof sandboxView>;
@@ -26,7 +26,6 @@ export type SignalBody = z.infer<typeof signalBody>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type HealthView = z.infer<typeof health>;
-export type ReadyView = z.infer<typeof ready>;
 export type VersionView = z.infer<typeof version>;
 export type ErrorBody = z.infer<typeof errorBody>;
 

@@ -26,6 +26,15 @@ const EVENTS = {
   error: errorBody.shape.error,
 };
 
+/** What anything that asks a sandbox's agent can meet. */
+const AGENT_ERRORS = [
+  "sandbox/not-found",
+  "sandbox/wrong-state",
+  "sandbox/lost",
+  "agent/protocol",
+  "agent/unreachable",
+] as const;
+
 const SYSTEM_ROUTES = {
   getHealth: {
     method: "GET",
@@ -117,16 +126,12 @@ const EXEC_ROUTES = {
       202: { description: "It runs, with `detach`", json: execStarted },
     },
     errors: [
-      "sandbox/not-found",
-      "sandbox/wrong-state",
-      "sandbox/lost",
+      ...AGENT_ERRORS,
       "exec/exists",
       "exec/program-not-found",
       "exec/not-executable",
       "exec/refused",
       "exec/output-replaced",
-      "agent/protocol",
-      "agent/unreachable",
     ],
   },
   listExecs: {
@@ -135,7 +140,7 @@ const EXEC_ROUTES = {
     summary: "Commands that run, and ended ones still kept",
     params: sandboxParams,
     answers: { 200: { description: "In the order they were started", json: execList } },
-    errors: ["sandbox/not-found", "sandbox/wrong-state", "sandbox/lost", "agent/protocol", "agent/unreachable"],
+    errors: [...AGENT_ERRORS],
   },
   readOutput: {
     method: "GET",
@@ -144,14 +149,7 @@ const EXEC_ROUTES = {
     params: execParams,
     query: outputQuery,
     answers: { 200: { description: "Events while it runs", events: EVENTS } },
-    errors: [
-      "sandbox/not-found",
-      "sandbox/wrong-state",
-      "sandbox/lost",
-      "exec/not-found",
-      "agent/protocol",
-      "agent/unreachable",
-    ],
+    errors: [...AGENT_ERRORS, "exec/not-found"],
   },
   signalExec: {
     method: "POST",
@@ -160,15 +158,7 @@ const EXEC_ROUTES = {
     params: execParams,
     body: signalBody,
     answers: { 204: { description: "Sent" } },
-    errors: [
-      "sandbox/not-found",
-      "sandbox/wrong-state",
-      "sandbox/lost",
-      "exec/not-found",
-      "exec/refused",
-      "agent/protocol",
-      "agent/unreachable",
-    ],
+    errors: [...AGENT_ERRORS, "exec/not-found", "exec/refused"],
   },
   writeStdin: {
     method: "POST",
@@ -178,16 +168,7 @@ const EXEC_ROUTES = {
     query: stdinQuery,
     body: "bytes",
     answers: { 204: { description: "The command's side has taken all of it" } },
-    errors: [
-      "sandbox/not-found",
-      "sandbox/wrong-state",
-      "sandbox/lost",
-      "exec/not-found",
-      "exec/refused",
-      "exec/output-replaced",
-      "agent/protocol",
-      "agent/unreachable",
-    ],
+    errors: [...AGENT_ERRORS, "exec/not-found", "exec/refused", "exec/output-replaced"],
   },
 } as const satisfies Record<string, Route>;
 

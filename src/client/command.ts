@@ -1,4 +1,4 @@
-import type { ErrorBody, ExecEventViews } from "../api/contract.ts";
+import type { ErrorBody, ExecEventViews, SignalBody } from "../api/contract.ts";
 import type { OutputStream, SignalScope } from "../model/exec.ts";
 import { untilAborted } from "./abort.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -136,12 +136,8 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   /** Sends a signal to the command's process group by default. Harmless after the end. */
   async kill(signal = "SIGTERM", options: CallOptions & { readonly scope?: SignalScope } = {}): Promise<void> {
     const { scope, ...call } = options;
-    await this.#connection.json(
-      "POST",
-      `${this.#path}/signal`,
-      { signal, ...(scope !== undefined && { scope }) },
-      call,
-    );
+    const body: SignalBody = { signal, ...(scope !== undefined && { scope }) };
+    await this.#connection.json("POST", `${this.#path}/signal`, body, call);
   }
 
   /** Stops listening; the command goes on. Idempotent. */

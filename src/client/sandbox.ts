@@ -54,10 +54,14 @@ export class Sandbox implements AsyncDisposable {
     const encoding = (options.encoding ?? "utf8") as E;
     const isLarge = stdin !== undefined && stdin.length > INLINE_STDIN;
     if (onStdout !== undefined || onStderr !== undefined || signal !== undefined || isLarge) {
-      await using running = await this.spawn(command, isLarge ? { ...options, stdin: true } : options);
-      const fed = isLarge ? running.write(stdin).then(() => running.end()) : undefined;
-      fed?.catch(() => {}); // The command need not read it; what is wrong with the connection shows in its stream.
-      return await resultOfStream(running, { encoding, onStdout, onStderr });
+      const running = await this.spawn(command, isLarge ? { ...options, stdin: true } : options);
+      // The command need not read it; what is wrong with the connection shows in its stream.
+      if (isLarge) Promise.all([running.write(stdin), running.end()]).catch(() => {});
+      try {
+        return await resultOfStream(running, { encoding, onStdout, onStderr });
+      } finally {
+        running.close(); // `using` would need a runtime that has Symbol.asyncDispose, which not every browser has.
+      }
     }
     const body: ExecBody = {
       ...execBody(command, options),

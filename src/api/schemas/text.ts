@@ -28,7 +28,7 @@ function vectorBytes(strings: Iterable<string>): number {
 
 const writable = z.string().regex(WRITABLE, UNWRITABLE);
 
-export const argument = writable.refine(...atMost(MAX_ARGUMENT_BYTES, "one argument"));
+const argument = writable.refine(...atMost(MAX_ARGUMENT_BYTES, "one argument"));
 
 export const argumentList = z
   .array(argument)
