@@ -45,7 +45,7 @@ export interface SandboxOptions {
 
 export function sandboxOptions(command: Command): Command {
   return command
-    .addOption(repeated("--layer <name>", "layer to stand on, bottom first (default: host)", String))
+    .addOption(repeated("--layer <name>", "layer to stand on (default: host)", String))
     .addOption(parsed("--memory-limit <size>", "memory of all processes, such as 500M", parseSize))
     .addOption(parsed("--cpus <cores>", "cores, such as 0.5", parseCores))
     .addOption(parsed("--pids <count>", "processes and threads", parseCount))
