@@ -51,6 +51,7 @@ const PACKAGES = [
   { package: "python3", present: file("/usr/bin/python3"), for: ["quickstart", "test"] },
   { package: "squashfs-tools", present: anyProgram("mksquashfs"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
+  { package: "procps", present: anyProgram("pgrep"), for: ["test"] },
   { package: "doctest-dev", present: file("/usr/include/doctest/doctest.h"), for: ["test"] },
   { package: "clang-14", present: anyProgram("clang++-14"), for: ["test"] },
   { package: "libclang-rt-14-dev", present: hasFuzzerRuntime, for: ["test"] },
