@@ -19,7 +19,7 @@ export function connectOptions(command: Command): Command {
 }
 
 /** Where the daemon is: what the options say, then the environment, then the socket's own place. */
-export function addressOf(
+function addressOf(
   options: ConnectOptions,
   env: NodeJS.ProcessEnv,
 ): { baseUrl: string } | { socketPath: string } {

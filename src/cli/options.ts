@@ -8,7 +8,7 @@ import { parseCores, parseCount } from "./values/numbers.ts";
 import { parseSize } from "./values/size.ts";
 
 /** An option whose value is parsed; an error names the option. */
-export function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
+function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
   const option = new Option(flags, description);
   return option.argParser((text: string) => naming(option, () => parse(text)));
 }

@@ -22,4 +22,4 @@ export function inProcessCommand(session: ExecSession, sandboxes: Signaller, ref
   };
 }
 
-const exitReportOf = ({ code, ...report }: ExecReport): ExitReport => ({ ...report, exitCode: code });
+const exitReportOf = ({ exec, code, ...report }: ExecReport): ExitReport => ({ exec, exitCode: code, ...report });
