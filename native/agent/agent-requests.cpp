@@ -49,7 +49,7 @@ std::variant<std::string, Refusal> Agent::greet(const Hello& hello) {
   json.key("incarnation").integer(options_.incarnation);
   json.key("capabilities").begin_array();
   for (const char* type : request_types()) json.string(type);
-  if (cgroups_.has_spare()) json.string("cgroup");
+  if (cgroups_.works()) json.string("cgroup");
   if (memory_.available()) json.string("memory-events");
   json.end_array().end_object();
   return json.text();
@@ -73,7 +73,7 @@ void Agent::answer(Connection& connection, uint32_t channel, const ExecRequest& 
   std::variant<const Account*, Refusal> account = users_.lookup(request.user);
   if (const Refusal* refusal = std::get_if<Refusal>(&account)) return connection.refuse(channel, *refusal);
   // Commands in quick succession use one cgroup again, rather than each making its own.
-  if (cgroups_.available() && !cgroups_.has_spare()) execs_.release_cgroups();
+  if (cgroups_.works() && !cgroups_.has_spare()) execs_.release_cgroups();
   auto exec = std::make_unique<Exec>(context_, request);
   if (std::optional<Refusal> refusal = exec->start(request, *std::get<const Account*>(account), environment_)) {
     return connection.refuse(channel, *refusal);

@@ -67,7 +67,9 @@ void Agent::take_signal() {
   signalfd_siginfo info;
   if (read(descriptors_.signals.get(), &info, sizeof(info)) != sizeof(info)) return;
   if (info.ssi_signo == SIGCHLD) reap();
-  if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) begin_stop();
+  if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT) return;
+  // Seen from PID 1, who is outside has no pid. Whoever is inside does not decide over the sandbox.
+  if (getpid() != 1 || info.ssi_pid == 0) begin_stop();
 }
 
 // Every process of the sandbox that loses its parent becomes the agent's. Answers whether it has children left.

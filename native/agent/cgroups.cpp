@@ -34,7 +34,10 @@ std::unique_ptr<CommandCgroup> CommandCgroups::make() {
   } while (mkdirat(parent_.get(), name.c_str(), 0755) != 0 && errno == EEXIST);
   auto cgroup = std::make_unique<CommandCgroup>(version_, std::move(name), UniqueFd());
   cgroup->door_ = version_ == 1 ? open(*cgroup, "tasks", O_WRONLY) : open(*cgroup, ".", O_PATH | O_DIRECTORY);
-  if (cgroup->door_) return cgroup;
+  if (cgroup->door_) {
+    works_ = true;
+    return cgroup;
+  }
   unlinkat(parent_.get(), cgroup->name().c_str(), AT_REMOVEDIR);
   return nullptr;
 }

@@ -37,6 +37,8 @@ class CommandCgroups {
   CommandCgroups(UniqueFd parent, int version) : parent_(std::move(parent)), version_(version) {}
 
   bool available() const { return static_cast<bool>(parent_); }
+  // Whether one could be made; known from the first tidy() on.
+  bool works() const { return works_; }
   // An empty cgroup; null where none can be made: the command then runs without.
   std::unique_ptr<CommandCgroup> take();
   // Of a command of which nothing lives any more.
@@ -60,6 +62,7 @@ class CommandCgroups {
   UniqueFd parent_;
   int version_;
   unsigned made_ = 0;
+  bool works_ = false;
   std::vector<std::unique_ptr<CommandCgroup>> spare_;
   std::vector<std::unique_ptr<CommandCgroup>> doomed_;  // to be removed
 };

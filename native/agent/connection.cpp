@@ -210,7 +210,7 @@ bool Connection::has_more() const {
 void Connection::update_interest() {
   uint32_t interest = 0;
   if (batch_.size() < kMostWaiting) interest |= EPOLLIN;
-  if (!writable_ || has_more()) interest |= EPOLLOUT;
+  if (!batch_.empty() || has_more()) interest |= EPOLLOUT;
   if (interest == interest_) return;
   interest_ = interest;
   loop_.change(socket_.get(), interest_, *this);

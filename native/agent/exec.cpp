@@ -10,6 +10,8 @@
 namespace plybox {
 namespace {
 
+constexpr uint64_t kEndDelayMs = 1;
+
 uint64_t microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1000000 + static_cast<uint64_t>(time.tv_usec);
 }
@@ -25,7 +27,10 @@ Exec::Exec(ExecContext& context, const ExecRequest& request)
                if (listener_ != nullptr) listener_->input_taken(count);
              }),
       outputs_{{context.loop, *this, 1, request.ring_bytes}, {context.loop, *this, 2, request.ring_bytes}},
-      wall_timer_(context.loop, [this] { end_by("wall"); }) {}
+      wall_timer_(context.loop, [this] { end_by("wall"); }),
+      end_timer_(context.loop, [this] {
+        if (listener_ != nullptr) listener_->touch();
+      }) {}
 
 Exec::~Exec() {
   ending_.reset();
@@ -61,6 +66,17 @@ uint64_t Exec::output_allowance() const {
 void Exec::output_grew() {
   if (listener_ != nullptr) listener_->touch();
   finish_if_over();
+}
+
+// The kernel closes a process's descriptors a moment before it reports its end. Waiting for that moment sends `end` and
+// `exit` together: one send here and one wake-up of the host instead of three.
+void Exec::output_ended() {
+  if (running_) {
+    end_timer_.start(kEndDelayMs);
+  } else if (listener_ != nullptr) {
+    listener_->touch();
+  }
+  finish_if_over();
   if (forgotten_) context_.changed();
 }
 
@@ -82,8 +98,10 @@ void Exec::main_ended(int status, const rusage& usage) {
   status_ = status;
   usage_ = usage;
   wall_timer_.stop();
+  end_timer_.stop();
   processes_->leader_reaped();
   for (Output& output : outputs_) output.main_ended();
+  if (listener_ != nullptr) listener_->touch();
   finish_if_over();
 }
 

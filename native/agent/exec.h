@@ -100,6 +100,7 @@ class Exec final : public OutputOwner {
   uint64_t unsent_from(uint8_t stream) const override;
   uint64_t output_allowance() const override;
   void output_grew() override;
+  void output_ended() override;
   void output_limit_hit() override;
 
   ExecContext& context_;
@@ -112,6 +113,7 @@ class Exec final : public OutputOwner {
   Input input_;
   Output outputs_[2];
   Timer wall_timer_;
+  Timer end_timer_;
   std::unique_ptr<Ending> ending_;
 
   pid_t pid_ = 0;

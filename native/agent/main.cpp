@@ -31,6 +31,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,7 +78,24 @@ UniqueFd adopt(int fd) {
   return UniqueFd(fd);
 }
 
+// What started the daemon may ignore signals, as nohup and make do, and the commands would inherit that. The system
+// call itself: the C library keeps two of the numbers to itself.
+void heed_signals() {
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    uint64_t mask;
+  } inherited{}, standard{};
+  for (int number = 1; number <= 64; number++) {
+    long asked = syscall(SYS_rt_sigaction, number, nullptr, &inherited, sizeof(standard.mask));
+    if (asked == 0 && inherited.handler == SIG_IGN)
+      syscall(SYS_rt_sigaction, number, &standard, nullptr, sizeof(standard.mask));
+  }
+}
+
 Result<UniqueFd> block_signals() {
+  heed_signals();
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);

@@ -70,36 +70,34 @@ void Output::forget() {
 // At most 64 KiB, so that one loud command delays nobody else.
 Output::Got Output::read_once() {
   if (!fd_) return Got::kEnd;
-  if (discarding_) return read_into_scratch(kScratchBytes);
+  if (discarding_) return read_and_drop();
   uint64_t allowance = owner_.output_allowance();
   if (allowance == 0) {
     // Whether there is more than the limit, or this is the end, only a read can tell.
-    Got got = read_into_scratch(kScratchBytes);
+    Got got = read_and_drop();
     if (got == Got::kSome) owner_.output_limit_hit();
     return got;
   }
   size_t want = static_cast<size_t>(std::min<uint64_t>(kTurnBytes, allowance));
-  uint64_t keep = owner_.unsent_from(stream_);
-  Region room = ring_.prepare(want, keep);
-  if (room.count == 0 && keep < ring_.end()) {
+  if (!ring_.has_memory()) return read_first(want);
+  Region room = ring_.prepare(want, owner_.unsent_from(stream_));
+  if (room.count == 0) {
     pause();
     return Got::kBlocked;
-  }
-  if (room.count == 0) {
-    // No memory for a ring at all: the bytes are lost, and the host is told so.
-    return read_into_scratch(want);
   }
   ssize_t count = readv(fd_.get(), room.pieces, room.count);
   if (count > 0) ring_.commit(static_cast<size_t>(count));
   return judge(count);
 }
 
-Output::Got Output::read_into_scratch(size_t want) {
-  ssize_t count = read(fd_.get(), scratch, std::min(want, kScratchBytes));
-  bool counted = !discarding_ && owner_.output_allowance() > 0;
-  if (count > 0 && counted) ring_.skip(static_cast<uint64_t>(count));
+// By way of the scratch memory: many streams end without a byte, and need no ring.
+Output::Got Output::read_first(size_t want) {
+  ssize_t count = read(fd_.get(), scratch, std::min({want, ring_.limit(), kScratchBytes}));
+  if (count > 0) ring_.append(scratch, static_cast<size_t>(count));
   return judge(count);
 }
+
+Output::Got Output::read_and_drop() { return judge(read(fd_.get(), scratch, kScratchBytes)); }
 
 Output::Got Output::judge(ssize_t count) {
   if (count > 0) {
@@ -110,8 +108,9 @@ Output::Got Output::judge(ssize_t count) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return Got::kNothing;
   // Nobody has it open for writing any more; a terminal says so by EIO.
   close();
+  ring_.seal();
   settled_ = true;
-  owner_.output_grew();
+  owner_.output_ended();
   return Got::kEnd;
 }
 

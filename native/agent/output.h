@@ -16,8 +16,9 @@ class OutputOwner {
   virtual uint64_t unsent_from(uint8_t stream) const = 0;
   // How many bytes more may come out before the output limit.
   virtual uint64_t output_allowance() const = 0;
-  // There is something new to send, or the stream has ended.
+  // There are new bytes, or those that the main process left have been read.
   virtual void output_grew() = 0;
+  virtual void output_ended() = 0;
   virtual void output_limit_hit() = 0;
 
  protected:
@@ -55,7 +56,8 @@ class Output final : public Watched {
  private:
   enum class Got { kSome, kNothing, kBlocked, kEnd };
   Got read_once();
-  Got read_into_scratch(size_t want);
+  Got read_first(size_t want);
+  Got read_and_drop();
   Got judge(ssize_t count);
   void drain();
   void settle();

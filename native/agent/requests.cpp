@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "common/signals.h"
 #include "common/frame.h"
+#include "common/signals.h"
 
 namespace plybox {
 namespace {

@@ -33,19 +33,26 @@ class Ring {
   uint64_t end() const { return end_; }
 
   // Room for up to `want` bytes at end(). Bytes from offset `keep` on are not written over, older ones may be.
-  // Empty when there is no room, or no memory for the first of it.
+  // Empty when there is no room.
   Region prepare(size_t want, uint64_t keep);
   // `count` bytes of the prepared region have been written.
   void commit(size_t count);
+  // Whether there is memory to prepare() from; otherwise the first bytes come by append().
+  bool has_memory() const { return memory_ != nullptr; }
+  // Adds up to limit() bytes to a ring without memory. Where there is none to be had, the bytes are skipped.
+  void append(const char* bytes, size_t count);
+  size_t limit() const { return limit_; }
   // Up to `most` bytes from `offset` on, which lies within [begin, end].
   Region read(uint64_t offset, size_t most) const;
   // The stream went on by `count` bytes that are kept nowhere.
   void skip(uint64_t count);
   // Gives the memory back; the bytes are gone, the offsets stay.
   void release();
+  // Nothing will be written any more: gives back the memory that holds nothing.
+  void seal();
 
  private:
-  bool grow();
+  bool resize(size_t capacity);
   Region region(uint64_t offset, size_t size) const;
 
   size_t limit_;

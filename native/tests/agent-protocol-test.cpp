@@ -1,9 +1,8 @@
 // What a host may get wrong, and that it costs nobody else anything.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
 #include <random>
 
 #include "agent/processes.h"
@@ -184,6 +183,29 @@ TEST_CASE("stop ends everything, stubborn processes too, and the agent with exit
     CHECK(host.hung_up());
     CHECK(agent.wait() == 0);
     wait_for_end(stubborn);
+  });
+}
+
+TEST_CASE("as PID 1 the agent reaps and stops everything, and heeds nobody inside") {
+  if (geteuid() != 0) return skipped("only root can make a pid namespace");
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program, {.own_namespace = true});
+    Host host = agent.connect();
+    Outcome outcome =
+        host.run(shell_request(R"(echo $PPID; kill -TERM 1; kill -INT 1; kill -KILL 1; (setsid sleep 1000 &))"));
+    CHECK(outcome.out == "1\n");
+    CHECK(host.run(exec_request(R"("argv":["echo","alive"])")).out == "alive\n");
+    // The agent itself and the orphan.
+    CHECK(host.ask(R"({"type":"usage"})").number("processes") == 2);
+    host.open(1, shell_request("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done"));
+    outcome = {};
+    while (outcome.out != "ready\n") host.take(outcome, host.next());
+    CHECK(host.ask(R"({"type":"stop"})").kind == Kind::kAck);
+    outcome = host.collect(1);
+    CHECK(outcome.out == "bye\n");
+    CHECK(outcome.last.number("code") == 3);
+    CHECK(host.hung_up());
+    CHECK(agent.wait() == 0);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -245,9 +246,16 @@ AgentProcess::AgentProcess(const std::string& program, const AgentSettings& sett
   argv.push_back(nullptr);
   const char* environment[] = {"FROM_SANDBOX=yes", "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1", nullptr};
 
-  pid_ = fork();
+  sys::CloneArgs clone;
+  if (settings.own_namespace) clone.flags = CLONE_NEWPID | CLONE_NEWNS;
+  pid_ = sys::clone3(clone);
   REQUIRE(pid_ >= 0);
   if (pid_ > 0) return;
+  if (settings.own_namespace) {
+    // Nothing of this may reach the machine's own mounts.
+    if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(126);
+    if (sys::mount("proc", "/proc", "proc", 0, nullptr) != 0) _exit(126);
+  }
   // A test's own limits, in the child alone.
   rlimit limit{static_cast<rlim_t>(settings.descriptors), static_cast<rlim_t>(settings.descriptors)};
   if (settings.descriptors > 0) setrlimit(RLIMIT_NOFILE, &limit);

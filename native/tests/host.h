@@ -82,7 +82,8 @@ struct AgentSettings {
   std::string track_directory = {};
   int track_version = 1;
   std::string memory_directory = {};
-  int descriptors = 0;  // RLIMIT_NOFILE
+  int descriptors = 0;         // RLIMIT_NOFILE
+  bool own_namespace = false;  // as PID 1 of one, with its own /proc
 };
 
 class AgentProcess {

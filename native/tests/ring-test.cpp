@@ -44,6 +44,7 @@ bool holds_what_it_says(const Ring& ring) {
 TEST_CASE("a ring grows from 4 KiB to its limit and then writes over its oldest bytes") {
   Ring ring(20000);
   CHECK(ring.read(0, 100).count == 0);
+  CHECK_FALSE(ring.has_memory());
   CHECK(write(ring, 100000, kKeepNothing) == 4096);
   CHECK(write(ring, 100000, kKeepNothing) == 4096);
   CHECK(write(ring, 100000, kKeepNothing) == 8192);
@@ -77,6 +78,34 @@ TEST_CASE("skipped and released bytes are gone, their offsets are not") {
   ring.release();
   CHECK(ring.begin() == 115);
   CHECK(ring.read(115, 10).count == 0);
+}
+
+TEST_CASE("the first bytes of a ring take as much memory as they need") {
+  for (size_t count : {1, 4096, 5000, 20000}) {
+    Ring ring(20000);
+    ring.skip(777);
+    std::string bytes;
+    for (size_t i = 0; i < count; i++) bytes += byte_at(777 + i);
+    ring.append(bytes.data(), bytes.size());
+    CHECK(ring.begin() == 777);
+    CHECK(ring.end() == 777 + count);
+    CHECK(holds_what_it_says(ring));
+  }
+}
+
+TEST_CASE("a sealed ring still holds what it held") {
+  Ring ring(8192);
+  write(ring, 5000, kKeepNothing);
+  write(ring, 8000, kKeepNothing);
+  write(ring, 1000, kKeepNothing);
+  uint64_t begin = ring.begin();
+  ring.seal();
+  CHECK(ring.begin() == begin);
+  CHECK(holds_what_it_says(ring));
+  Ring empty(8192);
+  empty.prepare(10, kKeepNothing);
+  empty.seal();
+  CHECK(empty.end() == 0);
 }
 
 TEST_CASE("whatever the order of writes and reads, a ring holds the last bytes of its stream") {
