@@ -19,10 +19,7 @@ export function connectOptions(command: Command): Command {
 }
 
 /** Where the daemon is: what the options say, then the environment, then the socket's own place. */
-function addressOf(
-  options: ConnectOptions,
-  env: NodeJS.ProcessEnv,
-): { baseUrl: string } | { socketPath: string } {
+function addressOf(options: ConnectOptions, env: NodeJS.ProcessEnv): { baseUrl: string } | { socketPath: string } {
   if (options.socket !== undefined && options.url !== undefined) {
     throw new PlyboxError("input/invalid", "give --socket or --url, not both");
   }

@@ -1,5 +1,11 @@
+import { release } from "node:os";
+import { PROGRAM_ENVIRONMENT } from "../layers/programs.ts";
+import { PlyboxError } from "../model/errors.ts";
+import { NativeLauncher } from "../native/launcher.ts";
+import { nativeProgram } from "../native/programs.ts";
 import { CGROUP_CHECKS } from "./host-checks/cgroups.ts";
 import type { Check, Finding, Host } from "./host-checks/check.ts";
+import { missing } from "./host-checks/check.ts";
 import { DAEMON_CHECKS } from "./host-checks/daemon.ts";
 import { FILE_SYSTEM_CHECKS } from "./host-checks/file-systems.ts";
 import { HARDENING_CHECKS } from "./host-checks/hardening.ts";
@@ -19,7 +25,28 @@ export const HOST_CHECKS: readonly Check[] = [
   ...DAEMON_CHECKS,
 ];
 
-/** Tries what Plybox needs of this machine. Nothing stays changed; a check that fails itself is a finding too. */
+/** Tries what Plybox needs of this machine. Nothing stays changed. */
+export async function probeHost(config: Pick<Host, "stateDir" | "socket">): Promise<readonly Finding[]> {
+  // Private: what it tries to mount is seen by nobody.
+  const launcher = new NativeLauncher({ private: true });
+  try {
+    return await examineHost({
+      nodeVersion: process.versions.node,
+      uid: process.getuid?.() ?? -1,
+      kernelRelease: release(),
+      // Where the programs are looked for that build layers.
+      path: PROGRAM_ENVIRONMENT.PATH.split(":"),
+      ...{ proc: "/proc", sys: "/sys", dev: "/dev", modules: "/lib/modules" },
+      ...{ stateDir: config.stateDir, socket: config.socket },
+      nativeProgram,
+      tryLauncher: (what, path) => launcher.probe(what, path),
+    });
+  } finally {
+    if (launcher.pid !== undefined) await launcher.close();
+  }
+}
+
+/** Runs the checks. One that fails itself is a finding too. */
 export async function examineHost(host: Host, checks: readonly Check[] = HOST_CHECKS): Promise<readonly Finding[]> {
   return await Promise.all(checks.map((check) => examine(check, host)));
 }
@@ -28,6 +55,8 @@ async function examine({ name, required, examine }: Check, host: Host): Promise<
   try {
     return { name, required, ...(await examine(host)) };
   } catch (error) {
-    return { name, required, status: "missing", detail: `the check failed: ${(error as Error).message}` };
+    const { message } = error as Error;
+    if (error instanceof PlyboxError) return { name, required, ...missing(message) };
+    return { name, required, ...missing(`the check failed: ${message}`) };
   }
 }

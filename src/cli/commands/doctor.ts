@@ -39,7 +39,7 @@ async function examine(context: CliContext): Promise<readonly Finding[]> {
     import("../../daemon/config.ts"),
     import("../../daemon/probe-host.ts"),
   ]);
-  return await probeHost(loadConfig(context.env), context.env);
+  return await probeHost(loadConfig(context.env));
 }
 
 function report(findings: readonly Finding[], blocking: readonly Finding[], context: CliContext): string {

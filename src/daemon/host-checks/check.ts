@@ -12,12 +12,16 @@ export interface Host {
   readonly modules: string;
   readonly stateDir: string;
   readonly socket: string;
-  readonly programs: { readonly launcher: string; readonly agent: string };
-  /** Asks the launcher, docs/protocol.md §5: resolves when it can, throws when it cannot or there is none. */
-  readonly launcher: (what: "idmap" | "overlay" | "namespaces" | "loop", path: string) => Promise<void>;
+  /** Path of a native program; throws PlyboxError `host/missing` where it is not built. */
+  readonly nativeProgram: (name: "plylaunch" | "plyagent") => string;
+  /** Asks the launcher, docs/protocol.md §5: resolves when it can, throws when it cannot. */
+  readonly tryLauncher: (what: Feature, path: string) => Promise<void>;
 }
 
-export type Status = "ok" | "warn" | "missing";
+/** What the launcher can try. */
+export type Feature = "idmap" | "overlay" | "namespaces" | "loop";
+
+type Status = "ok" | "warn" | "missing";
 
 /** What one check found. */
 export interface Finding {

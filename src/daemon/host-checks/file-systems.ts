@@ -3,7 +3,7 @@ import { mkdtemp, rmdir, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Check, Host } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
-import { tryLauncher } from "./namespaces.ts";
+import { tryFeature } from "./namespaces.ts";
 import { readText } from "./read-text.ts";
 
 const LEAST_FREE_BYTES = 1024 ** 3;
@@ -34,14 +34,14 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
   {
     name: "overlay mounts",
     required: true,
-    examine: (host) => tryLauncher(host, "overlay", "/", "an overlay can be mounted"),
+    examine: (host) => tryFeature(host, "overlay", "/", "an overlay can be mounted"),
   },
   {
     name: "id-mapped mounts",
     required: true,
     examine(host) {
       const directory = nearestDirectory(host.stateDir);
-      return tryLauncher(host, "idmap", directory, `the file system of ${directory} can be id-mapped`);
+      return tryFeature(host, "idmap", directory, `the file system of ${directory} can be id-mapped`);
     },
   },
   {
@@ -51,7 +51,7 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
       if (!existsSync(`${host.dev}/loop-control`)) {
         return missing("squashfs layers cannot be mounted", "modprobe loop");
       }
-      return await tryLauncher(host, "loop", "/", "squashfs layers can be mounted");
+      return await tryFeature(host, "loop", "/", "squashfs layers can be mounted");
     },
   },
   {

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { PlyboxError } from "../../model/errors.ts";
 import { examineHost, HOST_CHECKS } from "../probe-host.ts";
 import type { Check, Finding, Host } from "./check.ts";
 
@@ -24,8 +25,8 @@ function thisMachine(): Host {
     modules: "/lib/modules",
     stateDir: join(root, "state"),
     socket: join(root, "plybox.sock"),
-    programs: { launcher: join(root, "plylaunch"), agent: join(root, "plyagent") },
-    launcher: async () => {},
+    nativeProgram: (name) => join(root, name),
+    tryLauncher: async () => {},
   };
 }
 
@@ -51,6 +52,10 @@ function program(path: string, script: string): string {
   chmodSync(path, 0o755);
   return path;
 }
+
+const notBuilt = (): never => {
+  throw new PlyboxError("host/missing", "it is not built");
+};
 
 describe("the checks", () => {
   it("have names of their own", () => {
@@ -146,10 +151,9 @@ describe("what the launcher tries", () => {
   it.each(["new namespaces", "overlay mounts", "id-mapped mounts", "loop devices"])(
     "%s works, does not, or is not known without a launcher",
     async (name) => {
-      const launcher = program(join(root, "plylaunch"), "exit 0");
-      const built = { ...thisMachine(), programs: { launcher, agent: launcher }, dev: tree({ "loop-control": "" }) };
-      const refusing = { ...built, launcher: () => Promise.reject(new Error("step x: EPERM")) };
-      const absent = { ...built, programs: { launcher: join(root, "nowhere"), agent: launcher } };
+      const built = { ...thisMachine(), dev: tree({ "loop-control": "" }) };
+      const refusing = { ...built, tryLauncher: () => Promise.reject(new Error("step x: EPERM")) };
+      const absent = { ...built, nativeProgram: notBuilt };
       expect(await find(name, built)).toMatchObject({ status: "ok" });
       expect(await find(name, refusing)).toMatchObject({ status: "missing", detail: "step x: EPERM" });
       expect(await find(name, absent)).toMatchObject({ status: "warn", remedy: "npm run build:native" });
@@ -280,13 +284,13 @@ describe("programs", () => {
 
   it.each(["plylaunch", "plyagent"])("%s must be there, and be itself", async (name) => {
     const own = join(root, name);
-    const host = { ...thisMachine(), programs: { launcher: own, agent: own } };
-    expect(await find(name, host)).toMatchObject({ status: "missing", remedy: "npm run build:native" });
+    const absent = { ...thisMachine(), nativeProgram: notBuilt };
+    expect(await find(name, absent)).toMatchObject({ status: "missing", detail: "it is not built" });
     symlinkSync("/bin/true", own);
-    expect(await find(name, host)).toMatchObject({ status: "missing" });
+    expect(await find(name, thisMachine())).toMatchObject({ status: "missing", remedy: "npm run build:native" });
     rmSync(own);
     program(own, `echo "${name} 0.1.0"`);
-    expect(await find(name, host)).toMatchObject({ status: "ok" });
+    expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
   });
 });
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Check, Host, Verdict } from "./check.ts";
+import type { Check, Feature, Host, Verdict } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
 import { readText } from "./read-text.ts";
 
@@ -35,7 +35,7 @@ export const NAMESPACE_CHECKS: readonly Check[] = [
   {
     name: "new namespaces",
     required: true,
-    examine: (host) => tryLauncher(host, "namespaces", "/", "clone3 with all of them works"),
+    examine: (host) => tryFeature(host, "namespaces", "/", "clone3 with all of them works"),
   },
   {
     name: "user namespaces of non-root",
@@ -52,16 +52,15 @@ export const NAMESPACE_CHECKS: readonly Check[] = [
   },
 ];
 
-/** Asks the launcher to really do it. Without a launcher nothing is known, which another check tells of. */
-export async function tryLauncher(
-  host: Host,
-  what: Parameters<Host["launcher"]>[0],
-  path: string,
-  works: string,
-): Promise<Verdict> {
-  if (!existsSync(host.programs.launcher)) return warn("not tried: plylaunch is not built", "npm run build:native");
+/** Has the launcher really do it. Without a launcher nothing is known, which another check tells of. */
+export async function tryFeature(host: Host, what: Feature, path: string, works: string): Promise<Verdict> {
   try {
-    await host.launcher(what, path);
+    host.nativeProgram("plylaunch");
+  } catch {
+    return warn("not tried: plylaunch is not built", "npm run build:native");
+  }
+  try {
+    await host.tryLauncher(what, path);
     return ok(works);
   } catch (error) {
     return missing((error as Error).message);

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Check, Host } from "./check.ts";
+import type { Check } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
 
 interface Tool {
@@ -38,12 +38,11 @@ export const TOOL_CHECKS: readonly Check[] = TOOLS.map(
   }),
 );
 
-const nativeProgram = (program: string, role: keyof Host["programs"]): Check => ({
+const nativeCheck = (program: "plylaunch" | "plyagent"): Check => ({
   name: program,
   required: true,
-  async examine({ programs }) {
-    const path = programs[role];
-    if (!isExecutable(path)) return missing(`${path} is not there`, "npm run build:native");
+  async examine(host) {
+    const path = host.nativeProgram(program);
     // The agent has no version to tell: it complains of the option, and that it does shows that it runs.
     const answer = await runs(path, ["--version"]);
     if (answer?.startsWith(program) !== true) return missing(`${path} does not run`, "npm run build:native");
@@ -51,10 +50,7 @@ const nativeProgram = (program: string, role: keyof Host["programs"]): Check => 
   },
 });
 
-export const NATIVE_CHECKS: readonly Check[] = [
-  nativeProgram("plylaunch", "launcher"),
-  nativeProgram("plyagent", "agent"),
-];
+export const NATIVE_CHECKS: readonly Check[] = [nativeCheck("plylaunch"), nativeCheck("plyagent")];
 
 function find(program: string, directories: readonly string[]): string | undefined {
   return directories.map((directory) => join(directory, program)).find(isExecutable);
