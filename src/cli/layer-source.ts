@@ -1,9 +1,10 @@
-import type { LayerView } from "../client/index.ts";
+import type { LayerManifest } from "../model/layer.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
 import { isCoded } from "./fail.ts";
 import { loadOneShot } from "./load-daemon.ts";
+import type { LayerDescription } from "./render/layer.ts";
 
 export interface LayerOptions extends ConnectOptions {
   readonly json?: true;
@@ -11,8 +12,8 @@ export interface LayerOptions extends ConnectOptions {
 
 /** Who is asked about layers. */
 export interface LayerSource {
-  list(): Promise<readonly LayerView[]>;
-  get(name: string): Promise<LayerView>;
+  list(): Promise<readonly LayerDescription[]>;
+  get(name: string): Promise<LayerDescription>;
   remove(name: string): Promise<void>;
 }
 
@@ -40,11 +41,17 @@ async function withStore<T>(context: CliContext, ask: (source: LayerSource) => P
   try {
     const { layers } = oneShot;
     return await ask({
-      list: async () => (await layers.list()) as readonly LayerView[],
-      get: async (name) => (await layers.inspect(name)) as LayerView,
+      list: async () => (await layers.list()).map(viewOf),
+      get: async (name) => viewOf(await layers.inspect(name)),
       remove: (name) => layers.remove(name),
     });
   } finally {
     await oneShot.close();
   }
 }
+
+const viewOf = (manifest: LayerManifest): LayerView => ({
+  ...manifest,
+  parents: [...manifest.parents],
+  binds: [...manifest.binds],
+});

@@ -1,0 +1,109 @@
+#include "launcher/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+
+#include "common/syscalls.h"
+
+namespace plybox {
+namespace {
+
+Failure failed() { return Failure::here("cgroup"); }
+
+Result<> write_file(int directory, const char* name, const std::string& value) {
+  UniqueFd fd(openat(directory, name, O_WRONLY | O_CLOEXEC));
+  if (!fd || write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) return failed();
+  return {};
+}
+
+Result<UniqueFd> make_directory(int parent, const char* path) {
+  if (mkdirat(parent, path, 0755) != 0 && errno != EEXIST) return failed();
+  UniqueFd fd(openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return failed();
+  return fd;
+}
+
+// What a user who is not root needs in order to make cgroups below and to move its own processes into them. The limits
+// of the cgroup itself stay root's.
+Result<> delegate(int directory, int version, uint32_t owner) {
+  if (fchown(directory, owner, owner) != 0) return failed();
+  if (version == 1) return {};
+  for (const char* file : {"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"})
+    if (fchownat(directory, file, owner, owner, 0) != 0) return failed();
+  return {};
+}
+
+// On version 2 a cgroup that has children with controllers holds no processes: the agent lives in a child of its own.
+Result<UniqueFd> agent_leaf(int directory, const CgroupPlan& plan, uint32_t owner) {
+  if (!plan.track) {
+    UniqueFd same(fcntl(directory, F_DUPFD_CLOEXEC, 0));
+    if (!same) return failed();
+    return same;
+  }
+  Result<UniqueFd> leaf = make_directory(directory, "agent");
+  if (!leaf) return leaf;
+  if (Result<> delegated = delegate(leaf->get(), 2, owner); !delegated) return delegated.failure();
+  return leaf;
+}
+
+Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined) {
+  Result<UniqueFd> directory = make_directory(AT_FDCWD, plan.path.c_str());
+  if (!directory) return directory.failure();
+  for (const auto& [file, value] : plan.set)
+    if (Result<> written = write_file(directory->get(), file.c_str(), value); !written) return written;
+  if (plan.track)
+    if (Result<> delegated = delegate(directory->get(), plan.version, owner); !delegated) return delegated;
+
+  if (plan.version == 2) {
+    Result<UniqueFd> leaf = agent_leaf(directory->get(), plan, owner);
+    if (!leaf) return leaf.failure();
+    joined.into = leaf.take();
+  } else {
+    UniqueFd tasks(openat(directory->get(), "tasks", O_WRONLY | O_CLOEXEC));
+    if (!tasks) return failed();
+    joined.tasks.push_back(std::move(tasks));
+  }
+  if (plan.memory) {
+    joined.memory.reset(fcntl(directory->get(), F_DUPFD_CLOEXEC, 0));
+    joined.memory_version = plan.version;
+  }
+  if (plan.track) {
+    joined.track = directory.take();
+    joined.track_version = plan.version;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<JoinedCgroups> make_cgroups(const std::vector<CgroupPlan>& plans, uint32_t owner) {
+  JoinedCgroups joined;
+  for (const CgroupPlan& plan : plans)
+    if (Result<> made = make_one(plan, owner, joined); !made) return made.failure();
+  return joined;
+}
+
+Result<> join_cgroups(const JoinedCgroups& cgroups) {
+  // `tasks` with "0" moves the writer alone, which spares the kernel the lock that stops every fork on the machine
+  // while an RCU grace period passes; `cgroup.procs`, or any other pid, does not.
+  for (const UniqueFd& tasks : cgroups.tasks)
+    if (write(tasks.get(), "0", 1) != 1) return failed();
+  return {};
+}
+
+Result<> remove_cgroup(const std::string& path) {
+  if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+  DIR* directory = opendir(path.c_str());
+  if (directory == nullptr) return failed();
+  Result<> result;
+  while (dirent* entry = readdir(directory)) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    if (Result<> removed = remove_cgroup(path + "/" + entry->d_name); !removed) result = removed;
+  }
+  closedir(directory);
+  if (!result) return result;
+  if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+  return failed();
+}
+
+}  // namespace plybox

@@ -1,0 +1,256 @@
+#include "launcher/child.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "common/syscalls.h"
+#include "launcher/mounts.h"
+#include "launcher/pseudo-files.h"
+#include "launcher/stage.h"
+#include "launcher/targets.h"
+
+namespace plybox {
+namespace {
+
+constexpr unsigned kTtyGroup = 5;
+constexpr int kListenFd = 3;
+constexpr int kTrackFd = 4;
+constexpr int kMemoryFd = 5;
+constexpr int kFirstOtherFd = 6;
+
+struct Child {
+  const LaunchPlan& plan;
+  const Prepared& prepared;
+  int agent;
+};
+
+Result<> join_cgroup(Child& child) {
+  if (Result<> joined = join_cgroups(child.prepared.cgroups); !joined) return joined;
+  if ((child.plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) return Failure::here("cgroup");
+  return {};
+}
+
+// Files that are made from here on belong to root inside. The capabilities stay: without this bit the kernel drops
+// those over files from a process whose fsuid is not 0.
+Result<> act_as_owner(Child& child) {
+  if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) return Failure::here("owner");
+  umask(0);
+  setfsgid(child.plan.id_base);
+  setfsuid(child.plan.id_base);
+  return {};
+}
+
+Result<> mount_root(Child& child) {
+  const Prepared& prepared = child.prepared;
+  std::string lower;
+  for (size_t i = 0; i < prepared.layers.size(); i++) {
+    char path[32];
+    snprintf(path, sizeof(path), "%s/%zu", kStageLayers, i);
+    if (Result<> attached = attach("overlay", prepared.layers[i].get(), path); !attached) return attached;
+    // Overlayfs names the topmost layer first. Relative names keep 64 layers within the 256 bytes of an option.
+    snprintf(path, sizeof(path), "%zu", i);
+    lower = lower.empty() ? path : std::string(path) + ":" + lower;
+  }
+  if (Result<> attached = attach("overlay", prepared.upper.get(), kStageUpper); !attached) return attached;
+  if (chdir(kStageLayers) != 0) return Failure::here("overlay");
+  const char* const options[] = {"source",       "plybox",  "lowerdir",    lower.c_str(), "upperdir",
+                                 "/upper/upper", "workdir", "/upper/work", nullptr};
+  unsigned attributes = MOUNT_ATTR_NODEV | (child.plan.no_new_privileges ? MOUNT_ATTR_NOSUID : 0);
+  Result<UniqueFd> root = make_mount("overlay", "overlay", attributes, options);
+  if (!root) return root.failure();
+  if (Result<> attached = attach("overlay", root->get(), kStageRoot); !attached) return attached;
+  // The steps below name what is inside relative to here.
+  if (chdir(kStageRoot) != 0) return Failure::here("overlay");
+  return {};
+}
+
+Result<> mount_dev_step(Child& child) { return mount_dev(child.plan.id_base + kTtyGroup); }
+Result<> mount_proc_step(Child&) { return mount_proc(); }
+Result<> mount_sys_step(Child&) { return mount_sys(); }
+
+Result<UniqueFd> inside_root(const char* step) {
+  UniqueFd root(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return Failure::here(step);
+  return root;
+}
+
+Result<> mount_binds(Child& child) {
+  Result<UniqueFd> root = inside_root("binds");
+  if (!root) return root.failure();
+  for (const PreparedBind& bind : child.prepared.binds) {
+    Result<UniqueFd> target = open_target("binds", root->get(), bind.target, bind.directory);
+    if (!target) return target.failure();
+    if (Result<> attached = attach_over("binds", bind.mount.get(), target->get()); !attached) return attached;
+  }
+  return {};
+}
+
+// Each file lies on a tmpfs that no path leads to, and is bound over its place: no upper, so no snapshot, holds it.
+Result<> mount_files(Child& child) {
+  if (child.plan.files.empty()) return {};
+  Result<UniqueFd> root = inside_root("files");
+  if (!root) return root.failure();
+  const char* const options[] = {"mode", "0755", "size", "4194304", nullptr};
+  Result<UniqueFd> store = make_mount("files", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, options);
+  if (!store) return store.failure();
+  if (Result<> attached = attach("files", store->get(), kStageFiles); !attached) return attached;
+  int number = 0;
+  for (const FilePlan& file : child.plan.files) {
+    char name[16];
+    snprintf(name, sizeof(name), "%d", number++);
+    UniqueFd fd(openat(store->get(), name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+    ssize_t length = static_cast<ssize_t>(file.content.size());
+    if (!fd || write(fd.get(), file.content.data(), file.content.size()) != length) return Failure::here("files");
+    Result<UniqueFd> copy = copy_mount("files", store->get(), name, 0);
+    if (!copy) return copy.failure();
+    Result<UniqueFd> target = open_target("files", root->get(), file.path, false);
+    if (!target) return target.failure();
+    if (Result<> attached = attach_over("files", copy->get(), target->get()); !attached) return attached;
+  }
+  return {};
+}
+
+Result<> set_network(Child& child) {
+  if (sethostname(child.plan.hostname.data(), child.plan.hostname.size()) != 0) return Failure::here("network");
+  if ((child.plan.namespaces & CLONE_NEWNET) == 0) return {};
+  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (!socket_fd || ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) return Failure::here("network");
+  return {};
+}
+
+Result<> pivot(Child&) {
+  // The old root ends up over the new one and is taken off from there. MNT_DETACH takes its layers along.
+  if (sys::pivot_root(".", ".") != 0 || sys::umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+    return Failure::here("pivot");
+  return {};
+}
+
+// Standard streams on /dev/null, the agent's descriptors at their numbers, everything else closed by exec.
+Result<> arrange_descriptors(Child& child) {
+  const JoinedCgroups& cgroups = child.prepared.cgroups;
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return Failure::here("descriptors");
+  struct Place {
+    int from;
+    int to;
+  };
+  // Copies above the range first, so that no source is overwritten before it is placed.
+  Place places[] = {{null, 0},
+                    {null, 1},
+                    {null, 2},
+                    {child.prepared.socket.get(), kListenFd},
+                    {cgroups.track.get(), kTrackFd},
+                    {cgroups.memory.get(), kMemoryFd}};
+  for (Place& place : places)
+    if (place.from >= 0 && (place.from = fcntl(place.from, F_DUPFD_CLOEXEC, 64)) < 0)
+      return Failure::here("descriptors");
+  child.agent = fcntl(child.agent, F_DUPFD_CLOEXEC, 64);
+  int user_namespace = fcntl(child.prepared.user_namespace.get(), F_DUPFD_CLOEXEC, 64);
+  if (child.agent < 0 || user_namespace < 0) return Failure::here("descriptors");
+  for (const Place& place : places)
+    if (place.from >= 0 && dup2(place.from, place.to) < 0) return Failure::here("descriptors");
+  // An unused number must not keep what happened to be there.
+  if (cgroups.track.get() < 0) close(kTrackFd);
+  if (cgroups.memory.get() < 0) close(kMemoryFd);
+  if (sys::close_range(kFirstOtherFd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Failure::here("descriptors");
+  if (setns(user_namespace, CLONE_NEWUSER) != 0) return Failure::here("user");
+  return {};
+}
+
+Result<> become_root_inside(Child&) {
+  // A keyring of the host's session would be found through the process otherwise.
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  if (setgroups(0, nullptr) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return Failure::here("user");
+  return {};
+}
+
+Result<> drop_capabilities(Child& child) {
+  for (int capability = 0;; capability++) {
+    if (prctl(PR_CAPBSET_READ, capability) < 0) break;  // beyond the kernel's last
+    bool keep = (child.plan.capabilities >> capability & 1) != 0;
+    if (!keep && prctl(PR_CAPBSET_DROP, capability) != 0) return Failure::here("capabilities");
+  }
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  uint32_t low = static_cast<uint32_t>(child.plan.capabilities);
+  uint32_t high = static_cast<uint32_t>(child.plan.capabilities >> 32);
+  __user_cap_data_struct sets[2] = {{low, low, 0}, {high, high, 0}};
+  if (syscall(SYS_capset, &header, sets) != 0) return Failure::here("capabilities");
+  return {};
+}
+
+Result<> confine(Child& child) {
+  if (child.plan.die_with_launcher && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return Failure::here("confine");
+  if (child.plan.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Failure::here("confine");
+  signal(SIGPIPE, SIG_DFL);
+  umask(022);
+  return {};
+}
+
+Result<> enter_agent(Child& child) {
+  const LaunchPlan& plan = child.plan;
+  const JoinedCgroups& cgroups = child.prepared.cgroups;
+  char incarnation[24];
+  snprintf(incarnation, sizeof(incarnation), "%llu", static_cast<unsigned long long>(plan.incarnation));
+  std::vector<const char*> argv = {"plyagent",    "--sandbox", plan.id.c_str(), "--incarnation", incarnation,
+                                   "--listen-fd", "3"};
+  auto version = [](int number) { return number == 2 ? "2" : "1"; };
+  if (cgroups.track) argv.insert(argv.end(), {"--track-fd", "4", "--track-version", version(cgroups.track_version)});
+  if (cgroups.memory)
+    argv.insert(argv.end(), {"--memory-fd", "5", "--memory-version", version(cgroups.memory_version)});
+  argv.push_back(nullptr);
+  std::vector<const char*> environment;
+  for (const std::string& entry : plan.environment) environment.push_back(entry.c_str());
+  environment.push_back(nullptr);
+  sys::execveat(child.agent, "", const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment.data()),
+                AT_EMPTY_PATH);
+  return Failure::here("agent");
+}
+
+struct ChildStep {
+  const char* name;
+  Result<> (*run)(Child&);
+};
+
+// In this order, because:
+constexpr ChildStep kSteps[] = {
+    {"join-cgroup", join_cgroup},  // first, so that all memory below is charged to the sandbox
+    {"owner", act_as_owner},       // before anything is made that root inside shall own
+    {"overlay", mount_root},
+    {"dev", mount_dev_step},  // before proc, whose masks are its null device
+    {"proc", mount_proc_step},
+    {"sys", mount_sys_step},
+    {"binds", mount_binds},  // after the pseudo files, which a bind may not cover unseen
+    {"files", mount_files},  // after the binds, which may bring the directory that a file lies in
+    {"network", set_network},
+    {"pivot", pivot},                      // after the last mount: the stage is gone with it
+    {"descriptors", arrange_descriptors},  // after the pivot: /dev/null is the sandbox's; ends in the user namespace
+    {"user", become_root_inside},          // the first step without the host's privileges
+    {"capabilities", drop_capabilities},   // after the ids, which need CAP_SETUID
+    {"confine", confine},                  // a change of ids clears the death signal
+};
+
+}  // namespace
+
+void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record) {
+  Child child{plan, prepared, agent};
+  for (const ChildStep& step : kSteps)
+    if (!record.run(step.name, plan.fail_at, [&] { return step.run(child); })) return;
+  record.run("agent", plan.fail_at, [&] { return enter_agent(child); });
+}
+
+}  // namespace plybox

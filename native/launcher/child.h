@@ -1,0 +1,33 @@
+// The child of a launch: turns itself from a copy of the launcher into the agent of a new sandbox.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "common/unique-fd.h"
+#include "launcher/cgroup.h"
+#include "launcher/plan.h"
+#include "launcher/steps.h"
+
+namespace plybox {
+
+// A bind, opened on the host: a mount that is mounted nowhere yet.
+struct PreparedBind {
+  UniqueFd mount;
+  std::string target;
+  bool directory;
+};
+
+// What the launcher has prepared on the host; the child sees nothing of the host but these.
+struct Prepared {
+  UniqueFd user_namespace;
+  std::vector<UniqueFd> layers;  // bottom first
+  UniqueFd upper;
+  std::vector<PreparedBind> binds;
+  JoinedCgroups cgroups;
+  UniqueFd socket;
+};
+
+// Builds the sandbox and becomes the agent. Returns only by failing, with the failure in `record`.
+void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record);
+
+}  // namespace plybox

@@ -1,0 +1,42 @@
+// The host side of a launch.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "common/result.h"
+#include "common/unique-fd.h"
+#include "launcher/plan.h"
+#include "launcher/stage.h"
+#include "launcher/steps.h"
+
+namespace plybox {
+
+struct Launched {
+  pid_t pid;
+  uint64_t start_time;
+  UniqueFd pidfd;
+};
+
+class Launcher {
+ public:
+  // `agent` is the agent's program; `stage` as made at start.
+  static Result<Launcher> make(UniqueFd agent, Stage stage);
+
+  // Builds one sandbox. On failure nothing of it is left that was not there before. The time of each step, also of a
+  // launch that failed, is in record() until the next call.
+  Result<Launched> launch(const LaunchPlan& plan);
+  const StepRecord& record() const { return *record_; }
+
+ private:
+  Launcher(UniqueFd agent, Stage stage, StepRecord* record)
+      : agent_(std::move(agent)), stage_(std::move(stage)), record_(record) {}
+
+  UniqueFd agent_;
+  Stage stage_;
+  StepRecord* record_;
+};
+
+// Field 22 of /proc/PID/stat: with the pid it names a process for good. 0 when there is none.
+uint64_t process_start_time(pid_t pid);
+
+}  // namespace plybox

@@ -1,0 +1,75 @@
+// The launch plan: docs/protocol.md §7, parsed and checked once; everything below trusts it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/json.h"
+
+namespace plybox {
+
+struct LayerPlan {
+  std::string path;
+  bool idmap;
+};
+
+struct UpperPlan {
+  enum class Kind { kTmpfs, kDisk };
+  Kind kind;
+  std::string path;
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+
+struct BindPlan {
+  enum class Owner { kKeep, kRoot };
+  std::string source;
+  std::string target;
+  bool read_only;
+  Owner owner;
+};
+
+struct CgroupPlan {
+  std::string path;
+  int version;
+  std::vector<std::pair<std::string, std::string>> set;
+  bool track = false;
+  bool memory = false;
+};
+
+struct FilePlan {
+  std::string path;
+  std::string content;
+};
+
+struct LaunchPlan {
+  std::string id;
+  uint64_t incarnation;
+  std::string hostname;
+  std::vector<LayerPlan> layers;  // bottom first
+  UpperPlan upper;
+  std::vector<BindPlan> binds;
+  uint32_t id_base;
+  uint32_t id_count;
+  uint64_t namespaces;  // CLONE_NEW… flags
+  std::vector<CgroupPlan> cgroups;
+  uint64_t capabilities;  // a bit each
+  bool no_new_privileges;
+  std::vector<FilePlan> files;
+  std::vector<std::string> environment;  // NAME=value
+  std::string agent_socket;
+  bool die_with_launcher;
+  std::string fail_at;  // empty: nothing is made to fail
+};
+
+// Reads `plan`; problems go where the reader's problems go. `allow_faults` admits `failAt`.
+LaunchPlan read_plan(JsonObject plan, bool allow_faults);
+
+// Whether `path` is absolute, holds no empty, "." or ".." component, and does not end in "/" (unless it is "/").
+bool is_normal_path(std::string_view path);
+// A member that must be a normal path.
+std::string read_path(JsonObject& object, const char* name);
+
+}  // namespace plybox

@@ -1,0 +1,168 @@
+#include "launcher/prepare.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/syscalls.h"
+#include "launcher/mounts.h"
+#include "launcher/user-namespace.h"
+
+namespace plybox {
+namespace {
+
+struct Host {
+  const LaunchPlan& plan;
+  Prepared& prepared;
+  HostTraces& traces;
+};
+
+Result<> make_ids(Host& host) {
+  IdMap map{0, host.plan.id_base, host.plan.id_count};
+  Result<UniqueFd> made = make_user_namespace(map, map);
+  if (!made) return made.failure();
+  host.prepared.user_namespace = made.take();
+  return {};
+}
+
+Result<> make_directory(const std::string& path, mode_t mode, HostTraces& traces) {
+  if (mkdir(path.c_str(), mode) == 0) {
+    traces.add_directory(path);
+    return {};
+  }
+  return errno == EEXIST ? Result<>() : Failure::here("upper");
+}
+
+Result<> mount_tmpfs(const UpperPlan& upper, HostTraces& traces) {
+  char bytes[32];
+  char inodes[32];
+  snprintf(bytes, sizeof(bytes), "%llu", static_cast<unsigned long long>(upper.bytes));
+  snprintf(inodes, sizeof(inodes), "%llu", static_cast<unsigned long long>(upper.inodes));
+  const char* const options[] = {"source", "plybox", "mode", "0700", "size", bytes, "nr_inodes", inodes, nullptr};
+  Result<UniqueFd> mount = make_mount("upper", "tmpfs", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, options);
+  if (!mount) return mount.failure();
+  if (Result<> attached = attach("upper", mount->get(), upper.path.c_str()); !attached) return attached;
+  traces.add_mount(upper.path);
+  return {};
+}
+
+// The upper outlives the sandbox's processes, so it is found mounted when a sandbox starts again.
+Result<> make_upper(Host& host) {
+  const UpperPlan& upper = host.plan.upper;
+  if (upper.kind == UpperPlan::Kind::kTmpfs) {
+    if (Result<> made = make_directory(upper.path, 0700, host.traces); !made) return made;
+    Result<bool> mounted = is_mount_point("upper", upper.path.c_str());
+    if (!mounted) return mounted.failure();
+    if (!*mounted)
+      if (Result<> done = mount_tmpfs(upper, host.traces); !done) return done;
+  }
+  // A disk upper keeps nothing that a failed launch would have to take back but these two.
+  for (const char* name : {"/upper", "/work"})
+    if (Result<> made = make_directory(upper.path + name, 0755, host.traces); !made) return made;
+
+  Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
+  if (!copy) return copy.failure();
+  if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.user_namespace.get()); !mapped) return mapped;
+  host.prepared.upper = copy.take();
+  return {};
+}
+
+Result<> open_layers(Host& host) {
+  for (const LayerPlan& layer : host.plan.layers) {
+    Result<UniqueFd> copy = copy_mount("layers", AT_FDCWD, layer.path.c_str(), AT_SYMLINK_NOFOLLOW);
+    if (!copy) return copy.failure();
+    if (layer.idmap)
+      if (Result<> mapped = idmap_mount("layers", copy->get(), host.prepared.user_namespace.get()); !mapped)
+        return mapped;
+    host.prepared.layers.push_back(copy.take());
+  }
+  return {};
+}
+
+// Presents the owner of a bind's source as root inside, and everybody else as nobody.
+Result<> map_owner(Host& host, int mount, const struct stat& status) {
+  if (status.st_uid == 0 && status.st_gid == 0)
+    return idmap_mount("open-binds", mount, host.prepared.user_namespace.get());
+  Result<UniqueFd> map =
+      make_user_namespace({status.st_uid, host.plan.id_base, 1}, {status.st_gid, host.plan.id_base, 1});
+  if (!map) return map.failure();
+  return idmap_mount("open-binds", mount, map->get());
+}
+
+Result<> open_binds(Host& host) {
+  for (const BindPlan& bind : host.plan.binds) {
+    Result<UniqueFd> copy = copy_mount("open-binds", AT_FDCWD, bind.source.c_str(), AT_SYMLINK_NOFOLLOW | AT_RECURSIVE);
+    if (!copy) return copy.failure();
+    struct stat status;
+    if (fstat(copy->get(), &status) != 0) return Failure::here("open-binds");
+    // A link would be followed inside, where it may lead elsewhere.
+    if (S_ISLNK(status.st_mode)) return Failure{"open-binds", ELOOP};
+    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
+    if (bind.owner == BindPlan::Owner::kRoot)
+      if (Result<> mapped = map_owner(host, copy->get(), status); !mapped) return mapped;
+    host.prepared.binds.push_back({copy.take(), bind.target, S_ISDIR(status.st_mode)});
+  }
+  return {};
+}
+
+Result<> make_cgroups_step(Host& host) {
+  // Named before they are made: half-made ones are taken back too.
+  for (const CgroupPlan& cgroup : host.plan.cgroups)
+    if (access(cgroup.path.c_str(), F_OK) != 0) host.traces.add_cgroup(cgroup.path);
+  Result<JoinedCgroups> made = make_cgroups(host.plan.cgroups, host.plan.id_base);
+  if (!made) return made.failure();
+  host.prepared.cgroups = made.take();
+  return {};
+}
+
+Result<> listen_for_host(Host& host) {
+  const std::string& path = host.plan.agent_socket;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  memcpy(address.sun_path, path.data(), path.size());
+  std::string directory = path.substr(0, path.rfind('/'));
+  if (Result<> made = make_directory(directory, 0700, host.traces); !made) return made;
+  // One from an earlier start of the same sandbox may be there.
+  unlink(path.c_str());
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return Failure::here("socket");
+  host.traces.add_socket(path);
+  if (chmod(path.c_str(), 0600) != 0 || listen(fd.get(), 64) != 0) return Failure::here("socket");
+  host.prepared.socket = std::move(fd);
+  return {};
+}
+
+struct HostStep {
+  const char* name;
+  Result<> (*run)(Host&);
+};
+
+constexpr HostStep kSteps[] = {
+    {"ids", make_ids},  // first: the mounts below are presented through it
+    {"upper", make_upper},       {"layers", open_layers}, {"open-binds", open_binds}, {"cgroup", make_cgroups_step},
+    {"socket", listen_for_host},  // before the child, so that the daemon may connect at once
+};
+
+}  // namespace
+
+HostTraces::~HostTraces() {
+  if (kept_) return;
+  for (const std::string& path : sockets_) unlink(path.c_str());
+  for (const std::string& path : cgroups_) (void)remove_cgroup(path);
+  for (const std::string& path : mounts_) sys::umount2(path.c_str(), MNT_DETACH);
+  // Newest first: what was made inside a directory goes before it.
+  for (auto path = directories_.rbegin(); path != directories_.rend(); ++path) rmdir(path->c_str());
+}
+
+bool prepare(const LaunchPlan& plan, Prepared& prepared, HostTraces& traces, StepRecord& record) {
+  Host host{plan, prepared, traces};
+  for (const HostStep& step : kSteps)
+    if (!record.run(step.name, plan.fail_at, [&] { return step.run(host); })) return false;
+  return true;
+}
+
+}  // namespace plybox

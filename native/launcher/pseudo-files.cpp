@@ -1,0 +1,146 @@
+#include "launcher/pseudo-files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "common/syscalls.h"
+#include "launcher/mounts.h"
+
+namespace plybox {
+namespace {
+
+// Relative to the sandbox's root, which is the current directory of the child that builds it.
+constexpr const char* kMaskedFiles[] = {
+    "proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug",
+};
+constexpr const char* kMaskedDirectories[] = {
+    "proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/devices/virtual/powercap",
+};
+constexpr const char* kReadOnly[] = {
+    "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger",
+};
+
+struct Device {
+  const char* name;
+  unsigned major;
+  unsigned minor;
+};
+constexpr Device kDevices[] = {
+    {"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+    {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0},
+};
+struct Link {
+  const char* target;
+  const char* name;
+};
+constexpr Link kLinks[] = {
+    {"pts/ptmx", "dev/ptmx"},          {"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"},
+    {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+};
+
+// A mount point that a layer lacks is made, as container runtimes do.
+Result<> make_point(const char* step, const char* path) {
+  if (mkdir(path, 0755) != 0 && errno != EEXIST) return Failure::here(step);
+  return {};
+}
+
+Result<> mount_new(const char* step, const char* type, const char* path, uint64_t attributes,
+                   const char* const* options) {
+  if (Result<> made = make_point(step, path); !made) return made;
+  Result<UniqueFd> mount = make_mount(step, type, static_cast<unsigned>(attributes), options);
+  if (!mount) return mount.failure();
+  return attach(step, mount->get(), path);
+}
+
+// Not every kernel has every one of these files.
+bool absent(int error) { return error == ENOENT || error == ENOTDIR; }
+
+Result<> make_read_only(const char* path) {
+  Result<UniqueFd> copy = copy_mount("proc", AT_FDCWD, path, 0);
+  if (!copy) return absent(copy.failure().error) ? Result<>() : copy.failure();
+  uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  if (Result<> set = set_attributes("proc", copy->get(), attributes, 0); !set) return set;
+  return attach("proc", copy->get(), path);
+}
+
+Result<> mask(const char* step, const char* path, const char* cover) {
+  if (sys::mount(cover, path, nullptr, MS_BIND, nullptr) == 0 || absent(errno)) return {};
+  return Failure::here(step);
+}
+
+Result<> mask_directory(const char* step, const char* path) {
+  struct stat status;
+  if (stat(path, &status) != 0) return {};
+  const char* const options[] = {"size", "0", "nr_inodes", "1", "mode", "0555", nullptr};
+  uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return mount_new(step, "tmpfs", path, attributes, options);
+}
+
+bool begins_with(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+Result<> mask_directories(const char* step, const char* below) {
+  for (const char* path : kMaskedDirectories)
+    if (begins_with(path, below))
+      if (Result<> masked = mask_directory(step, path); !masked) return masked;
+  return {};
+}
+
+}  // namespace
+
+Result<> mount_proc() {
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  if (Result<> mounted = mount_new("proc", "proc", "proc", attributes, nullptr); !mounted) return mounted;
+  if (Result<> opened = open_network_to_users(); !opened) return opened;
+  for (const char* path : kReadOnly)
+    if (Result<> done = make_read_only(path); !done) return done;
+  for (const char* path : kMaskedFiles)
+    if (Result<> done = mask("proc", path, "dev/null"); !done) return done;
+  return mask_directories("proc", "proc/");
+}
+
+Result<> mount_sys() {
+  uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  if (Result<> mounted = mount_new("sys", "sysfs", "sys", attributes, nullptr); !mounted) return mounted;
+  return mask_directories("sys", "sys/");
+}
+
+Result<> mount_dev(unsigned tty_group) {
+  const char* const dev[] = {"mode", "0755", "size", "65536", "nr_inodes", "256", nullptr};
+  if (Result<> mounted = mount_new("dev", "tmpfs", "dev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, dev); !mounted)
+    return mounted;
+  for (const Device& device : kDevices)
+    if (mknod(device.name, S_IFCHR | 0666, makedev(device.major, device.minor)) != 0) return Failure::here("dev");
+  for (const Link& link : kLinks)
+    if (symlink(link.target, link.name) != 0) return Failure::here("dev");
+
+  char group[16];
+  snprintf(group, sizeof(group), "%u", tty_group);
+  const char* const pts[] = {"newinstance", "", "ptmxmode", "0666", "mode", "0620", "gid", group, nullptr};
+  if (Result<> mounted = mount_new("dev", "devpts", "dev/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts); !mounted)
+    return mounted;
+  const char* const shm[] = {"mode", "01777", nullptr};
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return mount_new("dev", "tmpfs", "dev/shm", attributes, shm);
+}
+
+Result<> open_network_to_users() {
+  struct Setting {
+    const char* path;
+    const char* value;
+  };
+  constexpr Setting kSettings[] = {
+      {"proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+      // Group ids here are the host's: every group of every sandbox may.
+      {"proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
+  };
+  for (const Setting& setting : kSettings) {
+    UniqueFd fd(open(setting.path, O_WRONLY | O_CLOEXEC));
+    ssize_t length = static_cast<ssize_t>(strlen(setting.value));
+    if (fd && write(fd.get(), setting.value, static_cast<size_t>(length)) != length) return Failure::here("proc");
+  }
+  return {};
+}
+
+}  // namespace plybox

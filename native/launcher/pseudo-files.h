@@ -1,0 +1,16 @@
+// /proc, /sys and /dev of a sandbox, built below the stage's root by a child that still has the host's privileges.
+#pragma once
+#include "common/result.h"
+
+namespace plybox {
+
+// /proc of the new pid namespace, read-only and masked where container runtimes do.
+Result<> mount_proc();
+// /sys of the new network namespace, read-only.
+Result<> mount_sys();
+// A small /dev of its own. `tty_group` is the host id of the group tty.
+Result<> mount_dev(unsigned tty_group);
+// What an ordinary user may do in the sandbox's own network: listen on low ports, and ping.
+Result<> open_network_to_users();
+
+}  // namespace plybox

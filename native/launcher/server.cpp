@@ -1,0 +1,291 @@
+#include "launcher/server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "common/signals.h"
+#include "common/syscalls.h"
+#include "launcher/image.h"
+#include "launcher/plan.h"
+#include "launcher/probe.h"
+
+namespace plybox {
+namespace {
+
+constexpr size_t kReadBytes = 65536;
+constexpr int kBusyRetryMs = 2;
+constexpr int kBusyTries = 2000;
+constexpr uint64_t kGeneration = 1;
+
+void write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    // Nobody reads any more: the input will end too.
+    if (count < 0) return;
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+}  // namespace
+
+int Server::run(int input, int output) {
+  input_ = input;
+  output_ = output;
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  epoll_ = epoll.get();
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = 0;  // the input; any other value is a pid
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, input_, &event) != 0) return 1;
+  for (;;) {
+    epoll_event ready[64];
+    int count = epoll_wait(epoll_, ready, 64, busy_.empty() ? -1 : kBusyRetryMs);
+    if (count < 0 && errno != EINTR) return 1;
+    clear_again();
+    for (int i = 0; i < count; i++) {
+      if (ready[i].data.u64 != 0)
+        ended(static_cast<pid_t>(ready[i].data.u64));
+      else if (!receive())
+        return 0;
+    }
+    flush();
+  }
+}
+
+bool Server::receive() {
+  char buffer[kReadBytes];
+  ssize_t count = read(input_, buffer, sizeof(buffer));
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+  if (count <= 0) return false;
+  decoder_.feed({buffer, static_cast<size_t>(count)});
+  for (;;) {
+    Frame frame;
+    switch (decoder_.next(frame)) {
+      case FrameDecoder::Step::kNeedMore:
+        return true;
+      case FrameDecoder::Step::kBad:
+        refuse(0, {"protocol", decoder_.problem()});
+        flush();
+        return false;
+      case FrameDecoder::Step::kFrame:
+        if (!dispatch(frame)) {
+          flush();
+          return false;
+        }
+    }
+  }
+}
+
+bool Server::dispatch(const Frame& frame) {
+  if (!greeted_) return greet(frame);
+  if (frame.kind != Kind::kOpen || frame.channel == 0) {
+    refuse(0, {"protocol", "a launcher takes open frames on channels above 0"});
+    return false;
+  }
+  JsonDocument document;
+  JsonObject request = document.parse(frame.payload);
+  handle(frame.channel, document, request);
+  // Answers go out before the next launch, which may take its time.
+  flush();
+  return true;
+}
+
+bool Server::greet(const Frame& frame) {
+  JsonDocument document;
+  JsonObject hello = document.parse(frame.payload);
+  uint64_t generation = hello.integer("generation", 0, UINT32_MAX);
+  bool host = hello.string("role") == "host";
+  std::string_view sandbox = hello.string("sandbox");
+  uint64_t incarnation = hello.integer("incarnation", 0, uint64_t{1} << 53);
+  hello.finish();
+  if (frame.kind != Kind::kHello || frame.channel != 0 || document.problem().found() || !host) {
+    refuse(0, {"protocol", "the first frame is not the hello of a host"});
+    return false;
+  }
+  if (generation < kGeneration) {
+    refuse(0, {"unsupported-generation", "this launcher speaks generation 1"});
+    return false;
+  }
+  if (!sandbox.empty() || incarnation != 0) {
+    refuse(0, {"wrong-sandbox", "this is a launcher and no sandbox"});
+    return false;
+  }
+  JsonWriter writer;
+  writer.begin_object().key("generation").integer(kGeneration).key("role").string("launcher");
+  writer.key("version").string(PLYBOX_VERSION).key("sandbox").string("").key("incarnation").integer(0);
+  writer.key("capabilities").begin_array();
+  for (const char* name : {"launch", "adopt", "destroy", "mount-image", "unmount", "probe"}) writer.string(name);
+  writer.end_array().end_object();
+  send(Kind::kHello, 0, writer.text());
+  greeted_ = true;
+  return true;
+}
+
+void Server::handle(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  struct Request {
+    std::string_view type;
+    void (Server::*serve)(uint32_t, JsonDocument&, JsonObject&);
+  };
+  constexpr Request kRequests[] = {
+      {"launch", &Server::launch},     {"adopt", &Server::adopt},      {"destroy", &Server::destroy},
+      {"mount-image", &Server::mount}, {"unmount", &Server::take_off}, {"probe", &Server::test},
+  };
+  std::string_view type = request.string("type");
+  for (const Request& entry : kRequests)
+    if (entry.type == type) return (this->*entry.serve)(channel, document, request);
+  if (document.problem().found()) return refuse(channel, Refusal::bad_request(document.problem()));
+  refuse(channel, {"bad-request", "unknown request type", "type"});
+}
+
+bool Server::valid(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  request.finish();
+  if (!document.problem().found()) return true;
+  refuse(channel, Refusal::bad_request(document.problem()));
+  return false;
+}
+
+void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  LaunchPlan plan = read_plan(request.object("plan"), allow_faults_);
+  if (!valid(channel, document, request)) return;
+  Result<Launched> launched = launcher_.launch(plan);
+  if (!launched) return fail(channel, "launch-failed", launched.failure());
+
+  JsonWriter writer;
+  writer.begin_object().key("pid").integer(static_cast<uint64_t>(launched->pid));
+  writer.key("startTime").integer(launched->start_time).key("steps").begin_array();
+  const StepRecord& record = launcher_.record();
+  for (size_t i = 0; i < record.count; i++)
+    writer.begin_object().key("name").string(record.steps[i].name).key("us").thousandths(record.steps[i].ns).end_object();
+  writer.end_array().end_object();
+  send(Kind::kAck, channel, writer.text());
+  watch(launched->pid, launched->start_time, std::move(launched->pidfd), channel);
+}
+
+void Server::adopt(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  pid_t pid = static_cast<pid_t>(request.integer("pid", 1, INT32_MAX));
+  uint64_t start_time = request.integer("startTime", 0, UINT64_MAX);
+  if (!valid(channel, document, request)) return;
+  if (find(pid) != nullptr) return refuse(channel, {"bad-request", "the process is watched already", "pid"});
+  Result<UniqueFd> pidfd = open_process(pid, start_time);
+  if (!pidfd) return fail(channel, "not-found", pidfd.failure());
+  acknowledge(channel);
+  watch(pid, start_time, pidfd.take(), channel);
+}
+
+void Server::destroy(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  pid_t pid = static_cast<pid_t>(request.integer("pid", 0, INT32_MAX));
+  uint64_t start_time = request.integer("startTime", 0, UINT64_MAX);
+  Remains remains = read_remains(request, channel);
+  if (!valid(channel, document, request)) return;
+
+  Watched* watched = find(pid);
+  if (watched == nullptr || watched->start_time != start_time) {
+    // One that nobody watches: of an earlier launcher, or gone already. Its end is waited for the same way.
+    Result<UniqueFd> pidfd = pid == 0 ? Failure{"open-process", ESRCH} : open_process(pid, start_time);
+    if (!pidfd) return clear(std::move(remains));
+    watched = &watch(pid, start_time, pidfd.take(), 0);
+  }
+  sys::pidfd_send_signal(watched->pidfd.get(), SIGKILL);
+  watched->remains.push_back(std::move(remains));
+}
+
+void Server::mount(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::string image = read_path(request, "image");
+  std::string format(request.string("format"));
+  std::string target = read_path(request, "target");
+  if (format != "squashfs" && format != "erofs") request.refuse("format", "is neither squashfs nor erofs");
+  if (!valid(channel, document, request)) return;
+  Result<> mounted = mount_image(image, format, target);
+  if (!mounted && strcmp(mounted.failure().step, "already-mounted") == 0)
+    return fail(channel, "already-mounted", mounted.failure());
+  answer(channel, mounted);
+}
+
+void Server::take_off(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::string target = read_path(request, "target");
+  if (valid(channel, document, request)) answer(channel, unmount(target));
+}
+
+void Server::test(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::string what(request.string("what"));
+  if (!is_probe(what)) request.refuse("what", "is not a thing that can be probed");
+  std::string path = request.has("path") ? read_path(request, "path") : "/";
+  if (valid(channel, document, request)) answer(channel, probe(what, path));
+}
+
+Watched* Server::find(pid_t pid) {
+  for (Watched& watched : watched_)
+    if (watched.pid == pid) return &watched;
+  return nullptr;
+}
+
+Watched& Server::watch(pid_t pid, uint64_t start_time, UniqueFd pidfd, uint32_t channel) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<uint64_t>(pid);
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, pidfd.get(), &event);
+  return watched_.emplace_back(Watched{pid, start_time, std::move(pidfd), channel, {}});
+}
+
+void Server::ended(pid_t pid) {
+  Watched* found = find(pid);
+  if (found == nullptr) return;
+  Watched watched = std::move(*found);
+  watched_.erase(watched_.begin() + (found - watched_.data()));
+  Ending ending = ending_of(watched.pidfd.get());
+  if (watched.channel != 0) {
+    JsonWriter writer;
+    writer.begin_object().key("code");
+    ending.code < 0 ? writer.null() : writer.integer(static_cast<uint64_t>(ending.code));
+    writer.key("signal");
+    ending.signal == 0 ? writer.null() : writer.string(signal_name(ending.signal));
+    writer.end_object();
+    send(Kind::kExit, watched.channel, writer.text());
+  }
+  for (Remains& remains : watched.remains) clear(std::move(remains));
+}
+
+void Server::clear(Remains remains) {
+  Result<> cleared = clear_remains(remains);
+  if (!cleared && cleared.failure().error == EBUSY && ++remains.tries < kBusyTries)
+    busy_.push_back(std::move(remains));
+  else
+    answer(remains.channel, cleared);
+}
+
+void Server::clear_again() {
+  for (size_t count = busy_.size(); count > 0; count--) {
+    Remains remains = std::move(busy_.front());
+    busy_.pop_front();
+    clear(std::move(remains));
+  }
+}
+
+void Server::answer(uint32_t channel, Result<> result) {
+  if (result)
+    acknowledge(channel);
+  else
+    fail(channel, "failed", result.failure());
+}
+
+void Server::acknowledge(uint32_t channel) { send(Kind::kAck, channel, "{}"); }
+
+void Server::refuse(uint32_t channel, const Refusal& refusal) { send(Kind::kError, channel, to_json(refusal)); }
+
+void Server::fail(uint32_t channel, const char* code, Failure failure) {
+  refuse(channel, Refusal::failed(code, std::string(failure.step) + ": " + strerror(failure.error), failure));
+}
+
+void Server::send(Kind kind, uint32_t channel, std::string_view payload) {
+  append_frame(out_, kind, channel, payload);
+}
+
+void Server::flush() {
+  write_all(output_, out_);
+  out_.clear();
+}
+
+}  // namespace plybox

@@ -1,0 +1,54 @@
+// The steps of a launch: each has a name, takes a time, and can be made to fail. The record lies in memory that the
+// launcher shares with the child that builds the sandbox, so that a child which dies has still said how far it came.
+#pragma once
+#include <time.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace plybox {
+
+struct StepTime {
+  const char* name;  // a literal of this program, so the same address on both sides of the fork
+  uint64_t ns;
+};
+
+struct StepRecord {
+  static constexpr size_t kMaxSteps = 40;
+  std::array<StepTime, kMaxSteps> steps;
+  size_t count;
+  const char* failed_step;  // null: nothing failed
+  int error;
+
+  static uint64_t now() {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+  }
+
+  void add(const char* name, uint64_t ns) {
+    if (count < kMaxSteps) steps[count++] = {name, ns};
+  }
+
+  void fail(Failure failure) {
+    failed_step = failure.step;
+    error = failure.error;
+  }
+
+  // Runs `action`, whose Failure names this step. Answers whether it succeeded.
+  template <typename Action>
+  bool run(const char* name, std::string_view fail_at, Action action) {
+    uint64_t begin = now();
+    Result<> result = fail_at == name ? Result<>(Failure{name, EIO}) : action();
+    add(name, now() - begin);
+    if (result) return true;
+    fail({name, result.failure().error});
+    return false;
+  }
+};
+
+}  // namespace plybox

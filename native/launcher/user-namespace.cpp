@@ -1,0 +1,43 @@
+#include "launcher/user-namespace.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "common/syscalls.h"
+
+namespace plybox {
+namespace {
+
+bool write_map(pid_t pid, const char* file, IdMap map) {
+  char path[64];
+  char line[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+  int length = snprintf(line, sizeof(line), "%u %u %u\n", map.inside, map.outside, map.count);
+  UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  return fd && write(fd.get(), line, static_cast<size_t>(length)) == length;
+}
+
+}  // namespace
+
+Result<UniqueFd> make_user_namespace(IdMap uids, IdMap gids) {
+  sys::CloneArgs args;
+  args.flags = CLONE_NEWUSER;
+  pid_t pid = sys::clone3(args);
+  // The child exists only for its namespace to be mapped and opened through /proc.
+  if (pid == 0)
+    for (;;) pause();
+  if (pid < 0) return Failure::here("user-namespace");
+
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+  bool mapped = write_map(pid, "uid_map", uids) && write_map(pid, "gid_map", gids);
+  UniqueFd fd(mapped ? open(path, O_RDONLY | O_CLOEXEC) : -1);
+  Failure failure = Failure::here("user-namespace");
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  if (!fd) return failure;
+  return fd;
+}
+
+}  // namespace plybox

@@ -1,0 +1,40 @@
+import type { Duplex } from "node:stream";
+import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import type { ProcessName, SandboxExit } from "../native/launcher.ts";
+
+export type BackendName = "native";
+
+/** What a backend can do; what it cannot is refused before anything is started. */
+export interface Capabilities {
+  readonly isolation: "none" | "process" | "kernel-filter" | "user-kernel" | "hardware";
+  readonly egress: "none" | "l3" | "l7";
+  readonly pause: boolean;
+  readonly memorySnapshot: boolean;
+  readonly liveLayers: boolean;
+}
+
+/** Starts and isolates agents, and nothing else: what is done in a sandbox is the agent's protocol. */
+export interface Backend {
+  readonly name: BackendName;
+  readonly capabilities: Capabilities;
+  /** Why this host cannot run it; empty when it can. */
+  probe(): Promise<readonly string[]>;
+  /** Resolves when the agent has been entered; nothing is left of a launch that fails. Throws `launcher/failed`. */
+  launch(plan: LaunchPlan): Promise<Running>;
+  /** Takes over what another daemon launched by this plan; undefined when its processes are gone. */
+  adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined>;
+  /** Takes away what a sandbox without known processes has left on the host, and ends those that its cgroups hold. */
+  discard(plan: LaunchPlan): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A sandbox that runs. Disposing of it ends its processes and takes everything of it off the host. */
+export interface Running extends AsyncDisposable {
+  readonly process: ProcessName;
+  /** How long each step of the launch took; empty for one that was adopted. */
+  readonly steps: readonly LaunchStep[];
+  /** How its PID 1 ended; never rejects. */
+  readonly exited: Promise<SandboxExit>;
+  /** A byte stream to the agent; may be called again. Throws `agent/unreachable`. */
+  connect(): Promise<Duplex>;
+}

@@ -1,0 +1,128 @@
+import { once } from "node:events";
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import pino from "pino";
+import type { Access } from "../api/access.ts";
+import { bearerAccess, openAccess } from "../api/access.ts";
+import { createApiServer } from "../api/api-server.ts";
+import type { Api } from "../api/create-api.ts";
+import { createApi } from "../api/create-api.ts";
+import { UndoStack } from "../base/undo-stack.ts";
+import { PlyboxError } from "../model/errors.ts";
+import { IdRanges } from "../sandbox/id-ranges.ts";
+import { openRegistry } from "../sandbox/registry.ts";
+import type { Config } from "./config.ts";
+import { DAEMON_IDS } from "./id-space.ts";
+import { cgroupParentOf, openRuntime } from "./runtime.ts";
+import { readOrMakeToken } from "./token.ts";
+import { VERSION } from "./version.ts";
+
+export interface Daemon {
+  /** Where it listens, such as `unix:/run/plybox/plybox.sock`. */
+  readonly urls: readonly string[];
+  /** Answers what has been asked, and goes; sandboxes stay. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface DaemonOptions {
+  /** Tests only: the step of the next launch that is to fail. */
+  readonly failAt?: () => string | undefined;
+}
+
+/** How long an event stream may go on when the daemon stops. */
+const GRACE_MS = 2000;
+
+/**
+ * Opens what an earlier daemon left, and serves.
+ * @throws PlyboxError `daemon/unreachable` when another daemon uses the same directories, `host/missing`
+ */
+export async function startDaemon(config: Config, options: DaemonOptions = {}): Promise<Daemon> {
+  const { stateDir, runDir, listen } = config;
+  const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
+  await using undo = new UndoStack();
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const registry = openRegistry(join(stateDir, "registry.sqlite"));
+  undo.push("close the registry", () => registry.close());
+  const runtime = await openRuntime({
+    ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
+    ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
+    ...options,
+  });
+  undo.push("close the runtime", () => runtime.close());
+  await runtime.sandboxes.recover();
+  await runtime.layers.sweep();
+
+  const api = createApi({
+    sandboxes: runtime.sandboxes,
+    layers: runtime.layers,
+    version: VERSION,
+    ready: () => [],
+    log,
+  });
+  const urls = [await serveUnix(api, config.socket, undo)];
+  if (listen !== null)
+    urls.push(await serveTcp(api, listen, bearerAccess(await readOrMakeToken(config.tokenFile)), undo));
+  log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
+  const held = undo.move();
+  return { urls, stop: () => held[Symbol.asyncDispose]() };
+}
+
+async function serveUnix(api: Api, path: string, undo: UndoStack): Promise<string> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (await answers(path)) throw new PlyboxError("daemon/unreachable", `another daemon listens on ${path}`);
+  rmSync(path, { force: true });
+  const server = createApiServer(api, openAccess);
+  // The file is made with this mask: between its making and a chmod nobody else may connect.
+  const mask = process.umask(0o177);
+  try {
+    await listening(server, () => server.listen(path));
+  } finally {
+    process.umask(mask);
+  }
+  chmodSync(path, 0o600);
+  undo.push("close the Unix socket", () => closeServer(server));
+  return `unix:${path}`;
+}
+
+async function serveTcp(
+  api: Api,
+  { host, port }: { host: string; port: number },
+  access: Access,
+  undo: UndoStack,
+): Promise<string> {
+  const server = createApiServer(api, access);
+  await listening(server, () => server.listen(port, host));
+  undo.push("close the TCP socket", () => closeServer(server));
+  const address = server.address();
+  const actual = typeof address === "object" && address !== null ? address.port : port;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${actual}`;
+}
+
+async function listening(server: Server, listen: () => void): Promise<void> {
+  const ready = once(server, "listening");
+  listen();
+  await ready;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  await closed;
+  clearTimeout(timer);
+}
+
+/** Whether somebody accepts connections at a Unix socket. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,110 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UndoStack } from "../base/undo-stack.ts";
+import type { LayerStore } from "../layers/layer-store.ts";
+import { PlyboxError } from "../model/errors.ts";
+import { findCgroups } from "../sandbox/cgroup-layout.ts";
+import { IdRanges, RANGE_SIZE } from "../sandbox/id-ranges.ts";
+import { memoryRegistry } from "../sandbox/registry.ts";
+import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import type { Config } from "./config.ts";
+import { ONE_SHOT_IDS } from "./id-space.ts";
+import { openRuntime } from "./runtime.ts";
+import { removeCgroupTree } from "./sweep.ts";
+
+export interface OneShot {
+  readonly sandboxes: Sandboxes;
+  readonly layers: LayerStore;
+  /** Removes every sandbox that was made, and whatever this process put on the host. */
+  close(): Promise<void>;
+}
+
+/** Says what goes wrong where nobody reads a log. */
+const LOG = { debug() {}, warn() {} };
+
+/**
+ * Sandboxes without a daemon: they end with this process, even if it is killed.
+ * @throws PlyboxError `host/missing`, `sandbox/too-many` when 1,024 such processes run
+ */
+export async function openOneShot(config: Config): Promise<OneShot> {
+  await using undo = new UndoStack();
+  const { slot, runDir, cgroupParent } = claimSlot(config.runDir, undo);
+  const runtime = await openRuntime({
+    ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
+    ids: new IdRanges(ONE_SHOT_IDS.first + slot * RANGE_SIZE, 1),
+  });
+  undo.push("close the runtime", () => runtime.close());
+  undo.push("remove the sandboxes", () => runtime.sandboxes.removeAll());
+  const held = undo.move();
+  return { sandboxes: runtime.sandboxes, layers: runtime.layers, close: () => held[Symbol.asyncDispose]() };
+}
+
+interface Slot {
+  readonly slot: number;
+  readonly runDir: string;
+  readonly cgroupParent: string;
+}
+
+/** Takes a directory that nobody has, whose number is an id range too. One whose owner is dead is cleared and taken. */
+function claimSlot(runDir: string, undo: UndoStack): Slot {
+  const parent = join(runDir, "run");
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  const taken = new Set(readdirSync(parent));
+  for (let slot = 0; slot < ONE_SHOT_IDS.count; slot++) {
+    const directory = join(parent, String(slot));
+    const cgroupParent = `plybox-run/${slot}`;
+    if (taken.has(String(slot)) && !clearDead(directory, cgroupParent)) continue;
+    if (!tryMake(directory)) continue;
+    writeFileSync(join(directory, "owner"), ownMark());
+    undo.push("give the slot back", () => clear(directory, cgroupParent));
+    return { slot, runDir: directory, cgroupParent };
+  }
+  throw new PlyboxError("sandbox/too-many", `${ONE_SHOT_IDS.count} one-shot runs are under way`);
+}
+
+function tryMake(directory: string): boolean {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Names this process for good: pid and start time. */
+function ownMark(): string {
+  return markOf(process.pid) ?? "";
+}
+
+function markOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // Field 22, counted behind the command's name, which may hold spaces.
+    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function clearDead(directory: string, cgroupParent: string): boolean {
+  const owner = join(directory, "owner");
+  // Without its mark the slot may just be being taken.
+  if (!existsSync(owner)) return false;
+  let mark: string;
+  try {
+    mark = readFileSync(owner, "utf8");
+  } catch {
+    return false;
+  }
+  if (markOf(Number.parseInt(mark, 10)) === mark) return false;
+  clear(directory, cgroupParent);
+  return true;
+}
+
+function clear(directory: string, cgroupParent: string): void {
+  const layout = findCgroups(readFileSync("/proc/mounts", "utf8"));
+  const roots = layout.version === 2 ? [layout.root] : [...layout.roots.values()];
+  for (const root of roots) removeCgroupTree(join(root, cgroupParent));
+  rmSync(directory, { recursive: true, force: true });
+}

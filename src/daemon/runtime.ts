@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BACKENDS } from "../backends/registry.ts";
+import { UndoStack } from "../base/undo-stack.ts";
+import type { LayerLog } from "../layers/layer-store.ts";
+import { LayerStore } from "../layers/layer-store.ts";
+import { NativeLauncher } from "../native/launcher.ts";
+import { findCgroups, prepareCgroups } from "../sandbox/cgroup-layout.ts";
+import type { IdRanges } from "../sandbox/id-ranges.ts";
+import type { Registry } from "../sandbox/registry.ts";
+import type { SandboxLog } from "../sandbox/sandbox-service.ts";
+import { SandboxService } from "../sandbox/sandbox-service.ts";
+
+export interface RuntimeOptions {
+  /** Of the machine: layers and disk uppers. */
+  readonly stateDir: string;
+  /** Of this runtime alone: sockets, uppers, mount points. */
+  readonly runDir: string;
+  readonly cgroupParent: string;
+  readonly registry: Registry;
+  readonly ids: IdRanges;
+  /** Everything on the host ends with this process. */
+  readonly ephemeral: boolean;
+  readonly log: LayerLog & SandboxLog;
+  /** Tests only. */
+  readonly failAt?: () => string | undefined;
+}
+
+/** The parts that run sandboxes, put together; under the daemon as under a one-shot run. */
+export interface Runtime {
+  readonly sandboxes: SandboxService;
+  readonly layers: LayerStore;
+  readonly launcher: NativeLauncher;
+  /** Lets go of what this process holds, newest first. */
+  close(): Promise<void>;
+}
+
+/** The name of the cgroup that a runtime's sandboxes are below: two runtimes never share one. */
+export function cgroupParentOf(runDir: string): string {
+  if (runDir === "/run/plybox") return "plybox";
+  return `plybox-${createHash("sha256").update(runDir).digest("hex").slice(0, 12)}`;
+}
+
+/** @throws PlyboxError `host/missing` when the native programs are not built */
+export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { stateDir, runDir, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
+  await using undo = new UndoStack();
+  const places = {
+    sockets: join(runDir, "s"),
+    uppers: join(runDir, "uppers"),
+    disks: join(stateDir, "uppers"),
+    cgroups: findCgroups(readFileSync("/proc/mounts", "utf8")),
+    cgroupParent,
+  };
+  for (const directory of [stateDir, runDir, places.sockets, places.uppers, places.disks]) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+  prepareCgroups(places.cgroups, cgroupParent);
+  const launcher = new NativeLauncher({ private: ephemeral, allowFaults: failAt !== undefined });
+  undo.push("end the launcher", () => launcher.close());
+  const starting = launcher.start();
+  const layers = new LayerStore({
+    storeDirectory: join(stateDir, "layers"),
+    mountDirectory: join(runDir, "layers"),
+    mounter: launcher,
+    log,
+  });
+  undo.push("unmount idle layers", () => layers.unmountIdle());
+  const sandboxes = new SandboxService({
+    backend: BACKENDS.native(launcher),
+    ...{ layers, registry, ids, places, log, dieWithLauncher: ephemeral },
+    ...(failAt !== undefined && { failAt }),
+  });
+  undo.push("let go of the sandboxes", () => sandboxes.close());
+  await starting;
+  const held = undo.move();
+  return { sandboxes, layers, launcher, close: () => held[Symbol.asyncDispose]() };
+}

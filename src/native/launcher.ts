@@ -1,0 +1,181 @@
+import type { ChildProcessByStdio } from "node:child_process";
+import { spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { deferred } from "../base/deferred.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { LaunchPlan } from "../model/launch-plan.ts";
+import type { LaunchAck, LauncherRequest, ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
+import { readLaunchAck, readSandboxExit } from "../wire/launcher-messages.ts";
+import { Link, unexpected } from "../wire/link.ts";
+import { readEmpty } from "../wire/messages.ts";
+import { PeerRefusal } from "../wire/peer-errors.ts";
+import type { Reader } from "../wire/strict-reader.ts";
+import { nativeProgram } from "./programs.ts";
+
+export type { ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
+
+export interface LauncherOptions {
+  /** Mounts are seen by nobody else and end with the launcher: `plylaunch --private`. */
+  readonly private: boolean;
+  /** Tests only: admits `failAt` in plans. */
+  readonly allowFaults?: boolean;
+}
+
+/** What of a sandbox is on the host, for `destroy`: absolute paths. */
+export interface Remains {
+  readonly cgroups: readonly string[];
+  readonly unmount: readonly string[];
+  /** Files and empty directories, in the order of removal. */
+  readonly remove: readonly string[];
+}
+
+export interface Launched extends LaunchAck {
+  /** How its PID 1 ended; never rejects. */
+  readonly exited: Promise<SandboxExit>;
+}
+
+/** Nobody saw how it ended: it did so while no launcher watched, or the watching itself failed. */
+const UNSEEN: SandboxExit = { code: null, signal: null };
+
+type LauncherProcess = ChildProcessByStdio<Writable, Readable, null>;
+
+/**
+ * The `plylaunch` of this process: started when it is first needed, and again when it died; sandboxes outlive it.
+ * Every method throws PlyboxError `launcher/failed` with the native step and errno, or `host/missing`.
+ */
+export class NativeLauncher {
+  readonly #options: LauncherOptions;
+  #process: LauncherProcess | undefined;
+  #link: Link | undefined;
+  #isClosed = false;
+
+  constructor(options: LauncherOptions) {
+    this.#options = options;
+  }
+
+  /** Host pid of the launcher that runs now. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** Starts the launcher, so that the first sandbox does not wait for it. */
+  async start(): Promise<void> {
+    await this.#connected().hello;
+  }
+
+  /** Builds a sandbox; resolves when its agent's program has been entered. */
+  async launch(plan: LaunchPlan): Promise<Launched> {
+    const { ack, exited } = await this.#watch({ type: "launch", plan }, readLaunchAck);
+    return { ...ack, exited: this.#outlive(ack, exited) };
+  }
+
+  /** Watches a PID 1 that another launcher started; undefined when it is gone. */
+  async adopt(process: ProcessName): Promise<{ readonly exited: Promise<SandboxExit> } | undefined> {
+    const { pid, startTime } = process;
+    try {
+      const { exited } = await this.#watch({ type: "adopt", pid, startTime }, readEmpty);
+      return { exited: this.#outlive(process, exited) };
+    } catch (error) {
+      if (refusalCode(error) === "not-found") return undefined;
+      throw error;
+    }
+  }
+
+  /** Ends a process, where there is one, and takes away what remains on the host. */
+  async destroy(process: ProcessName | undefined, remains: Remains): Promise<void> {
+    const { pid, startTime } = process ?? { pid: 0, startTime: 0 };
+    const { cgroups, unmount, remove } = remains;
+    await this.#request({ type: "destroy", pid, startTime, cgroups, unmount, remove });
+  }
+
+  get private(): boolean {
+    return this.#options.private;
+  }
+
+  async mountImage({ image, format, target }: { image: string; format: "squashfs"; target: string }): Promise<void> {
+    await this.#request({ type: "mount-image", image, format, target });
+  }
+
+  async unmount(target: string): Promise<void> {
+    await this.#request({ type: "unmount", target });
+  }
+
+  async probe(what: "idmap" | "overlay" | "namespaces" | "loop", path: string): Promise<void> {
+    await this.#request({ type: "probe", what, path });
+  }
+
+  /** Ends the launcher; sandboxes stay, but for those that were planned to die with it. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const process = this.#process;
+    if (process === undefined) return;
+    const ended = deferred();
+    if (process.exitCode !== null || process.signalCode !== null) ended.resolve();
+    else process.once("exit", () => ended.resolve());
+    this.#link?.close();
+    await ended.promise;
+  }
+
+  #connected(): Link {
+    if (this.#link !== undefined) return this.#link;
+    if (this.#isClosed) throw new PlyboxError("launcher/failed", "the launcher has been closed");
+    const options = [
+      ...(this.#options.private ? ["--private"] : []),
+      ...(this.#options.allowFaults ? ["--allow-fault-injection"] : []),
+    ];
+    const child = spawn(nativeProgram("plylaunch"), ["--agent", nativeProgram("plyagent"), ...options], {
+      stdio: ["pipe", "pipe", "inherit"],
+      // What the daemon's environment holds is nobody else's.
+      env: {},
+    });
+    child.on("error", () => {});
+    const link = new Link({ input: child.stdout, output: child.stdin, peer: "launcher", sandbox: "", incarnation: 0 });
+    this.#process = child;
+    this.#link = link;
+    void link.ended.then(() => {
+      if (this.#link === link) this.#link = undefined;
+    });
+    return link;
+  }
+
+  async #request(request: LauncherRequest): Promise<void> {
+    await this.#connected().request(request, readEmpty);
+  }
+
+  /** A request whose channel stays open until the process has ended. `exited` rejects when the link ends first. */
+  async #watch<T>(request: LauncherRequest, read: Reader<T>): Promise<{ ack: T; exited: Promise<SandboxExit> }> {
+    const answered = deferred<T>();
+    const exited = deferred<SandboxExit>();
+    exited.promise.catch(() => {});
+    this.#connected().open(request, {
+      receive(frame) {
+        if (frame.kind === "ack") answered.resolve(read(frame.json, "ack"));
+        else if (frame.kind === "exit") exited.resolve(readSandboxExit(frame.json, "exit"));
+        else throw unexpected(frame);
+      },
+      fail(error) {
+        answered.reject(error);
+        exited.reject(error);
+      },
+    });
+    return { ack: await answered.promise, exited: exited.promise };
+  }
+
+  /** The end of a process also when its launcher dies before: the next launcher watches on. */
+  async #outlive(process: ProcessName, exited: Promise<SandboxExit>): Promise<SandboxExit> {
+    try {
+      return await exited;
+    } catch {
+      if (this.#isClosed) return new Promise(() => {});
+    }
+    try {
+      return (await (await this.adopt(process))?.exited) ?? UNSEEN;
+    } catch {
+      return this.#isClosed ? new Promise(() => {}) : UNSEEN;
+    }
+  }
+}
+
+function refusalCode(error: unknown): string | undefined {
+  return error instanceof PlyboxError && error.cause instanceof PeerRefusal ? error.cause.code : undefined;
+}

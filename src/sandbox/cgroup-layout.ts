@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { SandboxId } from "../model/ids.ts";
+import type { CgroupPlan } from "../model/launch-plan.ts";
+import type { Limits } from "../model/sandbox.ts";
+
+/** Where the cgroups of sandboxes are on this machine, and which limits they can hold. */
+export type CgroupLayout =
+  | { readonly version: 2; readonly root: string }
+  /** Version 1 has a hierarchy a controller; one that is missing holds no limit. */
+  | { readonly version: 1; readonly roots: ReadonlyMap<Controller, string> };
+
+type Controller = "memory" | "pids" | "cpu";
+const CONTROLLERS: readonly Controller[] = ["memory", "pids", "cpu"];
+const CPU_PERIOD_US = 100_000;
+
+/** Reads a mount table such as /proc/mounts. Version 2 goes first, where it has all the controllers. */
+export function findCgroups(mounts: string): CgroupLayout {
+  const roots = new Map<Controller, string>();
+  for (const line of mounts.split("\n")) {
+    const [, path = "", type, options = ""] = line.split(" ");
+    if (type === "cgroup2" && controllersOf(path).length === CONTROLLERS.length) return { version: 2, root: path };
+    if (type !== "cgroup") continue;
+    const words = options.split(",");
+    for (const controller of CONTROLLERS) if (words.includes(controller)) roots.set(controller, path);
+  }
+  return { version: 1, roots };
+}
+
+function controllersOf(root: string): readonly Controller[] {
+  const file = join(root, "cgroup.controllers");
+  const words = existsSync(file) ? readFileSync(file, "utf8").trim().split(" ") : [];
+  return CONTROLLERS.filter((controller) => words.includes(controller));
+}
+
+/** Makes the cgroup `parent` that the sandboxes' are below. */
+export function prepareCgroups(layout: CgroupLayout, parent: string): void {
+  if (layout.version === 1) {
+    for (const root of layout.roots.values()) mkdirSync(join(root, parent), { recursive: true });
+    return;
+  }
+  const enable = CONTROLLERS.map((controller) => `+${controller}`).join(" ");
+  let path = layout.root;
+  // Controllers go down one level at a time.
+  for (const part of ["", ...parent.split("/")]) {
+    path = join(path, part);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, "cgroup.subtree_control"), enable);
+  }
+}
+
+/** The cgroups of one sandbox. */
+export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits: Limits): CgroupPlan[] {
+  const { memoryBytes, pids, cpus } = limits;
+  const quota = String(Math.max(1000, Math.round(cpus * CPU_PERIOD_US)));
+  if (layout.version === 2) {
+    const path = join(layout.root, parent, id);
+    const swap: [string, string][] = existsSync(join(layout.root, parent, "memory.swap.max"))
+      ? [["memory.swap.max", "0"]]
+      : [];
+    const set: [string, string][] = [
+      ["memory.max", String(memoryBytes)],
+      ...swap,
+      ["pids.max", String(pids)],
+      ["cpu.max", `${quota} ${CPU_PERIOD_US}`],
+    ];
+    return [{ path, version: 2, set, roles: ["track", "memory"] }];
+  }
+  const settings: Record<Controller, Pick<CgroupPlan, "set" | "roles">> = {
+    memory: { set: [["memory.limit_in_bytes", String(memoryBytes)]], roles: ["memory"] },
+    pids: { set: [["pids.max", String(pids)]], roles: ["track"] },
+    cpu: {
+      set: [
+        ["cpu.cfs_period_us", String(CPU_PERIOD_US)],
+        ["cpu.cfs_quota_us", quota],
+      ],
+      roles: [],
+    },
+  };
+  return [...layout.roots].map(([controller, root]) => ({
+    path: join(root, parent, id),
+    version: 1,
+    ...settings[controller],
+  }));
+}

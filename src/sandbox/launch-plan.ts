@@ -1,0 +1,92 @@
+import { join } from "node:path";
+import type { LayerLease } from "../layers/layer-store.ts";
+import type { SandboxId } from "../model/ids.ts";
+import type { LaunchPlan, UpperMount } from "../model/launch-plan.ts";
+import type { Sandbox } from "../model/sandbox.ts";
+import type { CgroupLayout } from "./cgroup-layout.ts";
+import { planCgroups } from "./cgroup-layout.ts";
+import { RANGE_SIZE } from "./id-ranges.ts";
+
+/** Where a runtime keeps what its sandboxes have on the host: absolute directories, and the parent of their cgroups. */
+export interface SandboxPlaces {
+  /** The agents' sockets, a directory each. */
+  readonly sockets: string;
+  /** Uppers in memory. */
+  readonly uppers: string;
+  /** Uppers on disk. */
+  readonly disks: string;
+  readonly cgroups: CgroupLayout;
+  /** Relative to each hierarchy's root, such as `plybox`. */
+  readonly cgroupParent: string;
+}
+
+/**
+ * No wider than what container runtimes leave by default: enough for package managers and ordinary servers. Namespaces
+ * belong to the host's user namespace, so none of these reaches the network's or the mounts' configuration.
+ */
+const CAPABILITIES = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SETFCAP",
+  "CAP_SETGID",
+  "CAP_SETPCAP",
+  "CAP_SETUID",
+  "CAP_SYS_CHROOT",
+];
+
+/** One inode for so many bytes of a tmpfs: an empty file costs memory that its size does not count. */
+const BYTES_PER_INODE = 4096;
+export const DEFAULT_UPPER_BYTES = 1024 ** 3;
+
+/** Where the upper of a sandbox is. */
+export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string {
+  return join(upper.kind === "tmpfs" ? places.uppers : places.disks, id);
+}
+
+export function socketPath(id: SandboxId, places: SandboxPlaces): string {
+  return join(places.sockets, id, "agent.sock");
+}
+
+/** All that a backend needs to start this sandbox; the same values give the same plan after a restart. */
+export function planLaunch(
+  sandbox: Sandbox,
+  lease: Pick<LayerLease, "mounts" | "binds">,
+  places: SandboxPlaces,
+  options: { readonly dieWithLauncher: boolean; readonly failAt?: string | undefined },
+): LaunchPlan {
+  const { id, incarnation, hostname, limits, env, idBase } = sandbox;
+  return {
+    version: 1,
+    id,
+    incarnation,
+    hostname,
+    root: { layers: lease.mounts, upper: planUpper(sandbox, places) },
+    binds: [...lease.binds, ...sandbox.binds],
+    ids: { base: idBase, count: RANGE_SIZE },
+    namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
+    cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
+    capabilities: CAPABILITIES,
+    noNewPrivileges: true,
+    files: [
+      { path: "/etc/hostname", content: `${hostname}\n` },
+      { path: "/etc/hosts", content: `127.0.0.1 localhost ${hostname}\n::1 localhost ${hostname}\n` },
+      // There is nobody to ask: the network is the loopback interface alone.
+      { path: "/etc/resolv.conf", content: "" },
+    ],
+    environment: env,
+    agent: { socket: socketPath(id, places) },
+    dieWithLauncher: options.dieWithLauncher,
+    ...(options.failAt !== undefined && { failAt: options.failAt }),
+  };
+}
+
+function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {
+  const path = upperPath(sandbox, places);
+  if (sandbox.upper.kind === "disk") return { kind: "disk", path };
+  const bytes = sandbox.upper.bytes ?? DEFAULT_UPPER_BYTES;
+  return { kind: "tmpfs", path, bytes, inodes: Math.max(1024, Math.floor(bytes / BYTES_PER_INODE)) };
+}
