@@ -25,6 +25,7 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], sequence: { groupOrder: 0 } } },
       { extends: true, test: { name: "repository", include: ["test/*.test.ts"], sequence: { groupOrder: 0 } } },
+      { extends: true, test: { name: "bench", include: ["bench/**/*.test.ts"], sequence: { groupOrder: 0 } } },
       suite("contract", 1),
       suite("integration", 2),
       suite("faults", 3),

@@ -1,0 +1,56 @@
+import { parseArgs } from "node:util";
+import type { BenchmarkName } from "./benchmark.ts";
+import { BENCHMARKS } from "./benchmark.ts";
+
+export interface Options {
+  readonly help: boolean;
+  readonly only: readonly BenchmarkName[];
+  readonly runs: number;
+  readonly sandboxes: number;
+  readonly json: string | undefined;
+  readonly steps: boolean;
+}
+
+export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--sandboxes N] [--steps] [--json FILE]
+
+  --only NAME    this benchmark alone: ${BENCHMARKS.join(", ")}
+  --runs N       samples of what takes milliseconds (default 500); slow references take a tenth
+  --sandboxes N  idle sandboxes of idle-sandbox-memory (default 200)
+  --steps        with create: a table of the launcher's steps
+  --json FILE    write the figures, see bench/README.md`;
+
+/** @throws Error that says what is wrong */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      help: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
+      runs: { type: "string", default: "500" },
+      sandboxes: { type: "string", default: "200" },
+      steps: { type: "boolean", default: false },
+      json: { type: "string" },
+    },
+  });
+  const only = values.only.flatMap((names) => names.split(",")).map(benchmarkName);
+  return {
+    help: values.help,
+    only: BENCHMARKS.filter((name) => only.length === 0 || only.includes(name)),
+    runs: count("--runs", values.runs),
+    sandboxes: count("--sandboxes", values.sandboxes),
+    json: values.json,
+    steps: values.steps,
+  };
+}
+
+function benchmarkName(text: string): BenchmarkName {
+  const name = BENCHMARKS.find((known) => known === text);
+  if (name === undefined) throw new Error(`no benchmark ${text}; there are ${BENCHMARKS.join(", ")}`);
+  return name;
+}
+
+function count(option: string, text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]{1,6}$/.test(text) || value < 1) throw new Error(`${option} takes a number of 1 or more, not ${text}`);
+  return value;
+}

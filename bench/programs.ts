@@ -1,0 +1,40 @@
+import { execFile } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { REFERENCE_SOURCE } from "./repository.ts";
+
+/** Where a program of this machine is, or undefined. */
+export function findProgram(name: string): string | undefined {
+  const directories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+  return directories.map((directory) => join(directory, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const notInstalled = (packageName: string): string => `not installed (apt-get install ${packageName})`;
+
+/**
+ * Runs a program to its end; returns its standard output.
+ * @throws Error with what it wrote to standard error
+ */
+export async function runProgram(program: string, args: readonly string[], cwd = "/"): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, args, { cwd });
+  return stdout;
+}
+
+/** Compiles bench/native/reference.c into `directory`; returns the program's path. */
+export async function compileReference(directory: string): Promise<string> {
+  const compiler = findProgram("cc");
+  if (compiler === undefined) throw new Error("the references need a C compiler: apt-get install gcc libc6-dev");
+  const program = join(directory, "reference");
+  await runProgram(compiler, ["-std=gnu17", "-O2", "-Wall", "-Wextra", "-o", program, REFERENCE_SOURCE]);
+  return program;
+}

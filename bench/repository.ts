@@ -1,0 +1,13 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** The directory with package.json, from wherever this was compiled to. */
+const REPOSITORY = above(import.meta.dirname);
+
+export const REFERENCE_SOURCE = join(REPOSITORY, "bench/native/reference.c");
+export const AGENT = join(REPOSITORY, "build/plyagent");
+export const COMMAND = join(REPOSITORY, "dist/cli/main.js");
+
+function above(directory: string): string {
+  return existsSync(join(directory, "package.json")) ? directory : above(dirname(directory));
+}

@@ -1,0 +1,145 @@
+import type { SandboxView } from "../../src/api/contract.ts";
+import type { Benchmark, Measured, Unavailable } from "../benchmark.ts";
+import { parseResult, parseSandbox } from "../daemon.ts";
+import { HttpClient, jsonBytes } from "../http-client.ts";
+import type { Contender } from "../interleave.ts";
+import { interleave } from "../interleave.ts";
+import type { References } from "../references.ts";
+import {
+  BUBBLEWRAP,
+  bare,
+  bubblewrap,
+  contender,
+  FLOOR,
+  floor,
+  isAvailable,
+  oci,
+  tried,
+  unshare,
+} from "../references.ts";
+import { StepTimes } from "../step-times.ts";
+import type { Workbench } from "../workbench.ts";
+
+const TRUE = ["/bin/true"];
+const EXEC_TRUE = jsonBytes({ command: TRUE });
+
+/** From POST /v1/sandboxes until the answer, which is given when the agent answers. */
+export async function create(bench: Workbench): Promise<Benchmark> {
+  const { layers } = await bench.root();
+  using client = new HttpClient((await bench.daemon()).socketPath);
+  const body = jsonBytes({ layers });
+  const steps = new StepTimes();
+  const ours: Contender = {
+    name: "plybox",
+    async sample() {
+      const answer = await client.send("POST", "/v1/sandboxes", body, bench.options.steps ? StepTimes.HEADERS : {});
+      const sandbox = parseSandbox(answer.body);
+      steps.add(sandbox);
+      await client.send("DELETE", path(sandbox));
+      return answer.ms;
+    },
+  };
+  const references = await allReferences(bench, FLOOR);
+  const entered = references.filter(isAvailable).filter(({ name }) => name === FLOOR);
+  const measured = await sideBySide(bench, ours, references, [
+    ...entered.map((reference) => contender(reference, "exec")),
+    roundTrip(client),
+  ]);
+  return {
+    name: "create",
+    unit: "ms",
+    method: `POST /v1/sandboxes until the answer, on one connection; ${sampling(bench)}`,
+    ...measured,
+    notes: bench.options.steps ? steps.table() : [],
+  };
+}
+
+/** From POST …/exec of /bin/true in a sandbox that lives until the collected answer. */
+export async function exec(bench: Workbench): Promise<Benchmark> {
+  const root = await bench.root();
+  using client = new HttpClient((await bench.daemon()).socketPath);
+  const sandbox = parseSandbox((await client.send("POST", "/v1/sandboxes", jsonBytes({ layers: root.layers }))).body);
+  const ours: Contender = { name: "plybox", sample: () => execTrue(client, sandbox) };
+  const measured = await sideBySide(bench, ours, await tried([bare(bench, root, TRUE)]), [roundTrip(client)]);
+  await client.send("DELETE", path(sandbox));
+  return {
+    name: "exec",
+    unit: "ms",
+    method: `POST …/exec of /bin/true in a warm sandbox until the collected answer; ${sampling(bench)}`,
+    ...measured,
+    notes: [],
+  };
+}
+
+/** The three requests of a sandbox that lives for one command. */
+export async function createExecDestroy(bench: Workbench): Promise<Benchmark> {
+  const { layers } = await bench.root();
+  using client = new HttpClient((await bench.daemon()).socketPath);
+  const body = jsonBytes({ layers });
+  const ours: Contender = {
+    name: "plybox",
+    async sample() {
+      const began = performance.now();
+      const sandbox = parseSandbox((await client.send("POST", "/v1/sandboxes", body)).body);
+      await execTrue(client, sandbox);
+      await client.send("DELETE", path(sandbox));
+      return performance.now() - began;
+    },
+  };
+  return {
+    name: "create-exec-destroy",
+    unit: "ms",
+    method: `create, exec of /bin/true, DELETE, on one connection; ${sampling(bench)}`,
+    ...(await sideBySide(bench, ours, await allReferences(bench, BUBBLEWRAP), [])),
+    notes: [],
+  };
+}
+
+const path = ({ id }: SandboxView): string => `/v1/sandboxes/${id}`;
+
+const sampling = ({ options, warmups }: Workbench): string => `${options.runs} runs after ${warmups} warm-ups`;
+
+async function execTrue(client: HttpClient, sandbox: SandboxView): Promise<number> {
+  const { body, ms } = await client.send("POST", `${path(sandbox)}/exec`, EXEC_TRUE);
+  const { exitCode, stderr } = parseResult(body);
+  if (exitCode !== 0) throw new Error(`/bin/true ended with ${exitCode}: ${stderr}`);
+  return ms;
+}
+
+/** What the client and the daemon's HTTP cost without anything behind it. */
+const roundTrip = (client: HttpClient): Contender => ({
+  name: "GET /v1/health",
+  sample: async () => (await client.send("GET", "/v1/health")).ms,
+});
+
+/** Every way to run /bin/true once in something like a sandbox, `main` first. */
+async function allReferences(bench: Workbench, main: string): Promise<References> {
+  const root = await bench.root();
+  const references = await tried([
+    await floor(bench, root, TRUE),
+    bare(bench, root, TRUE),
+    unshare(bench, root, TRUE),
+    bubblewrap(bench, root, TRUE),
+    ...(await oci(bench, root, TRUE)),
+  ]);
+  return [...references].sort((a, b) => Number(b.name === main) - Number(a.name === main));
+}
+
+/** Ours, the references and further figures, measured in the same rounds. */
+async function sideBySide(
+  bench: Workbench,
+  ours: Contender,
+  references: References,
+  further: readonly Contender[],
+): Promise<Pick<Benchmark, "ours" | "references">> {
+  const contenders = [ours, ...references.filter(isAvailable).map((reference) => contender(reference)), ...further];
+  const rounds = { warmups: bench.warmups, rounds: bench.options.runs, signal: bench.signal };
+  const measured = new Map((await interleave(contenders, rounds)).map((one) => [one.name, one]));
+  const found = (name: string): Measured => measured.get(name) ?? { name, samples: [] };
+  return {
+    ours: found(ours.name).samples,
+    references: [...references, ...further].map((one): Measured | Unavailable =>
+      "reason" in one ? one : found(one.name),
+    ),
+  };
+}

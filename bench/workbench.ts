@@ -1,0 +1,114 @@
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { UndoStack } from "../src/base/undo-stack.ts";
+import { Daemon } from "./daemon.ts";
+import type { Options } from "./options.ts";
+import { compileReference, findProgram, notInstalled, runProgram } from "./programs.ts";
+import { ReferenceDriver } from "./reference-driver.ts";
+
+/** What a sandbox of ours and a reference stand on: the same two images, and the lower one unpacked. */
+export interface Root {
+  /** Layer names, bottom first. */
+  readonly layers: readonly string[];
+  /** Their squashfs images. */
+  readonly images: readonly string[];
+  /** The busybox layer's files in a directory. */
+  readonly directory: string;
+}
+
+/** What the benchmarks of one run share, in a directory of its own; disposing of it ends and removes all of it. */
+export class Workbench implements AsyncDisposable {
+  readonly options: Options;
+  readonly signal: AbortSignal;
+  readonly directory: string;
+  readonly #reference: string;
+  readonly #undo: UndoStack;
+  #daemon: Promise<Daemon> | undefined;
+  #root: Promise<Root> | undefined;
+
+  private constructor(options: Options, signal: AbortSignal, made: Made) {
+    this.options = options;
+    this.signal = signal;
+    this.directory = made.directory;
+    this.#reference = made.reference;
+    this.#undo = made.undo;
+  }
+
+  static async open(options: Options, signal: AbortSignal): Promise<Workbench> {
+    await using undo = new UndoStack();
+    const directory = await mkdtemp(join(tmpdir(), "plybox-bench-"));
+    undo.push(`remove ${directory}`, () => removeUnmounted(directory));
+    const reference = await compileReference(directory);
+    return new Workbench(options, signal, { directory, reference, undo: undo.move() });
+  }
+
+  /** Rounds that are not counted come before those that are. */
+  get warmups(): number {
+    return Math.ceil(this.options.runs / 10);
+  }
+
+  /** A reference driver that ends with the bench; `wrapped` makes its command line of the driver's path. */
+  driver(wrapped: (reference: string) => readonly string[]): ReferenceDriver {
+    const driver = new ReferenceDriver(wrapped(this.#reference));
+    this.#undo.push(`end the reference driver ${driver.pid}`, () => driver[Symbol.asyncDispose]());
+    return driver;
+  }
+
+  /** For what a reference leaves behind; see UndoStack. */
+  atEnd(label: string, undo: () => Promise<void>): void {
+    this.#undo.push(label, undo);
+  }
+
+  async makeDirectory(name: string): Promise<string> {
+    const path = join(this.directory, name);
+    await mkdir(path, { recursive: true });
+    return path;
+  }
+
+  daemon(): Promise<Daemon> {
+    this.#daemon ??= this.#startDaemon();
+    return this.#daemon;
+  }
+
+  root(): Promise<Root> {
+    this.#root ??= this.#makeRoot();
+    return this.#root;
+  }
+
+  async #startDaemon(): Promise<Daemon> {
+    const daemon = new Daemon(await this.makeDirectory("daemon"));
+    this.#undo.push("end the daemon and what it made", () => daemon[Symbol.asyncDispose]());
+    await daemon.start();
+    return daemon;
+  }
+
+  async #makeRoot(): Promise<Root> {
+    const unsquashfs = findProgram("unsquashfs");
+    if (unsquashfs === undefined) throw new Error(`unsquashfs: ${notInstalled("squashfs-tools")}`);
+    const daemon = await this.daemon();
+    const layers = await daemon.makeLayers(await this.makeDirectory("extra-layer"));
+    const images = await daemon.images(layers);
+    const directory = join(this.directory, "root");
+    await runProgram(unsquashfs, ["-quiet", "-no-progress", "-dest", directory, images[0] ?? ""]);
+    return { layers, images, directory };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#undo[Symbol.asyncDispose]();
+  }
+}
+
+interface Made {
+  readonly directory: string;
+  readonly reference: string;
+  readonly undo: UndoStack;
+}
+
+/** Removing through a mount that was left would remove what it shows. */
+async function removeUnmounted(directory: string): Promise<void> {
+  const mounts = (await readFile("/proc/self/mountinfo", "utf8")).split("\n").map((line) => line.split(" ")[4] ?? "");
+  const left = mounts.filter((mount) => mount.startsWith(`${directory}/`));
+  if (left.length > 0) throw new Error(`these are still mounted:\n${left.join("\n")}`);
+  await rm(directory, { recursive: true, force: true });
+}
