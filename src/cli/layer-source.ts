@@ -1,4 +1,3 @@
-import type { LayerManifest } from "../model/layer.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
@@ -41,17 +40,11 @@ async function withStore<T>(context: CliContext, ask: (source: LayerSource) => P
   try {
     const { layers } = oneShot;
     return await ask({
-      list: async () => (await layers.list()).map(viewOf),
-      get: async (name) => viewOf(await layers.inspect(name)),
+      list: () => layers.list(),
+      get: (name) => layers.inspect(name),
       remove: (name) => layers.remove(name),
     });
   } finally {
     await oneShot.close();
   }
 }
-
-const viewOf = (manifest: LayerManifest): LayerView => ({
-  ...manifest,
-  parents: [...manifest.parents],
-  binds: [...manifest.binds],
-});

@@ -2,10 +2,11 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { PlyboxError } from "../model/errors.ts";
 import type { SandboxSpec, UpperSpec } from "../model/sandbox.ts";
+import { LIMIT_BOUNDS } from "../model/sandbox.ts";
 import { parseDuration } from "./values/duration.ts";
 import { parseVariable } from "./values/environment.ts";
 import { parseCores, parseCount } from "./values/numbers.ts";
-import { parseSize } from "./values/size.ts";
+import { formatSize, parseSize } from "./values/size.ts";
 
 /** An option whose value is parsed; an error names the option. */
 function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
@@ -46,11 +47,37 @@ export interface SandboxOptions {
 export function sandboxOptions(command: Command): Command {
   return command
     .addOption(repeated("--layer <name>", "layer to stand on (default: host)", String))
-    .addOption(parsed("--memory-limit <size>", "memory of all processes, such as 500M", parseSize))
-    .addOption(parsed("--cpus <cores>", "cores, such as 0.5", parseCores))
-    .addOption(parsed("--pids <count>", "processes and threads", parseCount))
+    .addOption(
+      parsed(
+        "--memory-limit <size>",
+        "memory of all processes, such as 500M",
+        within("memoryBytes", parseSize, formatSize),
+      ),
+    )
+    .addOption(parsed("--cpus <cores>", "cores, such as 0.5", within("cpus", parseCores, String)))
+    .addOption(parsed("--pids <count>", "processes and threads", within("pids", parseCount, String)))
     .addOption(new Option("--upper <kind>", "where the writable layer lives").choices(["tmpfs", "disk"]))
-    .addOption(parsed("--upper-size <size>", "size limit of a tmpfs upper, such as 1G", parseSize));
+    .addOption(
+      parsed(
+        "--upper-size <size>",
+        "size limit of a tmpfs upper, such as 1G",
+        within("upperBytes", parseSize, formatSize),
+      ),
+    );
+}
+
+/** A parser that refuses what no sandbox can have; the API does the same. */
+function within(
+  limit: keyof typeof LIMIT_BOUNDS,
+  parse: (text: string) => number,
+  format: (value: number) => string,
+): (text: string) => number {
+  const { min, max } = LIMIT_BOUNDS[limit];
+  return (text) => {
+    const value = parse(text);
+    if (value >= min && value <= max) return value;
+    throw new PlyboxError("input/invalid", `must be ${format(min)} to ${format(max)}, not ${text.trim()}`);
+  };
 }
 
 /** The sandbox that the options ask for; what they do not say is left to its defaults. */

@@ -8,6 +8,18 @@ export interface Limits {
   readonly cpus: number;
 }
 
+const MIB = 1024 ** 2;
+const TIB = 1024 ** 4;
+
+/** What a limit may be, both ends included. */
+export const LIMIT_BOUNDS = {
+  memoryBytes: { min: 4 * MIB, max: TIB },
+  pids: { min: 1, max: 4_194_304 },
+  cpus: { min: 0.01, max: 1024 },
+  /** Of a tmpfs upper. */
+  upperBytes: { min: 64 * 1024, max: TIB },
+} as const;
+
 export interface UpperSpec {
   readonly kind: "tmpfs" | "disk";
   /** Size limit of a tmpfs upper; `disk` takes none. */

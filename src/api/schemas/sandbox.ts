@@ -1,10 +1,8 @@
 import * as z from "zod";
 import { SANDBOX_NAME } from "../../model/ids.ts";
+import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { layerRef } from "./layer.ts";
 import { environment } from "./text.ts";
-
-const MIB = 1024 ** 2;
-const TIB = 1024 ** 4;
 
 const dnsLabel = z.string().regex(SANDBOX_NAME, "must be 1 to 63 of a-z, 0-9 and -, not starting or ending with -");
 
@@ -20,17 +18,17 @@ export const sandboxParams = z.strictObject({
 const limits = {
   memoryBytes: z
     .int()
-    .min(4 * MIB)
-    .max(TIB)
+    .min(LIMIT_BOUNDS.memoryBytes.min)
+    .max(LIMIT_BOUNDS.memoryBytes.max)
     .describe("Memory of all processes and of the tmpfs upper, in bytes."),
-  pids: z.int().min(1).max(4_194_304).describe("Processes and threads."),
-  cpus: z.number().min(0.01).max(1024).describe("Cores, such as 0.5."),
+  pids: z.int().min(LIMIT_BOUNDS.pids.min).max(LIMIT_BOUNDS.pids.max).describe("Processes and threads."),
+  cpus: z.number().min(LIMIT_BOUNDS.cpus.min).max(LIMIT_BOUNDS.cpus.max).describe("Cores, such as 0.5."),
 };
 
 const upperBytes = z
   .int()
-  .min(64 * 1024)
-  .max(TIB)
+  .min(LIMIT_BOUNDS.upperBytes.min)
+  .max(LIMIT_BOUNDS.upperBytes.max)
   .describe("Size limit in bytes.");
 
 export const createSandboxBody = z.strictObject({

@@ -1,12 +1,16 @@
 import type { LayerView } from "../../client/index.ts";
+import type { LayerManifest } from "../../model/layer.ts";
 import { formatSize } from "../values/size.ts";
 import { formatAge } from "./age.ts";
 import type { Paint } from "./style.ts";
 import { renderPairs, renderTable } from "./table.ts";
 
+/** A layer as the API shows it, or as the store has it. */
+export type LayerDescription = LayerView | LayerManifest;
+
 const SHORT_DIGEST = 12;
 
-export function layerTable(layers: readonly LayerView[], now: Date, paint: Paint): string {
+export function layerTable(layers: readonly LayerDescription[], now: Date, paint: Paint): string {
   const rows = layers.map(({ name, digest, format, bytes, createdAt, provenance }) => [
     name,
     formatSize(bytes),
@@ -26,7 +30,7 @@ export function layerTable(layers: readonly LayerView[], now: Date, paint: Paint
   return renderTable(columns, rows, paint);
 }
 
-export function describeLayer(layer: LayerView, now: Date, paint: Paint): string {
+export function describeLayer(layer: LayerDescription, now: Date, paint: Paint): string {
   const { compression, binds, parents } = layer;
   const pairs: [name: string, value: string][] = [
     ["Name", layer.name],
@@ -45,6 +49,6 @@ export function describeLayer(layer: LayerView, now: Date, paint: Paint): string
   return renderPairs(pairs, paint);
 }
 
-function describeCompression({ algorithm, level, blockBytes }: NonNullable<LayerView["compression"]>): string {
+function describeCompression({ algorithm, level, blockBytes }: NonNullable<LayerDescription["compression"]>): string {
   return `${algorithm}${level === null ? "" : ` ${level}`}, blocks of ${formatSize(blockBytes)}`;
 }
