@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { installPackages } from "./debian.mjs";
+import { installPackages, missingPackages } from "./debian.mjs";
 
 /** @typedef {{ version?: string, optional?: boolean }} LockEntry */
 
@@ -24,6 +24,19 @@ function requireNode() {
   const [ownMajor = 0, ownMinor = 0] = process.versions.node.split(".").map(Number);
   if (ownMajor > major || (ownMajor === major && ownMinor >= minor)) return;
   throw new Error(`Node ${engines.node} is needed, and this is ${process.versions.node}`);
+}
+
+/**
+ * Mounting layers and mapping ids are root's alone; a half-run of the tests would say nothing.
+ * @param {import("./debian.mjs").Purpose} purpose
+ */
+function requireRoot(purpose) {
+  const uid = process.getuid?.();
+  if (uid === 0) return;
+  const missing = missingPackages(purpose);
+  const packages = missing.length === 0 ? "" : `\n  these Debian packages are missing too: ${missing.join(" ")}`;
+  throw new Error(`sandboxes need root, and this is run by uid ${uid}${packages}
+  npm install && npm run test:unit needs no root`);
 }
 
 /**
@@ -74,12 +87,13 @@ function installModules() {
 }
 
 /**
- * Installs Debian and npm packages and builds the native programs.
+ * Checks Node and root, installs Debian and npm packages, and builds the native programs.
  * @param {"quickstart" | "test"} purpose
  * @throws {Error} saying what is missing and how to get it
  */
 export function setUp(purpose) {
   requireNode();
+  requireRoot(purpose);
   installPackages(purpose);
   installModules();
   if (!succeeds(process.execPath, ["scripts/build-native.mjs"])) throw new Error("the native programs were not built");
