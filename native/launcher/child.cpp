@@ -5,15 +5,12 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
 #include "common/syscalls.h"
 #include "launcher/mounts.h"
@@ -35,6 +32,12 @@ struct Child {
   const Prepared& prepared;
   int agent;
 };
+
+Result<> enter_network(Child& child) {
+  if ((child.plan.namespaces & CLONE_NEWNET) == 0) return {};
+  if (setns(child.prepared.namespaces.network.get(), CLONE_NEWNET) != 0) return Failure::here("network");
+  return {};
+}
 
 Result<> join_cgroup(Child& child) {
   if (Result<> joined = join_cgroups(child.prepared.cgroups); !joined) return joined;
@@ -122,14 +125,8 @@ Result<> mount_files(Child& child) {
   return {};
 }
 
-Result<> set_network(Child& child) {
-  if (sethostname(child.plan.hostname.data(), child.plan.hostname.size()) != 0) return Failure::here("network");
-  if ((child.plan.namespaces & CLONE_NEWNET) == 0) return {};
-  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (!socket_fd || ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) return Failure::here("network");
+Result<> set_hostname(Child& child) {
+  if (sethostname(child.plan.hostname.data(), child.plan.hostname.size()) != 0) return Failure::here("hostname");
   return {};
 }
 
@@ -160,7 +157,7 @@ Result<> arrange_descriptors(Child& child) {
     if (place.from >= 0 && (place.from = fcntl(place.from, F_DUPFD_CLOEXEC, 64)) < 0)
       return Failure::here("descriptors");
   child.agent = fcntl(child.agent, F_DUPFD_CLOEXEC, 64);
-  int user_namespace = fcntl(child.prepared.user_namespace.get(), F_DUPFD_CLOEXEC, 64);
+  int user_namespace = fcntl(child.prepared.namespaces.user.get(), F_DUPFD_CLOEXEC, 64);
   if (child.agent < 0 || user_namespace < 0) return Failure::here("descriptors");
   for (const Place& place : places)
     if (place.from >= 0 && dup2(place.from, place.to) < 0) return Failure::here("descriptors");
@@ -229,6 +226,7 @@ struct ChildStep {
 // In this order, because:
 constexpr ChildStep kSteps[] = {
     {"join-cgroup", join_cgroup},  // first, so that all memory below is charged to the sandbox
+    {"network", enter_network},            // before /proc and /sys, which show the network of who mounts them
     {"owner", act_as_owner},       // before anything is made that root inside shall own
     {"overlay", mount_root},
     {"dev", mount_dev_step},  // before proc, whose masks are its null device
@@ -236,7 +234,7 @@ constexpr ChildStep kSteps[] = {
     {"sys", mount_sys_step},
     {"binds", mount_binds},  // after the pseudo files, which a bind may not cover unseen
     {"files", mount_files},  // after the binds, which may bring the directory that a file lies in
-    {"network", set_network},
+    {"hostname", set_hostname},
     {"pivot", pivot},                      // after the last mount: the stage is gone with it
     {"descriptors", arrange_descriptors},  // after the pivot: /dev/null is the sandbox's; ends in the user namespace
     {"user", become_root_inside},          // the first step without the host's privileges

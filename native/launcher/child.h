@@ -6,6 +6,7 @@
 #include "common/unique-fd.h"
 #include "launcher/cgroup.h"
 #include "launcher/plan.h"
+#include "launcher/spare.h"
 #include "launcher/steps.h"
 
 namespace plybox {
@@ -19,7 +20,7 @@ struct PreparedBind {
 
 // What the launcher has prepared on the host; the child sees nothing of the host but these.
 struct Prepared {
-  UniqueFd user_namespace;
+  Namespaces namespaces;
   std::vector<UniqueFd> layers;  // bottom first
   UniqueFd upper;
   std::vector<PreparedBind> binds;

@@ -14,8 +14,9 @@
 namespace plybox {
 namespace {
 
-// The user namespace is entered last, by setns, and the cgroup namespace by unshare after the cgroups are joined.
-constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP;
+// Entered by the child: the network and, last, the user namespace, which were made ahead, and the cgroup namespace, which
+// must come after the cgroups are joined.
+constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET;
 
 }  // namespace
 
@@ -29,7 +30,7 @@ Result<Launched> Launcher::launch(const LaunchPlan& plan) {
   *record_ = StepRecord{};
   Prepared prepared;
   HostTraces traces;
-  if (!prepare(plan, prepared, traces, *record_)) return Failure{record_->failed_step, record_->error};
+  if (!prepare(plan, spare_, prepared, traces, *record_)) return Failure{record_->failed_step, record_->error};
 
   uint64_t begin = StepRecord::now();
   if (Result<> entered = stage_.enter(); !entered) return entered.failure();

@@ -6,6 +6,7 @@
 #include "common/result.h"
 #include "common/unique-fd.h"
 #include "launcher/plan.h"
+#include "launcher/spare.h"
 #include "launcher/stage.h"
 #include "launcher/steps.h"
 
@@ -26,6 +27,8 @@ class Launcher {
   // launch that failed, is in record() until the next call.
   Result<Launched> launch(const LaunchPlan& plan);
   const StepRecord& record() const { return *record_; }
+  // Makes ahead what the next launch needs; for when nobody waits.
+  void prepare_next() { spare_.prepare(); }
 
  private:
   Launcher(UniqueFd agent, Stage stage, StepRecord* record)
@@ -33,6 +36,7 @@ class Launcher {
 
   UniqueFd agent_;
   Stage stage_;
+  Spare spare_;
   StepRecord* record_;
 };
 

@@ -15,15 +15,15 @@ namespace {
 
 struct Host {
   const LaunchPlan& plan;
+  Spare& spare;
   Prepared& prepared;
   HostTraces& traces;
 };
 
-Result<> make_ids(Host& host) {
-  IdMap map{0, host.plan.id_base, host.plan.id_count};
-  Result<UniqueFd> made = make_user_namespace(map, map);
-  if (!made) return made.failure();
-  host.prepared.user_namespace = made.take();
+Result<> take_namespaces(Host& host) {
+  Result<Namespaces> taken = host.spare.take({0, host.plan.id_base, host.plan.id_count});
+  if (!taken) return taken.failure();
+  host.prepared.namespaces = taken.take();
   return {};
 }
 
@@ -64,7 +64,7 @@ Result<> make_upper(Host& host) {
 
   Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
   if (!copy) return copy.failure();
-  if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.user_namespace.get()); !mapped) return mapped;
+  if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.namespaces.user.get()); !mapped) return mapped;
   host.prepared.upper = copy.take();
   return {};
 }
@@ -74,7 +74,7 @@ Result<> open_layers(Host& host) {
     Result<UniqueFd> copy = copy_mount("layers", AT_FDCWD, layer.path.c_str(), AT_SYMLINK_NOFOLLOW);
     if (!copy) return copy.failure();
     if (layer.idmap)
-      if (Result<> mapped = idmap_mount("layers", copy->get(), host.prepared.user_namespace.get()); !mapped)
+      if (Result<> mapped = idmap_mount("layers", copy->get(), host.prepared.namespaces.user.get()); !mapped)
         return mapped;
     host.prepared.layers.push_back(copy.take());
   }
@@ -84,7 +84,7 @@ Result<> open_layers(Host& host) {
 // Presents the owner of a bind's source as root inside, and everybody else as nobody.
 Result<> map_owner(Host& host, int mount, const struct stat& status) {
   if (status.st_uid == 0 && status.st_gid == 0)
-    return idmap_mount("open-binds", mount, host.prepared.user_namespace.get());
+    return idmap_mount("open-binds", mount, host.prepared.namespaces.user.get());
   Result<UniqueFd> map =
       make_user_namespace({status.st_uid, host.plan.id_base, 1}, {status.st_gid, host.plan.id_base, 1});
   if (!map) return map.failure();
@@ -118,20 +118,27 @@ Result<> make_cgroups_step(Host& host) {
   return {};
 }
 
+// A socket from an earlier start of the same sandbox makes way.
+bool bind_to(int fd, const sockaddr_un& address) {
+  auto attempt = [&] { return bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0; };
+  if (attempt()) return true;
+  return errno == EADDRINUSE && unlink(address.sun_path) == 0 && attempt();
+}
+
 Result<> listen_for_host(Host& host) {
   const std::string& path = host.plan.agent_socket;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   memcpy(address.sun_path, path.data(), path.size());
-  std::string directory = path.substr(0, path.rfind('/'));
-  if (Result<> made = make_directory(directory, 0700, host.traces); !made) return made;
-  // One from an earlier start of the same sandbox may be there.
-  unlink(path.c_str());
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
-    return Failure::here("socket");
+  if (!fd) return Failure::here("socket");
+  // The file is made with this mask: between its making and a chmod nobody else may connect.
+  mode_t mask = umask(0177);
+  bool bound = bind_to(fd.get(), address);
+  umask(mask);
+  if (!bound) return Failure::here("socket");
   host.traces.add_socket(path);
-  if (chmod(path.c_str(), 0600) != 0 || listen(fd.get(), 64) != 0) return Failure::here("socket");
+  if (listen(fd.get(), 64) != 0) return Failure::here("socket");
   host.prepared.socket = std::move(fd);
   return {};
 }
@@ -142,7 +149,7 @@ struct HostStep {
 };
 
 constexpr HostStep kSteps[] = {
-    {"ids", make_ids},  // first: the mounts below are presented through it
+    {"namespaces", take_namespaces},  // first: the mounts below are presented through it
     {"upper", make_upper},       {"layers", open_layers}, {"open-binds", open_binds}, {"cgroup", make_cgroups_step},
     {"socket", listen_for_host},  // before the child, so that the daemon may connect at once
 };
@@ -158,8 +165,8 @@ HostTraces::~HostTraces() {
   for (auto path = directories_.rbegin(); path != directories_.rend(); ++path) rmdir(path->c_str());
 }
 
-bool prepare(const LaunchPlan& plan, Prepared& prepared, HostTraces& traces, StepRecord& record) {
-  Host host{plan, prepared, traces};
+bool prepare(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record) {
+  Host host{plan, spare, prepared, traces};
   for (const HostStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(host); })) return false;
   return true;

@@ -41,6 +41,7 @@ int Server::run(int input, int output) {
   event.data.u64 = 0;  // the input; any other value is a pid
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, input_, &event) != 0) return 1;
   for (;;) {
+    launcher_.prepare_next();
     epoll_event ready[64];
     int count = epoll_wait(epoll_, ready, 64, busy_.empty() ? -1 : kBusyRetryMs);
     if (count < 0 && errno != EINTR) return 1;

@@ -20,6 +20,10 @@ bool write_map(pid_t pid, const char* file, IdMap map) {
 
 }  // namespace
 
+bool write_id_maps(pid_t pid, IdMap uids, IdMap gids) {
+  return write_map(pid, "uid_map", uids) && write_map(pid, "gid_map", gids);
+}
+
 Result<UniqueFd> make_user_namespace(IdMap uids, IdMap gids) {
   sys::CloneArgs args;
   args.flags = CLONE_NEWUSER;
@@ -31,7 +35,7 @@ Result<UniqueFd> make_user_namespace(IdMap uids, IdMap gids) {
 
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-  bool mapped = write_map(pid, "uid_map", uids) && write_map(pid, "gid_map", gids);
+  bool mapped = write_id_maps(pid, uids, gids);
   UniqueFd fd(mapped ? open(path, O_RDONLY | O_CLOEXEC) : -1);
   Failure failure = Failure::here("user-namespace");
   kill(pid, SIGKILL);

@@ -1,5 +1,7 @@
-// One user namespace a sandbox: its ids 0… are a range of the host's.
+// User namespaces, whose ids are ranges of the host's.
 #pragma once
+#include <sys/types.h>
+
 #include <cstdint>
 
 #include "common/result.h"
@@ -12,6 +14,9 @@ struct IdMap {
   uint32_t outside;
   uint32_t count;
 };
+
+// Writes the maps of a process that is in a new user namespace. False: errno says why not.
+bool write_id_maps(pid_t pid, IdMap uids, IdMap gids);
 
 // Makes a user namespace with this map for uids and gids, held by the descriptor alone.
 Result<UniqueFd> make_user_namespace(IdMap uids, IdMap gids);

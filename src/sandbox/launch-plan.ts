@@ -9,7 +9,7 @@ import { RANGE_SIZE } from "./id-ranges.ts";
 
 /** Where a runtime keeps what its sandboxes have on the host: absolute directories, and the parent of their cgroups. */
 export interface SandboxPlaces {
-  /** The agents' sockets, a directory each. */
+  /** The agents' sockets. */
   readonly sockets: string;
   /** Uppers in memory. */
   readonly uppers: string;
@@ -48,7 +48,7 @@ export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string
 }
 
 export function socketPath(id: SandboxId, places: SandboxPlaces): string {
-  return join(places.sockets, id, "agent.sock");
+  return join(places.sockets, `${id}.sock`);
 }
 
 /** All that a backend needs to start this sandbox; the same values give the same plan after a restart. */

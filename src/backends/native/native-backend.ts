@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
@@ -81,7 +81,7 @@ function remainsOf({ cgroups, root: { upper }, agent: { socket } }: LaunchPlan):
   return {
     cgroups: cgroups.map(({ path }) => path),
     unmount: isMounted ? [upper.path] : [],
-    remove: [...(isMounted ? [upper.path] : []), socket, dirname(socket)],
+    remove: [...(isMounted ? [upper.path] : []), socket],
   };
 }
 
