@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
-import * as z from "zod";
 import { PlyboxError } from "../model/errors.ts";
 
 /** What a daemon, or a one-shot run, is told; absolute paths. */
@@ -21,15 +20,6 @@ export interface Config {
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
-const SCHEMA = z.strictObject({
-  stateDir: z.string().min(1).optional(),
-  runDir: z.string().min(1).optional(),
-  socket: z.string().min(1).optional(),
-  listen: z.string().optional(),
-  tokenFile: z.string().min(1).optional(),
-  logLevel: z.enum(LOG_LEVELS).optional(),
-});
-
 /** The environment variable of each setting; it goes before the file. */
 const VARIABLES = {
   stateDir: "PLYBOX_STATE_DIR",
@@ -38,28 +28,25 @@ const VARIABLES = {
   listen: "PLYBOX_LISTEN",
   tokenFile: "PLYBOX_TOKEN_FILE",
   logLevel: "PLYBOX_LOG_LEVEL",
-} as const satisfies Record<keyof z.infer<typeof SCHEMA>, string>;
+} as const satisfies Record<keyof Config, string>;
+
+type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 
 /**
  * Parses the settings of an environment and of a TOML text with the same names in camel case.
  * @throws PlyboxError `input/invalid` naming the setting
  */
 export function parseConfig(env: NodeJS.ProcessEnv, toml = ""): Config {
-  const given = SCHEMA.safeParse({ ...readToml(toml), ...readEnvironment(env) });
-  if (!given.success) {
-    const [issue] = given.error.issues;
-    const field = issue?.path.join(".") ?? "";
-    throw new PlyboxError("input/invalid", `configuration: ${field} ${issue?.message}`, { field });
-  }
-  const stateDir = resolve(given.data.stateDir ?? "/var/lib/plybox");
-  const runDir = resolve(given.data.runDir ?? "/run/plybox");
+  const given = { ...readToml(toml), ...readEnvironment(env) };
+  const stateDir = resolve(given.stateDir ?? "/var/lib/plybox");
+  const runDir = resolve(given.runDir ?? "/run/plybox");
   return Object.freeze({
     stateDir,
     runDir,
-    socket: resolve(given.data.socket ?? join(runDir, "plybox.sock")),
-    listen: given.data.listen === undefined ? null : parseAddress(given.data.listen),
-    tokenFile: resolve(given.data.tokenFile ?? join(stateDir, "token")),
-    logLevel: given.data.logLevel ?? "warn",
+    socket: resolve(given.socket ?? join(runDir, "plybox.sock")),
+    listen: given.listen === undefined ? null : parseAddress(given.listen),
+    tokenFile: resolve(given.tokenFile ?? join(stateDir, "token")),
+    logLevel: parseLogLevel(given.logLevel ?? "warn"),
   });
 }
 
@@ -75,7 +62,18 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   }
 }
 
-function readToml(toml: string): Record<string, unknown> {
+/** Checked by hand: a schema library would take longer to load than most one-shot runs take. */
+function readToml(toml: string): Settings {
+  const settings: Record<string, string> = {};
+  for (const [setting, value] of Object.entries(parseToml(toml))) {
+    if (!Object.hasOwn(VARIABLES, setting)) throw invalid(setting, "is not known");
+    if (typeof value !== "string" || value === "") throw invalid(setting, "must be a text that is not empty");
+    settings[setting] = value;
+  }
+  return settings;
+}
+
+function parseToml(toml: string): object {
   try {
     return parse(toml);
   } catch (cause) {
@@ -83,7 +81,7 @@ function readToml(toml: string): Record<string, unknown> {
   }
 }
 
-function readEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+function readEnvironment(env: NodeJS.ProcessEnv): Settings {
   const settings: Record<string, string> = {};
   for (const [setting, variable] of Object.entries(VARIABLES)) {
     const value = env[variable];
@@ -92,12 +90,18 @@ function readEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   return settings;
 }
 
+function parseLogLevel(level: string): string {
+  if ((LOG_LEVELS as readonly string[]).includes(level)) return level;
+  throw invalid("logLevel", `must be one of ${LOG_LEVELS.join(", ")}`);
+}
+
 function parseAddress(text: string): { host: string; port: number } {
   const [, host = "", port = ""] = /^(?:(.+):)?([0-9]{1,5})$/.exec(text) ?? [];
   if (port === "" || Number(port) > 65535) {
-    throw new PlyboxError("input/invalid", `configuration: listen is HOST:PORT, not ${JSON.stringify(text)}`, {
-      field: "listen",
-    });
+    throw invalid("listen", `is HOST:PORT, not ${JSON.stringify(text)}`);
   }
   return { host: host.replace(/^\[(.*)\]$/, "$1") || "127.0.0.1", port: Number(port) };
 }
+
+const invalid = (field: string, message: string): PlyboxError =>
+  new PlyboxError("input/invalid", `configuration: ${field} ${message}`, { field });

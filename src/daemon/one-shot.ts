@@ -5,7 +5,7 @@ import type { LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { findCgroups } from "../sandbox/cgroup-layout.ts";
 import { IdRanges, RANGE_SIZE } from "../sandbox/id-ranges.ts";
-import { memoryRegistry } from "../sandbox/registry.ts";
+import { memoryRegistry } from "../sandbox/memory-registry.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Config } from "./config.ts";
 import { ONE_SHOT_IDS } from "./id-space.ts";

@@ -76,18 +76,3 @@ function readRow({ body, digests }: Row): RegistryEntry {
     digests: JSON.parse(digests) as string[],
   };
 }
-
-/** For sandboxes that do not outlive this process. */
-export function memoryRegistry(): Registry {
-  const entries = new Map<string, RegistryEntry>();
-  return {
-    put: (entry) => void entries.set(entry.sandbox.id, entry),
-    update: (sandbox) => {
-      const entry = entries.get(sandbox.id);
-      if (entry !== undefined) entries.set(sandbox.id, { ...entry, sandbox });
-    },
-    delete: (id) => void entries.delete(id),
-    all: () => [...entries.values()],
-    close: () => entries.clear(),
-  };
-}
