@@ -1,14 +1,14 @@
 import type { ChildProcess } from "node:child_process";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readFile, writeFile } from "node:fs/promises";
+import { open, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import type { ExecResultView, LayerListView, SandboxList, SandboxView } from "../src/api/contract.ts";
 import { HttpClient, jsonBytes } from "./http-client.ts";
 import type { ProcessMemory } from "./machine.ts";
-import { childrenOf, readProcessMemory } from "./machine.ts";
+import { cgroupsOf, childrenOf, readProcessMemory } from "./machine.ts";
 import { COMMAND } from "./repository.ts";
 
 const EXTRA_LAYER = "100-bench";
@@ -23,6 +23,8 @@ export class Daemon implements AsyncDisposable {
   readonly #environment: NodeJS.ProcessEnv;
   #process: ChildProcess | undefined;
   #hasListened = false;
+  /** What its sandboxes' cgroups are below; its own, as its directories are. */
+  #cgroups: readonly string[] = [];
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -73,7 +75,8 @@ export class Daemon implements AsyncDisposable {
     await promisify(execFile)(process.execPath, args, { env: this.#environment });
     using client = new HttpClient(this.socketPath);
     const { body } = await client.send("POST", "/v1/sandboxes", jsonBytes({ layers: ["busybox", EXTRA_LAYER] }));
-    const { id, layers } = parseSandbox(body);
+    const { id, layers, state } = parseSandbox(body);
+    if (state.kind === "running") this.#cgroups = parentsOf(state.pid);
     await client.send("DELETE", `/v1/sandboxes/${id}`);
     return layers;
   }
@@ -110,6 +113,7 @@ export class Daemon implements AsyncDisposable {
       await removeSandboxes(client);
     } finally {
       await stop(this.#process);
+      for (const cgroup of this.#cgroups) await removeCgroup(cgroup);
     }
   }
 }
@@ -118,6 +122,19 @@ const isRunning = (child: ChildProcess): boolean => child.exitCode === null && c
 
 export const parseSandbox = (body: Buffer): SandboxView => JSON.parse(body.toString()) as SandboxView;
 export const parseResult = (body: Buffer): ExecResultView => JSON.parse(body.toString()) as ExecResultView;
+
+/** The cgroups of this name that a sandbox is below, in each hierarchy. */
+function parentsOf(pid: number): string[] {
+  return cgroupsOf(pid).flatMap(({ path }) => /^.*?\/plybox[^/]*(?=\/)/.exec(path)?.[0] ?? []);
+}
+
+async function removeCgroup(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
 
 async function stop(daemon: ChildProcess): Promise<void> {
   if (!isRunning(daemon)) return;

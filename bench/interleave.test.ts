@@ -16,34 +16,47 @@ function recorded(name: string, log: string[], every?: number): Contender {
   };
 }
 
+const a = (log: string[] = []): Contender => recorded("a", log);
+
 describe("interleaved measuring", () => {
-  test("takes each contender once a round", async () => {
+  test("takes turns", async () => {
     const log: string[] = [];
-    await interleave([recorded("a", log), recorded("b", log)], { warmups: 0, rounds: 50, signal: never });
+    await interleave([a(log), recorded("b", log)], { warmups: 0, runs: 50, turn: 1, signal: never });
     for (let i = 0; i < log.length; i += 2) expect(new Set(log.slice(i, i + 2))).toEqual(new Set(["a", "b"]));
     expect(log).toHaveLength(100);
   });
 
+  test("takes as many samples a turn as it is told", async () => {
+    const log: string[] = [];
+    await interleave([a(log), recorded("b", log)], { warmups: 0, runs: 8, turn: 4, signal: never });
+    expect(["aaaabbbb", "bbbbaaaa"]).toContain(log.slice(0, 8).join(""));
+    expect(["aaaabbbb", "bbbbaaaa"]).toContain(log.slice(8).join(""));
+  });
+
   test("lets nobody always go first", async () => {
     const log: string[] = [];
-    await interleave([recorded("a", log), recorded("b", log)], { warmups: 0, rounds: 100, signal: never });
+    await interleave([a(log), recorded("b", log)], { warmups: 0, runs: 100, turn: 1, signal: never });
     const firsts = log.filter((_, i) => i % 2 === 0);
     expect(firsts.filter((name) => name === "a").length).toBeGreaterThan(25);
     expect(firsts.filter((name) => name === "b").length).toBeGreaterThan(25);
   });
 
-  test("runs the warm-ups and does not count them", async () => {
-    const [a] = await interleave([recorded("a", [])], { warmups: 3, rounds: 2, signal: never });
-    expect(a).toEqual({ name: "a", samples: [3, 4] });
+  test("takes the warm-ups and does not count them", async () => {
+    const [one] = await interleave([a()], { warmups: 3, runs: 2, turn: 2, signal: never });
+    expect(one).toEqual({ name: "a", samples: [3, 4] });
   });
 
-  test("measures a slow contender less often, and at least once", async () => {
-    const measured = await interleave([recorded("a", []), recorded("slow", [], 10)], {
-      warmups: 0,
-      rounds: 25,
-      signal: never,
-    });
+  test.each([1, 7, 10, 1000])("takes exactly the samples that are asked for in turns of %d", async (turn) => {
+    const measured = await interleave([a(), recorded("slow", [], 10)], { warmups: 4, runs: 25, turn, signal: never });
     expect(measured.map(({ samples }) => samples.length)).toEqual([25, 3]);
+  });
+
+  test("spreads the samples of a slow contender over the run", async () => {
+    const log: string[] = [];
+    await interleave([a(log), recorded("slow", log, 10)], { warmups: 0, runs: 100, turn: 1, signal: never });
+    const at = log.flatMap((name, i) => (name === "slow" ? [i] : []));
+    for (const [i, place] of at.entries()) expect(Math.abs(place - i * 11)).toBeLessThanOrEqual(2);
+    expect(at).toHaveLength(10);
   });
 
   test("ends at once when it is aborted", async () => {
@@ -56,7 +69,8 @@ describe("interleaved measuring", () => {
         return 0;
       },
     };
-    await expect(interleave([stopper], { warmups: 0, rounds: 10, signal: abort.signal })).rejects.toThrow("stop");
+    const sampling = { warmups: 0, runs: 10, turn: 10, signal: abort.signal };
+    await expect(interleave([stopper], sampling)).rejects.toThrow("stop");
     expect(log).toHaveLength(3);
   });
 });

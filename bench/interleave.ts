@@ -3,35 +3,45 @@ import type { Measured } from "./benchmark.ts";
 /** One of the things that are measured side by side. */
 export interface Contender {
   readonly name: string;
-  /** Takes part in each round whose number this divides; 1 by default. What takes long is measured less often. */
+  /** How many times less often than the others it is measured, for what takes long; 1 by default. */
   readonly every?: number;
   /** Measures once; clearing up after itself is no part of the figure. */
   sample(): Promise<number>;
 }
 
-export interface Rounds {
-  /** Rounds that come first and are not counted. */
+export interface Sampling {
+  /** Samples of each contender that come first and are not counted. */
   readonly warmups: number;
-  readonly rounds: number;
+  /** Samples of each that count. */
+  readonly runs: number;
+  /** How many samples of a contender are taken in a row before it is the next one's turn. */
+  readonly turn: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Measures each contender once a round, in another order each round: what the machine does meanwhile, and what one
- * leaves behind for the next, hits all of them alike.
+ * Measures contenders in turns, in another order each round: what the machine does meanwhile, and what one leaves
+ * behind for the next, hits all of them alike.
  */
-export async function interleave(contenders: readonly Contender[], rounds: Rounds): Promise<Measured[]> {
-  const samples = new Map(contenders.map((contender): [Contender, number[]] => [contender, []]));
+export async function interleave(contenders: readonly Contender[], sampling: Sampling): Promise<Measured[]> {
+  const { warmups, runs, turn, signal } = sampling;
+  const all = contenders.map((contender) => {
+    const every = contender.every ?? 1;
+    const uncounted = Math.ceil(warmups / every);
+    return { contender, uncounted, wanted: uncounted + Math.ceil(runs / every), samples: [] as number[] };
+  });
+  const rounds = Math.ceil((warmups + runs) / turn);
   const random = generator();
-  for (let round = -rounds.warmups; round < rounds.rounds; round++) {
-    for (const contender of shuffled(contenders, random)) {
-      rounds.signal.throwIfAborted();
-      if (round % (contender.every ?? 1) !== 0) continue;
-      const sample = await contender.sample();
-      if (round >= 0) samples.get(contender)?.push(sample);
+  for (let round = 1; round <= rounds; round++) {
+    for (const { contender, wanted, samples } of shuffled(all, random)) {
+      const due = Math.ceil((wanted * round) / rounds);
+      while (samples.length < due) {
+        signal.throwIfAborted();
+        samples.push(await contender.sample());
+      }
     }
   }
-  return [...samples].map(([{ name }, values]) => ({ name, samples: values }));
+  return all.map(({ contender: { name }, samples, uncounted }) => ({ name, samples: samples.slice(uncounted) }));
 }
 
 /** Numbers in [0, 1) that are the same in every run: mulberry32. */

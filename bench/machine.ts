@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 const KIB = 1024;
@@ -64,15 +65,22 @@ export function childrenOf(pid: number): number[] {
   );
 }
 
+/** The directories of the process's cgroups, of both versions, by controllers; version 2 has none in its name. */
+export function cgroupsOf(pid: number): { readonly controllers: readonly string[]; readonly path: string }[] {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").matchAll(/^\d+:([^:]*):(.*)$/gm);
+  return [...lines].map(([, names = "", path = ""]) => ({
+    controllers: names.split(",").filter(Boolean),
+    path: join("/sys/fs/cgroup", names, path),
+  }));
+}
+
 /** What the process's memory cgroup and those below it are charged, in KiB; undefined without such a cgroup. */
 export function readCharged(pid: number): number | undefined {
-  for (const line of readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n")) {
-    const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    const file = controllers.split(",").includes("memory")
-      ? `/sys/fs/cgroup/memory${path}/memory.usage_in_bytes`
-      : controllers === "" && `/sys/fs/cgroup${path}/memory.current`;
-    const bytes = file && readNumber(file);
-    if (bytes) return bytes / KIB;
+  for (const { controllers, path } of cgroupsOf(pid)) {
+    const isV2 = controllers.length === 0;
+    if (!isV2 && !controllers.includes("memory")) continue;
+    const bytes = readNumber(join(path, isV2 ? "memory.current" : "memory.usage_in_bytes"));
+    if (bytes !== undefined) return bytes / KIB;
   }
   return undefined;
 }

@@ -8,6 +8,7 @@ describe("the options", () => {
       help: false,
       only: BENCHMARKS,
       runs: 500,
+      turn: 10,
       sandboxes: 200,
       json: undefined,
       steps: false,

@@ -6,15 +6,18 @@ export interface Options {
   readonly help: boolean;
   readonly only: readonly BenchmarkName[];
   readonly runs: number;
+  /** Samples in a row before it is the next contender's turn. */
+  readonly turn: number;
   readonly sandboxes: number;
   readonly json: string | undefined;
   readonly steps: boolean;
 }
 
-export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--sandboxes N] [--steps] [--json FILE]
+export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--turn N] [--sandboxes N] [--steps] [--json FILE]
 
   --only NAME    this benchmark alone: ${BENCHMARKS.join(", ")}
   --runs N       samples of what takes milliseconds (default 500); slow references take a tenth
+  --turn N       samples in a row before it is the next one's turn (default 10)
   --sandboxes N  idle sandboxes of idle-sandbox-memory (default 200)
   --steps        with create: a table of the launcher's steps
   --json FILE    write the figures, see bench/README.md`;
@@ -27,6 +30,7 @@ export function parseOptions(args: readonly string[]): Options {
       help: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
       runs: { type: "string", default: "500" },
+      turn: { type: "string", default: "10" },
       sandboxes: { type: "string", default: "200" },
       steps: { type: "boolean", default: false },
       json: { type: "string" },
@@ -37,6 +41,7 @@ export function parseOptions(args: readonly string[]): Options {
     help: values.help,
     only: BENCHMARKS.filter((name) => only.length === 0 || only.includes(name)),
     runs: count("--runs", values.runs),
+    turn: count("--turn", values.turn),
     sandboxes: count("--sandboxes", values.sandboxes),
     json: values.json,
     steps: values.steps,

@@ -36,9 +36,9 @@ export function bare(bench: Workbench, root: Root, [program = "", ...args]: read
 /** bench/native/reference.c says what the floor is; it stands on the images that our sandboxes stand on. */
 export async function floor(bench: Workbench, root: Root, program: readonly string[]): Promise<Reference> {
   const [base = "", extra = ""] = root.images;
-  const lower = await bench.makeDirectory("floor/lower");
-  const upper = await bench.makeDirectory("floor/upper");
-  const work = await bench.makeDirectory("floor/work");
+  const lower = await bench.makeDirectory("lower");
+  const upper = await bench.makeDirectory("upper");
+  const work = await bench.makeDirectory("work");
   const driver = bench.driver((reference) =>
     ["unshare", "--mount", "sh", "-c", MOUNT_THEN, "sh", base, lower, extra, upper].concat(
       [reference, "floor", work, `${upper}:${lower}`],

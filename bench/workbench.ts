@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UndoStack } from "../src/base/undo-stack.ts";
 import { Daemon } from "./daemon.ts";
+import type { Sampling } from "./interleave.ts";
 import type { Options } from "./options.ts";
 import { compileReference, findProgram, notInstalled, runProgram } from "./programs.ts";
 import { ReferenceDriver } from "./reference-driver.ts";
@@ -39,13 +40,21 @@ export class Workbench implements AsyncDisposable {
     await using undo = new UndoStack();
     const directory = await mkdtemp(join(tmpdir(), "plybox-bench-"));
     undo.push(`remove ${directory}`, () => removeUnmounted(directory));
+    // The floor's root is nobody here, and looks up its layers by their paths.
+    await chmod(directory, 0o711);
     const reference = await compileReference(directory);
     return new Workbench(options, signal, { directory, reference, undo: undo.move() });
   }
 
-  /** Rounds that are not counted come before those that are. */
-  get warmups(): number {
-    return Math.ceil(this.options.runs / 10);
+  get sampling(): Sampling {
+    const { runs, turn } = this.options;
+    return { runs, turn, warmups: Math.ceil(runs / 10), signal: this.signal };
+  }
+
+  /** The sampling in words, for a benchmark's method. */
+  get described(): string {
+    const { runs, turn, warmups } = this.sampling;
+    return `${runs} runs after ${warmups} warm-ups, ${turn} a turn`;
   }
 
   /** A reference driver that ends with the bench; `wrapped` makes its command line of the driver's path. */
@@ -60,9 +69,10 @@ export class Workbench implements AsyncDisposable {
     this.#undo.push(label, undo);
   }
 
+  /** A new directory whose name begins with `name`. */
   async makeDirectory(name: string): Promise<string> {
-    const path = join(this.directory, name);
-    await mkdir(path, { recursive: true });
+    const path = await mkdtemp(join(this.directory, `${name}-`));
+    await chmod(path, 0o711);
     return path;
   }
 

@@ -28,7 +28,7 @@ interface PlainAgent {
 }
 
 async function startAgent(bench: Workbench, name: string): Promise<PlainAgent> {
-  const socketPath = join(await bench.makeDirectory("agents"), name);
+  const socketPath = join(await bench.makeDirectory(name), "agent.sock");
   const sandbox = newSandboxId();
   const args = ["--sandbox", sandbox, "--incarnation", "1", "--listen-fd", "3"];
   const driver = bench.driver((reference) => [reference, "listen", socketPath, AGENT, ...args]);
@@ -57,19 +57,15 @@ export async function agentAck(bench: Workbench): Promise<Benchmark> {
     contender(reference),
     { name: "list request, no program", sample: () => connection.request({ type: "list" }) },
   ];
-  const { runs } = bench.options;
-  const rounds = { warmups: bench.warmups, rounds: runs, signal: bench.signal };
-  const [ours, ...references] = await interleave(contenders, rounds);
+  const [ours, ...references] = await interleave(contenders, bench.sampling);
   const memory = readProcessMemory(driver.pid);
   return {
     name: "agent-ack",
     unit: "ms",
-    method: `exec of ${TRUE.join(" ")} on a raw connection until its ack, ${runs} runs after ${bench.warmups} warm-ups`,
+    method: `exec of ${TRUE.join(" ")} on a raw connection until its ack; ${bench.described}`,
     ours: ours?.samples ?? [],
     references,
-    notes: [
-      `after ${runs + bench.warmups} commands the agent has ${memory.rss} KiB resident, ${memory.own} KiB its own`,
-    ],
+    notes: [`after these commands the agent has ${memory.rss} KiB resident, ${memory.own} KiB its own`],
   };
 }
 

@@ -48,7 +48,7 @@ export async function create(bench: Workbench): Promise<Benchmark> {
   return {
     name: "create",
     unit: "ms",
-    method: `POST /v1/sandboxes until the answer, on one connection; ${sampling(bench)}`,
+    method: `POST /v1/sandboxes until the answer, on one connection; ${bench.described}`,
     ...measured,
     notes: bench.options.steps ? steps.table() : [],
   };
@@ -65,7 +65,7 @@ export async function exec(bench: Workbench): Promise<Benchmark> {
   return {
     name: "exec",
     unit: "ms",
-    method: `POST …/exec of /bin/true in a warm sandbox until the collected answer; ${sampling(bench)}`,
+    method: `POST …/exec of /bin/true in a warm sandbox until the collected answer; ${bench.described}`,
     ...measured,
     notes: [],
   };
@@ -89,15 +89,13 @@ export async function createExecDestroy(bench: Workbench): Promise<Benchmark> {
   return {
     name: "create-exec-destroy",
     unit: "ms",
-    method: `create, exec of /bin/true, DELETE, on one connection; ${sampling(bench)}`,
+    method: `create, exec of /bin/true, DELETE, on one connection; ${bench.described}`,
     ...(await sideBySide(bench, ours, await allReferences(bench, BUBBLEWRAP), [])),
     notes: [],
   };
 }
 
 const path = ({ id }: SandboxView): string => `/v1/sandboxes/${id}`;
-
-const sampling = ({ options, warmups }: Workbench): string => `${options.runs} runs after ${warmups} warm-ups`;
 
 async function execTrue(client: HttpClient, sandbox: SandboxView): Promise<number> {
   const { body, ms } = await client.send("POST", `${path(sandbox)}/exec`, EXEC_TRUE);
@@ -133,8 +131,7 @@ async function sideBySide(
   further: readonly Contender[],
 ): Promise<Pick<Benchmark, "ours" | "references">> {
   const contenders = [ours, ...references.filter(isAvailable).map((reference) => contender(reference)), ...further];
-  const rounds = { warmups: bench.warmups, rounds: bench.options.runs, signal: bench.signal };
-  const measured = new Map((await interleave(contenders, rounds)).map((one) => [one.name, one]));
+  const measured = new Map((await interleave(contenders, bench.sampling)).map((one) => [one.name, one]));
   const found = (name: string): Measured => measured.get(name) ?? { name, samples: [] };
   return {
     ours: found(ours.name).samples,
