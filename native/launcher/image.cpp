@@ -46,6 +46,7 @@ Result<LoopDevice> attach_loop(const std::string& image) {
 }  // namespace
 
 Result<> mount_image(const std::string& image, const std::string& format, const std::string& target) {
+  if (mkdir(target.c_str(), 0700) != 0 && errno != EEXIST) return Failure::here("target");
   Result<bool> mounted = is_mount_point("target", target.c_str());
   if (!mounted) return mounted.failure();
   if (*mounted) return Failure{"already-mounted", EBUSY};

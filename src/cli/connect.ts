@@ -18,22 +18,33 @@ export function connectOptions(command: Command): Command {
     .option("--token-file <path>", "file with the bearer token for --url (default: the token in $PLYBOX_TOKEN)");
 }
 
-/** Where the daemon is: what the options say, then the environment, then the socket's own place. */
-function addressOf(options: ConnectOptions, env: NodeJS.ProcessEnv): { baseUrl: string } | { socketPath: string } {
+type Address = { readonly baseUrl: string } | { readonly socketPath: string };
+
+/** Where the daemon is: what the options say, then the environment, then the daemon's own configuration. */
+async function addressOf(options: ConnectOptions, env: NodeJS.ProcessEnv): Promise<Address> {
   if (options.socket !== undefined && options.url !== undefined) {
     throw new PlyboxError("input/invalid", "give --socket or --url, not both");
   }
   if (options.socket !== undefined) return { socketPath: options.socket };
   const baseUrl = options.url ?? (env.PLYBOX_SOCKET ? undefined : env.PLYBOX_URL || undefined);
   if (baseUrl !== undefined) return { baseUrl: parseUrl(baseUrl) };
-  return { socketPath: env.PLYBOX_SOCKET || `${env.PLYBOX_RUN_DIR || "/run/plybox"}/plybox.sock` };
+  // Reading the configuration takes longer than asking the daemon.
+  const socketPath = env.PLYBOX_SOCKET || (env.PLYBOX_CONFIG ? await configuredSocket(env) : defaultSocket(env));
+  return { socketPath };
+}
+
+const defaultSocket = (env: NodeJS.ProcessEnv): string => `${env.PLYBOX_RUN_DIR || "/run/plybox"}/plybox.sock`;
+
+async function configuredSocket(env: NodeJS.ProcessEnv): Promise<string> {
+  const { loadConfig } = await import("../daemon/config.ts");
+  return loadConfig(env).socket;
 }
 
 /** A client of the daemon; nothing is sent yet. */
 export async function connect(options: ConnectOptions, { env }: CliContext): Promise<Plybox> {
   const { Plybox } = await import("../client/index.ts");
   const token = options.tokenFile === undefined ? env.PLYBOX_TOKEN || undefined : readToken(options.tokenFile);
-  return new Plybox({ ...addressOf(options, env), ...(token !== undefined && { token }) });
+  return new Plybox({ ...(await addressOf(options, env)), ...(token !== undefined && { token }) });
 }
 
 /** A token is never an argument: every user of the machine sees those. */

@@ -52,7 +52,7 @@ function claimSlot(runDir: string, undo: UndoStack): Slot {
   const taken = new Set(readdirSync(parent));
   for (let slot = 0; slot < ONE_SHOT_IDS.count; slot++) {
     const directory = join(parent, String(slot));
-    const cgroupParent = `plybox-run/${slot}`;
+    const cgroupParent = `plybox-run-${slot}`;
     if (taken.has(String(slot)) && !clearDead(directory, cgroupParent)) continue;
     if (!tryMake(directory)) continue;
     writeFileSync(join(directory, "owner"), ownMark());

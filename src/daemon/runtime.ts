@@ -6,7 +6,7 @@ import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
-import { findCgroups, prepareCgroups } from "../sandbox/cgroup-layout.ts";
+import { findCgroups, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdRanges } from "../sandbox/id-ranges.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import type { SandboxLog } from "../sandbox/sandbox-service.ts";
@@ -53,16 +53,18 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     cgroups: findCgroups(readFileSync("/proc/mounts", "utf8")),
     cgroupParent,
   };
-  for (const directory of [stateDir, runDir, places.sockets, places.uppers, places.disks]) {
+  const mounts = join(runDir, "layers");
+  for (const directory of [stateDir, runDir, mounts, places.sockets, places.uppers, places.disks]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
   prepareCgroups(places.cgroups, cgroupParent);
+  undo.push("remove the cgroup of all", () => releaseCgroups(places.cgroups, cgroupParent));
   const launcher = new NativeLauncher({ private: ephemeral, allowFaults: failAt !== undefined });
   undo.push("end the launcher", () => launcher.close());
   const starting = launcher.start();
   const layers = new LayerStore({
     storeDirectory: join(stateDir, "layers"),
-    mountDirectory: join(runDir, "layers"),
+    mountDirectory: mounts,
     mounter: launcher,
     log,
   });

@@ -11,7 +11,11 @@ export interface LayerManifest {
   readonly format: LayerFormat;
   /** Bytes of the image. */
   readonly bytes: number;
-  readonly compression: { readonly algorithm: string; readonly level: number | null; readonly blockBytes: number } | null;
+  readonly compression: {
+    readonly algorithm: string;
+    readonly level: number | null;
+    readonly blockBytes: number;
+  } | null;
   readonly createdAt: string;
   readonly parents: readonly Digest[];
   /** Where it came from: `directory`, `host` or `busybox`, with what was read. */

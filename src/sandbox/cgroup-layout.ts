@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SandboxId } from "../model/ids.ts";
 import type { CgroupPlan } from "../model/launch-plan.ts";
@@ -46,6 +46,18 @@ export function prepareCgroups(layout: CgroupLayout, parent: string): void {
     path = join(path, part);
     mkdirSync(path, { recursive: true });
     writeFileSync(join(path, "cgroup.subtree_control"), enable);
+  }
+}
+
+/** Removes the cgroup `parent` where no sandbox is below it any more. */
+export function releaseCgroups(layout: CgroupLayout, parent: string): void {
+  const roots = layout.version === 2 ? [layout.root] : [...layout.roots.values()];
+  for (const root of roots) {
+    try {
+      rmdirSync(join(root, parent));
+    } catch {
+      // Sandboxes that stay keep it.
+    }
   }
 }
 

@@ -241,9 +241,11 @@ export class SandboxService implements Sandboxes {
     { pid, startTime }: Extract<SandboxState, { kind: "running" }>,
     digests: readonly string[],
   ): Promise<void> {
-    live.lease = await this.#options.layers.adopt(digests);
-    const running = await this.#options.backend.adopt(this.#plan(live.sandbox, live.lease), { pid, startTime });
+    const lease = await this.#options.layers.adopt(digests);
+    live.lease = lease;
+    const running = await this.#options.backend.adopt(this.#plan(live.sandbox, lease), { pid, startTime });
     if (running === undefined) {
+      await lease.release();
       this.#enter(live, { kind: "lost", reason: "its processes ended while no daemon ran" });
       return;
     }

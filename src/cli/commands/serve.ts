@@ -5,6 +5,7 @@ import { writeJson } from "../render/json.ts";
 import { Interrupts } from "../stdio/interrupts.ts";
 
 interface ServeOptions {
+  readonly config?: string;
   readonly stateDir?: string;
   readonly runDir?: string;
   readonly socket?: string;
@@ -15,6 +16,7 @@ interface ServeOptions {
 export function defineServe(program: Command, context: CliContext): void {
   program
     .command("serve")
+    .option("--config <file>", "settings in TOML (default: $PLYBOX_CONFIG)")
     .option("--state-dir <path>", "what outlives a reboot (default: $PLYBOX_STATE_DIR or /var/lib/plybox)")
     .option("--run-dir <path>", "what does not (default: $PLYBOX_RUN_DIR or /run/plybox)")
     .option("--socket <path>", "Unix socket (default: $PLYBOX_SOCKET or plybox.sock in the run directory)")
@@ -45,8 +47,9 @@ async function serve(options: ServeOptions, context: CliContext): Promise<void> 
 }
 
 /** An option says the same as its variable, and more strongly. */
-function environmentOf({ stateDir, runDir, socket, listen }: ServeOptions): NodeJS.ProcessEnv {
+function environmentOf({ config, stateDir, runDir, socket, listen }: ServeOptions): NodeJS.ProcessEnv {
   return {
+    ...(config !== undefined && { PLYBOX_CONFIG: config }),
     ...(stateDir !== undefined && { PLYBOX_STATE_DIR: stateDir }),
     ...(runDir !== undefined && { PLYBOX_RUN_DIR: runDir }),
     ...(socket !== undefined && { PLYBOX_SOCKET: socket }),
