@@ -84,6 +84,21 @@ describe("plybox serve", () => {
     }
   });
 
+  it("takes its settings from a file, where the other commands find it too", async () => {
+    const other = await BuiltCli.make();
+    try {
+      const config = join(other.directory, "plybox.toml");
+      writeFileSync(config, `socket = "${join(other.directory, "own.sock")}"\nlogLevel = "silent"\n`);
+      const child = other.start(["serve", "--config", config]);
+      await once(createInterface(child.stdout), "line");
+      expect(await other.run(["ls"], { env: { PLYBOX_CONFIG: config } })).toMatchObject({ exitCode: 0 });
+      expect(await other.run(["ls"])).toMatchObject({ exitCode: 125 });
+      expect(await stop(child, "SIGTERM")).toBe(0);
+    } finally {
+      other[Symbol.dispose]();
+    }
+  });
+
   it("refuses a socket that a daemon listens on already", async () => {
     const { exitCode, stderr } = await text(["serve"]);
     expect(exitCode).toBe(125);
