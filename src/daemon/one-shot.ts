@@ -9,7 +9,7 @@ import { memoryRegistry } from "../sandbox/memory-registry.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Config } from "./config.ts";
 import { ONE_SHOT_IDS } from "./id-space.ts";
-import { openRuntime } from "./runtime.ts";
+import { cgroupParentOf, openRuntime } from "./runtime.ts";
 import { removeCgroupTree } from "./sweep.ts";
 
 export interface OneShot {
@@ -52,7 +52,7 @@ function claimSlot(runDir: string, undo: UndoStack): Slot {
   const taken = new Set(readdirSync(parent));
   for (let slot = 0; slot < ONE_SHOT_IDS.count; slot++) {
     const directory = join(parent, String(slot));
-    const cgroupParent = `plybox-run-${slot}`;
+    const cgroupParent = `${cgroupParentOf(runDir)}-run-${slot}`;
     if (taken.has(String(slot)) && !clearDead(directory, cgroupParent)) continue;
     if (!tryMake(directory)) continue;
     writeFileSync(join(directory, "owner"), ownMark());

@@ -1,9 +1,12 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BuiltCli, sha256 } from "../support/built-cli.ts";
+import { cgroupsWith, mountsWith, processesWith } from "../support/traces.ts";
 
 let plybox: BuiltCli;
 beforeAll(async () => {
@@ -273,13 +276,85 @@ describe("the environment", () => {
 });
 
 describe("afterwards", () => {
-  it("nothing is left in the run directory, and no mount below it", async () => {
-    for (const line of ["exit 0", "exit 3", "kill -9 $$", "sleep 600 & exit 0"]) await shell(line);
-    expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(plybox.directory);
-    const run = join(plybox.directory, "run/sandboxes");
-    expect(existsSync(run) ? statSync(run).nlink : 2).toBe(2);
+  /** What a sandbox's own PID 1 is called, which names it outside too. */
+  const WHO = "tr '\\0' ' ' < /proc/1/cmdline; echo";
+  const idIn = (text: string): string => /sb_\w{26}/.exec(text)?.[0] ?? expect.fail(`no id in ${text}`);
+  const slots = (): readonly string[] => readdirSync(join(plybox.directory, "run/run"));
+
+  function expectNothingOf(id: string): void {
+    expect(processesWith(id)).toEqual([]);
+    expect(cgroupsWith(id)).toEqual([]);
+    expect(mountsWith(id)).toEqual([]);
+  }
+
+  it.each([
+    ["succeeded", "true", []],
+    ["failed", "exit 3", []],
+    ["was killed", "kill -9 $$", []],
+    ["left processes behind", "setsid sleep 600 & setsid sleep 600 & exit 0", []],
+    ["ran into its time limit", "sleep 600", ["--time-limit", "100ms"]],
+    ["wrote a lot", "head -c 50000000 /dev/zero > /tmp/file", []],
+  ])("nothing is left of a command that %s", async (_what, line, options) => {
+    const { stdout } = await shell(`${WHO}; ${line}`, options);
+    expectNothingOf(idIn(stdout));
+    expect(mountsWith(plybox.directory)).toEqual([]);
+    expect(slots()).toEqual([]);
   });
+
+  it("nothing is left of a command that could not be started", async () => {
+    await plybox.run(["run", "--", "no-such-program"]);
+    await plybox.run(["run", "--cwd", "/no/such", "--", "true"]);
+    expect(mountsWith(plybox.directory)).toEqual([]);
+    expect(slots()).toEqual([]);
+  });
+
+  it("a sandbox is seen by these very probes while it runs", async () => {
+    const { child, id } = await running();
+    expect(processesWith(id)).toHaveLength(1);
+    expect(cgroupsWith(id)).not.toEqual([]);
+    expect(slots()).toHaveLength(1);
+    await ended(child, "SIGTERM");
+    expectNothingOf(id);
+  });
+
+  it("runs with other directories share no cgroup, so that none clears another's", async () => {
+    const other = await BuiltCli.make();
+    const [one, two] = [await running(), await running(other)];
+    try {
+      const parents = cgroupsWith(one.id).map((path) => dirname(path));
+      expect(parents).not.toEqual([]);
+      expect(cgroupsWith(two.id).filter((path) => parents.includes(dirname(path)))).toEqual([]);
+    } finally {
+      await Promise.all([one, two].map(({ child }) => ended(child, "SIGTERM")));
+      other[Symbol.dispose]();
+    }
+  });
+
+  it("its processes end with a plybox that is killed, and the next run clears the rest", async () => {
+    const { child, id } = await running();
+    const [pid = 0] = processesWith(id);
+    child.kill("SIGKILL");
+    await once(spawn("tail", ["-s", "0.05", `--pid=${pid}`, "-f", "/dev/null"]), "close");
+    expect(processesWith(id)).toEqual([]);
+    await shell("true");
+    expectNothingOf(id);
+    expect(slots()).toEqual([]);
+  });
+
+  /** Starts a command that goes on, and resolves when it runs. */
+  async function running(cli = plybox) {
+    const child = cli.start(["run", "--", "sh", "-c", `${WHO}; exec sleep 600`]);
+    const [first] = await once(child.stdout, "data");
+    return { child, id: idIn(String(first)) };
+  }
 });
+
+/** Sends a signal and resolves when the process is gone. */
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const closed = once(child, "close");
+  child.kill(signal);
+  await closed;
+}
 
 /** What `seq 1 …` writes, up to so many bytes. */
 function numbers(bytes: number): Buffer {

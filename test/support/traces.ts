@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Words of the command line of every process of this machine that can be seen, by pid. */
+function commandLines(): ReadonlyMap<number, string> {
+  const lines = new Map<number, string>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      lines.set(Number(name), readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " "));
+    } catch {
+      // It ended since.
+    }
+  }
+  return lines;
+}
+
+/** Pids of the processes whose command line has this text. */
+export const processesWith = (text: string): readonly number[] =>
+  [...commandLines()].filter(([, line]) => line.includes(text)).map(([pid]) => pid);
+
+/** Mount points of this machine whose line has this text. */
+export const mountsWith = (text: string): readonly string[] =>
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(text));
+
+/** Cgroups below every hierarchy whose name has this text. */
+export function cgroupsWith(text: string): readonly string[] {
+  const roots = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, , type]) => type === "cgroup" || type === "cgroup2")
+    .map(([, path = ""]) => path);
+  return [...new Set(roots)].flatMap((root) => below(root)).filter((path) => path.includes(text));
+}
+
+function below(directory: string): string[] {
+  try {
+    const folders = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return folders.flatMap(({ name }) => [join(directory, name), ...below(join(directory, name))]);
+  } catch {
+    return []; // It went since.
+  }
+}
