@@ -71,7 +71,7 @@ function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   // Waits for another apt-get rather than failing beside it.
   const options = ["-qq", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"];
-  return spawnSync("apt-get", [...options, ...args], { env, stdio: ["ignore", "inherit", "inherit"] }).status === 0;
+  return spawnSync("apt-get", [...options, ...args], { env, stdio: ["ignore", "ignore", "inherit"] }).status === 0;
 }
 
 const hasLists = () => existsSync(LISTS) && readdirSync(LISTS).some((name) => /_Packages(\.\w+)?$/.test(name));
