@@ -50,7 +50,7 @@ std::unique_ptr<CommandCgroup> CommandCgroups::take() {
 }
 
 void CommandCgroups::give_back(std::unique_ptr<CommandCgroup> cgroup) {
-  bool again = !cgroup->frozen_out_ && spare_.size() < kMaxSpare;
+  bool again = !cgroup->spent_ && spare_.size() < kMaxSpare;
   (again ? spare_ : doomed_).push_back(std::move(cgroup));
 }
 
@@ -88,16 +88,18 @@ std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
   return pids;
 }
 
+// A cgroup that has been killed is spent: in version 1 it refuses forks from then on, and in version 2 Linux since 6.14
+// kills whatever CLONE_INTO_CGROUP puts into it later.
 void CommandCgroups::kill_all(CommandCgroup& cgroup) {
+  cgroup.spent_ = true;
   if (cgroup.version() == 2 && write(cgroup, "cgroup.kill", "1")) return;
   // Where the hierarchy counts processes, a limit of none stops a fork bomb from outrunning the sweep.
-  if (!cgroup.frozen_out_) cgroup.frozen_out_ = write(cgroup, "pids.max", "0");
+  bool no_forks = write(cgroup, "pids.max", "0");
   constexpr int kPasses = 8;
-  for (int pass = 0; pass < kPasses; pass++) {
+  for (int pass = 0; pass < (no_forks ? 1 : kPasses); pass++) {
     std::vector<pid_t> pids = members(cgroup);
     if (pids.empty()) return;
     for (pid_t pid : pids) kill(pid, SIGKILL);
-    if (cgroup.frozen_out_) return;
   }
 }
 

@@ -28,7 +28,7 @@ class CommandCgroup {
   int version_;
   std::string name_;
   UniqueFd door_;
-  bool frozen_out_ = false;  // forks in it are refused: not to be used again
+  bool spent_ = false;  // has been killed: not to be used again
 };
 
 class CommandCgroups {

@@ -23,6 +23,14 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
+// <sys/mount.h> has these two, and may not be included beside <linux/mount.h>.
+#ifndef MNT_DETACH
+#define MNT_DETACH 2
+#endif
+#ifndef UMOUNT_NOFOLLOW
+#define UMOUNT_NOFOLLOW 8
+#endif
+
 namespace plybox::sys {
 
 // struct clone_args of linux/sched.h, version 2: with the cgroup.

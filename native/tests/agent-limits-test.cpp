@@ -27,7 +27,9 @@ void check_wall_limit(const std::string& program, const AgentSettings& settings)
   CHECK(outcome.last.fraction("wallMs") >= 300);
   // The report means that nothing is left.
   wait_for_end(hidden);
-  CHECK(host.run(exec_request(R"("argv":["echo","next"])")).out == "next\n");
+  Outcome next = host.run(exec_request(R"("argv":["echo","next"])"));
+  CAPTURE(next.last.payload);
+  CHECK(next.out == "next\n");
 }
 
 void check_fork_bomb(const std::string& program, const AgentSettings& settings) {
@@ -73,9 +75,10 @@ TEST_CASE("without a cgroup, children in other sessions are found by their paren
 }
 
 TEST_CASE("with a cgroup, whatever a command started is found and killed") {
-  for (auto [hierarchy, version] : {std::pair("pids", 1), std::pair("freezer", 1), std::pair("unified", 2)}) {
+  for (auto [name, version] : {std::pair("pids", 1), std::pair("freezer", 1), std::pair("unified", 2)}) {
+    std::string hierarchy = name;
     for_each_agent([&](const std::string& program) {
-      TestCgroup cgroup(hierarchy);
+      TestCgroup cgroup(hierarchy.c_str());
       CAPTURE(hierarchy);
       if (cgroup.path().empty()) return skipped(std::string("no cgroup can be made in ") + hierarchy);
       check_wall_limit(program, {.track_directory = cgroup.path(), .track_version = version});
