@@ -76,6 +76,8 @@ uint64_t process_start_time(pid_t pid) {
   text[length] = '\0';
   // The command's name may hold spaces and parentheses: fields are counted from the last one that closes it.
   const char* field = strrchr(text, ')');
+  // One that has ended is only waiting for its parent.
+  if (field != nullptr && strncmp(field, ") Z", 3) == 0) return 0;
   for (int number = 2; field != nullptr && number < 22; number++) field = strchr(field + 1, ' ');
   return field == nullptr ? 0 : strtoull(field, nullptr, 10);
 }

@@ -40,7 +40,7 @@ class Launcher {
   StepRecord* record_;
 };
 
-// Field 22 of /proc/PID/stat: with the pid it names a process for good. 0 when there is none.
+// Field 22 of /proc/PID/stat: with the pid it names a process for good. 0 when there is none that runs.
 uint64_t process_start_time(pid_t pid);
 
 }  // namespace plybox

@@ -63,6 +63,8 @@ function failure(cause: unknown, request: ClientRequest, socketPath: string, sig
 function responseOf(incoming: IncomingMessage, socketPath: string, signal: AbortSignal | undefined): TransportResponse {
   const lost = (cause: unknown): unknown =>
     signal?.aborted === true ? signal.reason : unreachable(`the answer from ${socketPath} broke off`, cause);
+  // An answer that breaks off while nobody reads it must not end the process; a reader has its own listener.
+  incoming.on("error", () => {});
   return {
     status: incoming.statusCode ?? 0,
     text: () =>

@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+
+/** The steps of docs/architecture.md, host first; a launch that works is asked below whether these are all. */
+const STEPS = [
+  "namespaces",
+  "upper",
+  "layers",
+  "open-binds",
+  "cgroup",
+  "socket",
+  "clone",
+  "join-cgroup",
+  "network",
+  "owner",
+  "overlay",
+  "dev",
+  "proc",
+  "sys",
+  "binds",
+  "files",
+  "hostname",
+  "pivot",
+  "descriptors",
+  "user",
+  "capabilities",
+  "confine",
+  "agent",
+];
+
+let daemon: TestDaemon;
+let failing: string | undefined;
+
+beforeAll(async () => {
+  daemon = new TestDaemon();
+  await daemon.start({ failAt: () => failing });
+});
+afterAll(async () => {
+  failing = undefined;
+  await daemon[Symbol.asyncDispose]();
+});
+
+const kinds = ["tmpfs", "disk"] as const;
+
+describe.each(kinds)("a launch on a %s upper that fails", (kind) => {
+  it.each(STEPS)("at %s names the step and leaves nothing", async (step) => {
+    failing = step;
+    await expect(daemon.client.create({ name: "doomed", upper: { kind } })).rejects.toMatchObject({
+      code: "sandbox/launch-failed",
+      status: 500,
+      step,
+      errno: "EIO",
+    });
+    expect(remainsOf(daemon)).toEqual(NOTHING);
+    expect(await daemon.client.list()).toEqual([]);
+    failing = undefined;
+    // The name is free again, and what the launcher keeps is in order.
+    await using sandbox = await daemon.client.create({ name: "doomed", upper: { kind } });
+    expect(await sandbox.exec(["echo", "alive"])).toMatchObject({ stdout: "alive\n", exitCode: 0 });
+  });
+});
+
+it("every step of a launch is in the list above, and no other", async () => {
+  failing = "no such step";
+  const { NativeLauncher } = await import("../../src/native/launcher.ts");
+  const seen: string[] = [];
+  const launch = NativeLauncher.prototype.launch;
+  NativeLauncher.prototype.launch = async function (plan) {
+    const launched = await launch.call(this, plan);
+    seen.push(...launched.steps.map(({ name }) => name));
+    return launched;
+  };
+  try {
+    await using _sandbox = await daemon.client.create({});
+  } finally {
+    NativeLauncher.prototype.launch = launch;
+  }
+  // The agent's own step is never reported by a launch that works: it does not return from it.
+  expect([...seen, "agent"]).toEqual(STEPS);
+});
+
+it("200 sandboxes, 20 at a time, every tenth failing at some step, leave nothing", async () => {
+  let launches = 0;
+  const failures: string[] = [];
+  const ids: string[] = [];
+  const nextFailure = () => {
+    launches += 1;
+    return launches % 10 === 0 ? STEPS[(launches * 7) % STEPS.length] : undefined;
+  };
+  await using faulty = new TestDaemon();
+  await faulty.start({ failAt: nextFailure });
+  const one = async () => {
+    try {
+      const sandbox = await faulty.client.create({ layers: ["busybox"] });
+      ids.push(sandbox.id);
+      await sandbox.exec(["true"]);
+      await sandbox.remove();
+    } catch (error) {
+      failures.push((error as { code: string }).code);
+    }
+  };
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      for (let i = 0; i < 10; i++) await one();
+    }),
+  );
+  expect(failures).toEqual(Array(20).fill("sandbox/launch-failed"));
+  expect(ids).toHaveLength(180);
+  expect(remainsOf(faulty)).toEqual(NOTHING);
+  expect(agentsOf(ids)).toEqual([]);
+});

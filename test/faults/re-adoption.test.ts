@@ -1,0 +1,143 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Command, Sandbox } from "../../src/client/index.ts";
+import { Plybox } from "../../src/client/index.ts";
+import { BuiltCli } from "../support/built-cli.ts";
+import { mountsWith, processesWith } from "../support/traces.ts";
+
+let cli: BuiltCli;
+let daemon: ChildProcess;
+let client: Plybox;
+
+beforeAll(async () => {
+  cli = await BuiltCli.make();
+});
+beforeEach(async () => {
+  daemon = await serve();
+});
+afterAll(async () => {
+  await Promise.all((await client.list()).map((sandbox) => sandbox.remove()));
+  client.close();
+  await ended(daemon, "SIGTERM");
+  expect(mountsWith(cli.directory)).toEqual([]);
+  cli[Symbol.dispose]();
+});
+
+async function serve(): Promise<ChildProcess> {
+  if (daemon !== undefined && daemon.exitCode === null && daemon.signalCode === null) return daemon;
+  const child = cli.start(["serve"]);
+  child.stderr.resume();
+  await once(createInterface(child.stdout), "line");
+  client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
+  return child;
+}
+
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const closed = once(child, "close");
+  child.kill(signal);
+  await closed;
+}
+
+/** The launcher is the daemon's only child that is called so. */
+function launcherOf({ pid }: ChildProcess): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+  const found = children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8") === "plylaunch\n");
+  if (found === undefined) throw new Error("the daemon has no launcher");
+  return found;
+}
+
+/** A line a hundredth of a second, numbered. */
+const COUNTER = ["python3", "-uc", "import time\nfor i in range(400): print(i); time.sleep(0.01)"];
+
+async function readSome(command: Command, bytes: number): Promise<string> {
+  let text = "";
+  for await (const event of command) {
+    if (event.kind === "output") text += Buffer.from(event.bytes).toString();
+    if (text.length >= bytes) break;
+  }
+  return text;
+}
+
+async function readRest(command: Command): Promise<{ text: string; lost: number; exitCode: number | null }> {
+  let text = "";
+  let lost = 0;
+  for await (const event of command) {
+    if (event.kind === "output") text += Buffer.from(event.bytes).toString();
+    if (event.kind === "lost") lost += event.to - event.from;
+  }
+  return { text, lost, exitCode: (await command.exit).exitCode };
+}
+
+const ALL = Array.from({ length: 400 }, (_, i) => `${i}\n`).join("");
+
+describe("a daemon that comes back after kill -9", () => {
+  it.each([
+    ["the daemon", (launcher: number) => void launcher],
+    ["the daemon and its launcher", (launcher: number) => process.kill(launcher, "SIGKILL")],
+  ])("%s: a command goes on, and its output is read on from where it was", async (_, also) => {
+    const { id } = await client.create({});
+    const command = await (await client.get(id)).spawn(COUNTER);
+    const before = await readSome(command, 50);
+    const { offsets, exec } = command;
+    const launcher = launcherOf(daemon);
+    await ended(daemon, "SIGKILL");
+    also(launcher);
+    client.close();
+    daemon = await serve();
+
+    const found = await client.get(id);
+    expect((await found.inspect()).state.kind).toBe("running");
+    expect(await found.execs()).toMatchObject([{ exec, running: true }]);
+    const rest = await readRest(await found.attach(exec, offsets));
+    expect(before + rest.text).toBe(ALL);
+    expect(rest).toMatchObject({ lost: 0, exitCode: 0 });
+    await found.remove();
+  });
+
+  it("serves sandboxes on when only the launcher is killed", async () => {
+    const sandbox = await client.create({});
+    const launcher = launcherOf(daemon);
+    process.kill(launcher, "SIGKILL");
+    await expect.poll(() => launcherIsNew(launcher)).toBe(true);
+    expect((await sandbox.exec(["echo", "on"])).stdout).toBe("on\n");
+    await using another = await client.create({});
+    expect((await another.exec(["echo", "new"])).stdout).toBe("new\n");
+    // Its end is still seen, by the launcher that took over.
+    process.kill(processesWith(`--sandbox ${sandbox.id}`)[0] as number, "SIGKILL");
+    await expect.poll(async () => (await sandbox.inspect()).state.kind).toBe("stopped");
+    await sandbox.remove();
+  });
+
+  it("calls a sandbox lost whose processes ended meanwhile, and takes it away when asked", async () => {
+    const { id } = await client.create({ name: "fated" });
+    await ended(daemon, "SIGKILL");
+    process.kill(processesWith(`--sandbox ${id}`)[0] as number, "SIGKILL");
+    client.close();
+    daemon = await serve();
+    const found: Sandbox = await client.get("fated");
+    expect((await found.inspect()).state.kind).toBe("lost");
+    await expect(found.exec(["true"])).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
+    await found.remove();
+    expect(readdirSync(join(cli.directory, "run/uppers"))).toEqual([]);
+    expect(mountsWith(join(cli.directory, "run/uppers"))).toEqual([]);
+  });
+
+  it("does not start beside one that runs", async () => {
+    const second = await cli.run(["serve"]);
+    expect(second.exitCode).toBe(125);
+    expect(second.stderr).toContain("another daemon");
+    expect((await client.health()) !== undefined).toBe(true);
+  });
+});
+
+function launcherIsNew(old: number): boolean {
+  try {
+    return launcherOf(daemon) !== old;
+  } catch {
+    return false;
+  }
+}
