@@ -16,6 +16,15 @@ const LOG_SHOWN = 3000;
 const REMOVERS = 8;
 const END_MS = 15_000;
 
+export interface DaemonOptions {
+  /** Its state and its log go below this empty directory. */
+  readonly directory: string;
+  /** For its sockets and mounts. */
+  readonly runDirectory: string;
+  /** With `debug` the log has the steps of each launch. */
+  readonly logLevel: "debug" | "warn";
+}
+
 /** `plybox serve` as it is built, on directories of its own. */
 export class Daemon implements AsyncDisposable {
   readonly socketPath: string;
@@ -26,14 +35,15 @@ export class Daemon implements AsyncDisposable {
   /** What its sandboxes' cgroups are below; its own, as its directories are. */
   #cgroups: readonly string[] = [];
 
-  constructor(directory: string) {
+  constructor({ directory, runDirectory, logLevel }: DaemonOptions) {
     this.#directory = directory;
-    this.socketPath = join(directory, "run/plybox.sock");
+    this.socketPath = join(runDirectory, "plybox.sock");
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("PLYBOX_"));
     this.#environment = {
       ...Object.fromEntries(inherited),
       PLYBOX_STATE_DIR: join(directory, "state"),
-      PLYBOX_RUN_DIR: join(directory, "run"),
+      PLYBOX_RUN_DIR: runDirectory,
+      PLYBOX_LOG_LEVEL: logLevel,
     };
   }
 
@@ -41,9 +51,18 @@ export class Daemon implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
+  get #logPath(): string {
+    return join(this.#directory, "daemon.log");
+  }
+
+  /** What it has logged, a JSON object a line. */
+  log(): Promise<string> {
+    return readFile(this.#logPath, "utf8");
+  }
+
   /** @throws Error with the end of its log when it ends before it listens */
   async start(): Promise<void> {
-    const log = await open(join(this.#directory, "daemon.log"), "a");
+    const log = await open(this.#logPath, "a");
     // A process group of its own: Ctrl-C is for the benchmark, which first removes the sandboxes.
     const child = spawn(process.execPath, [COMMAND, "serve"], {
       cwd: "/",
@@ -53,8 +72,7 @@ export class Daemon implements AsyncDisposable {
     });
     this.#process = child;
     const ended = once(child, "close").then(async ([code]) => {
-      const text = await readFile(join(this.#directory, "daemon.log"), "utf8");
-      throw new Error(`the daemon ended with ${code} before it listened:\n${text.slice(-LOG_SHOWN)}`);
+      throw new Error(`the daemon ended with ${code} before it listened:\n${(await this.log()).slice(-LOG_SHOWN)}`);
     });
     try {
       if (child.stdout !== null) await Promise.race([once(createInterface(child.stdout), "line"), ended]);

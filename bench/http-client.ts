@@ -18,7 +18,7 @@ export class HttpClient implements Disposable {
   }
 
   /** @throws Error with the status and the body of an answer of 400 and above */
-  send(method: string, path: string, json?: Buffer, headers: Record<string, string> = {}): Promise<Answer> {
+  send(method: string, path: string, json?: Buffer): Promise<Answer> {
     const began = performance.now();
     return new Promise((resolve, reject) => {
       const outgoing = request({
@@ -26,10 +26,7 @@ export class HttpClient implements Disposable {
         agent: this.#agent,
         method,
         path,
-        headers:
-          json === undefined
-            ? headers
-            : { ...headers, "content-type": "application/json", "content-length": json.length },
+        headers: json === undefined ? {} : { "content-type": "application/json", "content-length": json.length },
       });
       outgoing.on("error", reject);
       outgoing.on("response", (incoming) => {

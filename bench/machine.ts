@@ -58,6 +58,25 @@ export function readProcessMemory(pid: number): ProcessMemory {
   };
 }
 
+/** Resolves when a process has ended, reaped or not; fails when it goes on for long. */
+export async function processEnd(pid: number): Promise<void> {
+  const giveUp = performance.now() + GIVE_UP_MS;
+  while (isLiving(pid)) {
+    if (performance.now() > giveUp) throw new Error(`process ${pid} does not end`);
+    await delay(READ_EVERY_MS);
+  }
+}
+
+function isLiving(pid: number): boolean {
+  try {
+    // The state follows the program's name, which may hold anything but ends with the last parenthesis.
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.charAt(stat.lastIndexOf(")") + 2) !== "Z";
+  } catch {
+    return false;
+  }
+}
+
 export function childrenOf(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.flatMap((thread) =>

@@ -47,13 +47,15 @@ async function runAll(options: Options, signal: AbortSignal): Promise<Benchmark[
   return found;
 }
 
+class Interrupted extends Error {}
+
 /** Ctrl-C ends the run after the sample that is being taken; what was started is then ended and removed. */
 function interruptSignal(): AbortSignal {
   const abort = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (!abort.signal.aborted) console.error(`\n${name}: ending what was started`);
-      abort.abort(new Error(`ended by ${name}`));
+      abort.abort(new Interrupted(`ended by ${name}`));
     });
   }
   return abort.signal;
@@ -76,6 +78,6 @@ try {
   await main();
 } catch (error) {
   // With its causes: what failed, and what could not be cleared up after it.
-  console.error(inspect(error));
-  process.exitCode = 1;
+  console.error(error instanceof Interrupted ? error.message : inspect(error));
+  process.exitCode = error instanceof Interrupted ? 130 : 1;
 }

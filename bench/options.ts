@@ -19,7 +19,7 @@ export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--tur
   --runs N       samples of what takes milliseconds (default 500); slow references take a tenth
   --turn N       samples in a row before it is the next one's turn (default 10)
   --sandboxes N  idle sandboxes of idle-sandbox-memory (default 200)
-  --steps        with create: a table of the launcher's steps
+  --steps        with create: a table of the launcher's steps, from the daemon's debug log
   --json FILE    write the figures, see bench/README.md`;
 
 /** @throws Error that says what is wrong */

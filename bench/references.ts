@@ -1,13 +1,9 @@
 import { join } from "node:path";
 import type { Unavailable } from "./benchmark.ts";
 import type { Contender } from "./interleave.ts";
-import { makeBundle, ociRuntimes } from "./oci-runtimes.ts";
 import { findProgram, notInstalled } from "./programs.ts";
 import type { ReferenceDriver } from "./reference-driver.ts";
 import type { Root, Workbench } from "./workbench.ts";
-
-/** Of what takes tens of milliseconds, a tenth of the samples is enough to know it, and more would heat the machine. */
-const SLOW_EVERY = 10;
 
 export const BARE = "vfork + exec";
 export const FLOOR = "floor";
@@ -65,28 +61,6 @@ export function bubblewrap(bench: Workbench, root: Root, program: readonly strin
   const view = ["--ro-bind", root.directory, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"];
   const inside = ["--unshare-all", "--die-with-parent", ...view, ...program];
   return { name: BUBBLEWRAP, driver: bench.driver((reference) => [reference, "spawn", path, ...inside]), every: 1 };
-}
-
-/** `crun run` and `runsc run`. */
-export async function oci(bench: Workbench, root: Root, program: readonly string[]): Promise<References> {
-  const references: (Reference | Unavailable)[] = [];
-  for (const runtime of ociRuntimes(bench.directory)) {
-    const name = `${runtime.name} run`;
-    if (runtime.program === undefined) {
-      references.push({ name, reason: notInstalled(runtime.name) });
-      continue;
-    }
-    const { prefix, flags } = await runtime.commandLine(runtime.program);
-    const bundle = await makeBundle(runtime.program, await bench.makeDirectory(`${runtime.name}-bundle`), {
-      root: root.directory,
-      args: program,
-    });
-    const container = `plybox-bench-${process.pid}`;
-    const run = [runtime.program, ...flags, "run", "--bundle", bundle, container];
-    const driver = bench.driver((reference) => [...prefix, reference, "spawn", ...run]);
-    references.push({ name, driver, every: SLOW_EVERY });
-  }
-  return references;
 }
 
 /** Runs each once: what fails is told from what can be measured. */

@@ -1,30 +1,33 @@
-import type { SandboxView } from "../src/api/contract.ts";
 import type { LaunchStep } from "../src/model/launch-plan.ts";
 import { figure } from "./report.ts";
 import { summarize } from "./statistics.ts";
 
-/** Where the time of a create goes, as the daemon says when it is asked. */
-export class StepTimes {
-  static readonly HEADERS = { "plybox-timings": "1" };
+interface Launched {
+  readonly msg: "launched";
+  readonly steps: readonly LaunchStep[];
+}
 
-  readonly #us = new Map<string, number[]>();
-
-  add(sandbox: SandboxView & { readonly timings?: readonly LaunchStep[] }): void {
-    for (const { name, us } of sandbox.timings ?? []) {
-      const samples = this.#us.get(name) ?? [];
-      samples.push(us);
-      this.#us.set(name, samples);
-    }
+/** Where the launcher's time goes: a line a step, in the order in which they are taken, of what the daemon's log says. */
+export function stepTable(log: string): string[] {
+  const times = new Map<string, number[]>();
+  for (const { steps } of log.split("\n").flatMap(launched)) {
+    for (const { name, us } of steps) times.set(name, [...(times.get(name) ?? []), us]);
   }
+  if (times.size === 0) return ["the daemon's log has no steps of a launch"];
+  const rows = [...times].map(([name, samples]) => ({ name, ...summarize(samples) }));
+  const width = Math.max(...rows.map(({ name }) => name.length), "all steps".length);
+  const line = (name: string, cells: readonly string[]) =>
+    `${name.padEnd(width)}${cells.map((cell) => cell.padStart(9)).join("")}`;
+  const total = rows.reduce((sum, { p50 }) => sum + p50, 0);
+  return [
+    line("step", ["n", "p50 µs", "p90", "p99"]),
+    ...rows.map(({ name, count, p50, p90, p99 }) => line(name, [String(count), ...[p50, p90, p99].map(figure)])),
+    line("all steps", ["", figure(total)]),
+  ];
+}
 
-  /** A line a step, in the order in which they are taken. */
-  table(): string[] {
-    if (this.#us.size === 0) return ["the daemon reports no steps"];
-    const width = Math.max(...[...this.#us.keys()].map((name) => name.length));
-    return [...this.#us].map(([name, samples]) => {
-      const { p50, p90, p99 } = summarize(samples);
-      const columns = [p50, p90, p99].map((us) => figure(us).padStart(8)).join("");
-      return `${name.padEnd(width)}${columns} µs (p50, p90, p99)`;
-    });
-  }
+function launched(line: string): Launched[] {
+  if (!line.includes('"launched"')) return [];
+  const entry = JSON.parse(line) as Launched;
+  return entry.msg === "launched" ? [entry] : [];
 }

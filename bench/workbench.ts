@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UndoStack } from "../src/base/undo-stack.ts";
@@ -7,6 +7,9 @@ import type { Sampling } from "./interleave.ts";
 import type { Options } from "./options.ts";
 import { compileReference, findProgram, notInstalled, runProgram } from "./programs.ts";
 import { ReferenceDriver } from "./reference-driver.ts";
+
+const SHARED_MEMORY = "/dev/shm";
+const TMPFS_MAGIC = 0x01021994;
 
 /** What a sandbox of ours and a reference stand on: the same two images, and the lower one unpacked. */
 export interface Root {
@@ -86,8 +89,21 @@ export class Workbench implements AsyncDisposable {
     return this.#root;
   }
 
+  /** On a tmpfs, as /run is on most machines: making a file on a disk's file system may take as long as all the rest. */
+  async #makeRunDirectory(): Promise<string> {
+    if ((await statfs(SHARED_MEMORY).catch(() => undefined))?.type !== TMPFS_MAGIC)
+      return await this.makeDirectory("run");
+    const directory = await mkdtemp(join(SHARED_MEMORY, "plybox-bench-"));
+    this.#undo.push(`remove ${directory}`, () => removeUnmounted(directory));
+    return directory;
+  }
+
   async #startDaemon(): Promise<Daemon> {
-    const daemon = new Daemon(await this.makeDirectory("daemon"));
+    const daemon = new Daemon({
+      directory: await this.makeDirectory("daemon"),
+      runDirectory: await this.#makeRunDirectory(),
+      logLevel: this.options.steps ? "debug" : "warn",
+    });
     this.#undo.push("end the daemon and what it made", () => daemon[Symbol.asyncDispose]());
     await daemon.start();
     return daemon;

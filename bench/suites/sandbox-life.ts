@@ -4,20 +4,12 @@ import { parseResult, parseSandbox } from "../daemon.ts";
 import { HttpClient, jsonBytes } from "../http-client.ts";
 import type { Contender } from "../interleave.ts";
 import { interleave } from "../interleave.ts";
+import { ociExec, ociRun } from "../oci-references.ts";
 import type { References } from "../references.ts";
-import {
-  BUBBLEWRAP,
-  bare,
-  bubblewrap,
-  contender,
-  FLOOR,
-  floor,
-  isAvailable,
-  oci,
-  tried,
-  unshare,
-} from "../references.ts";
-import { StepTimes } from "../step-times.ts";
+import { BUBBLEWRAP, bare, bubblewrap, contender, FLOOR, floor, isAvailable, tried, unshare } from "../references.ts";
+import { figure } from "../report.ts";
+import { summarize } from "../statistics.ts";
+import { stepTable } from "../step-times.ts";
 import type { Workbench } from "../workbench.ts";
 
 const TRUE = ["/bin/true"];
@@ -26,17 +18,15 @@ const EXEC_TRUE = jsonBytes({ command: TRUE });
 /** From POST /v1/sandboxes until the answer, which is given when the agent answers. */
 export async function create(bench: Workbench): Promise<Benchmark> {
   const { layers } = await bench.root();
-  using client = new HttpClient((await bench.daemon()).socketPath);
+  const daemon = await bench.daemon();
+  using client = new HttpClient(daemon.socketPath);
   const body = jsonBytes({ layers });
-  const steps = new StepTimes();
   const ours: Contender = {
     name: "plybox",
     async sample() {
-      const answer = await client.send("POST", "/v1/sandboxes", body, bench.options.steps ? StepTimes.HEADERS : {});
-      const sandbox = parseSandbox(answer.body);
-      steps.add(sandbox);
-      await client.send("DELETE", path(sandbox));
-      return answer.ms;
+      const { body: answer, ms } = await client.send("POST", "/v1/sandboxes", body);
+      await client.send("DELETE", path(parseSandbox(answer)));
+      return ms;
     },
   };
   const references = await allReferences(bench, FLOOR);
@@ -50,7 +40,7 @@ export async function create(bench: Workbench): Promise<Benchmark> {
     unit: "ms",
     method: `POST /v1/sandboxes until the answer, on one connection; ${bench.described}`,
     ...measured,
-    notes: bench.options.steps ? steps.table() : [],
+    notes: bench.options.steps ? stepTable(await daemon.log()) : [],
   };
 }
 
@@ -60,7 +50,8 @@ export async function exec(bench: Workbench): Promise<Benchmark> {
   using client = new HttpClient((await bench.daemon()).socketPath);
   const sandbox = parseSandbox((await client.send("POST", "/v1/sandboxes", jsonBytes({ layers: root.layers }))).body);
   const ours: Contender = { name: "plybox", sample: () => execTrue(client, sandbox) };
-  const measured = await sideBySide(bench, ours, await tried([bare(bench, root, TRUE)]), [roundTrip(client)]);
+  const references = await tried([bare(bench, root, TRUE), ...(await ociExec(bench, root, TRUE))]);
+  const measured = await sideBySide(bench, ours, references, [roundTrip(client)]);
   await client.send("DELETE", path(sandbox));
   return {
     name: "exec",
@@ -76,13 +67,16 @@ export async function createExecDestroy(bench: Workbench): Promise<Benchmark> {
   const { layers } = await bench.root();
   using client = new HttpClient((await bench.daemon()).socketPath);
   const body = jsonBytes({ layers });
+  const parts = { create: [] as number[], exec: [] as number[], destroy: [] as number[] };
   const ours: Contender = {
     name: "plybox",
     async sample() {
       const began = performance.now();
-      const sandbox = parseSandbox((await client.send("POST", "/v1/sandboxes", body)).body);
-      await execTrue(client, sandbox);
-      await client.send("DELETE", path(sandbox));
+      const created = await client.send("POST", "/v1/sandboxes", body);
+      const sandbox = parseSandbox(created.body);
+      parts.create.push(created.ms);
+      parts.exec.push(await execTrue(client, sandbox));
+      parts.destroy.push((await client.send("DELETE", path(sandbox))).ms);
       return performance.now() - began;
     },
   };
@@ -91,7 +85,7 @@ export async function createExecDestroy(bench: Workbench): Promise<Benchmark> {
     unit: "ms",
     method: `create, exec of /bin/true, DELETE, on one connection; ${bench.described}`,
     ...(await sideBySide(bench, ours, await allReferences(bench, BUBBLEWRAP), [])),
-    notes: [],
+    notes: Object.entries(parts).map(([name, samples]) => `${name}: p50 ${figure(summarize(samples).p50)} ms`),
   };
 }
 
@@ -118,7 +112,7 @@ async function allReferences(bench: Workbench, main: string): Promise<References
     bare(bench, root, TRUE),
     unshare(bench, root, TRUE),
     bubblewrap(bench, root, TRUE),
-    ...(await oci(bench, root, TRUE)),
+    ...(await ociRun(bench, root, TRUE)),
   ]);
   return [...references].sort((a, b) => Number(b.name === main) - Number(a.name === main));
 }
