@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
-import { serve } from "../../test/support/api.ts";
+import { serve } from "../../test/support/serve-api.ts";
 import { begin, open, send } from "../../test/support/http.ts";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
 import { deferred } from "../base/deferred.ts";

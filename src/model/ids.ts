@@ -45,9 +45,6 @@ function parser<T extends string>(kind: string, pattern: RegExp, shape: string) 
   };
 }
 
-export const isSandboxId = (text: string): text is SandboxId => SANDBOX_ID.test(text);
-/** @throws PlyboxError `input/invalid` */
-export const parseExecId = parser<ExecId>("exec id", EXEC_ID, "it is ex_ and 26 characters");
 /** @throws PlyboxError `input/invalid` */
 export const parseSandboxName = parser<SandboxName>(
   "sandbox name",

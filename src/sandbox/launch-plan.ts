@@ -47,7 +47,7 @@ export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string
   return join(upper.kind === "tmpfs" ? places.uppers : places.disks, id);
 }
 
-export function socketPath(id: SandboxId, places: SandboxPlaces): string {
+function socketPath(id: SandboxId, places: SandboxPlaces): string {
   return join(places.sockets, `${id}.sock`);
 }
 

@@ -1,0 +1,43 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Access } from "../../src/api/access.ts";
+import { bearerAccess, openAccess } from "../../src/api/access.ts";
+import { createApiServer } from "../../src/api/api-server.ts";
+import type { ApiOptions } from "../../src/api/create-api.ts";
+import { createApi } from "../../src/api/create-api.ts";
+
+interface Served extends AsyncDisposable {
+  readonly socketPath: string;
+  readonly port: number;
+}
+
+/** Serves an API on a Unix socket and on TCP. */
+export async function serve(options: ApiOptions, token: string): Promise<Served> {
+  const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
+  const socketPath = join(directory, "api.sock");
+  const api = createApi(options);
+  const listening = async (access: Access, where: object): Promise<Server> => {
+    const server = createApiServer(api, access);
+    await new Promise<void>((resolve) => server.listen(where, resolve));
+    return server;
+  };
+  const onUnix = await listening(openAccess, { path: socketPath });
+  const onTcp = await listening(bearerAccess(token), { host: "127.0.0.1", port: 0 });
+  return {
+    socketPath,
+    port: (onTcp.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([closed(onUnix), closed(onTcp)]);
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+function closed(server: Server): Promise<unknown> {
+  const done = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  return done;
+}
