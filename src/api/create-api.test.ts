@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
-import { serve } from "../../test/support/serve-api.ts";
 import { begin, open, send } from "../../test/support/http.ts";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
+import { serve } from "../../test/support/serve-api.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { newExecId, newSandboxId } from "../model/ids.ts";

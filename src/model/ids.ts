@@ -16,7 +16,6 @@ export type LayerName = Branded<"LayerName">;
 export type Digest = Branded<"Digest">;
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
-const SANDBOX_ID = /^sb_[0-9a-hjkmnp-tv-z]{26}$/;
 /** Exported for the API's schemas, which publish the patterns. */
 export const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
 export const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
