@@ -16,8 +16,10 @@ Failure failed() { return Failure::here("namespaces"); }
 
 // The holder was cloned into the network namespace, so that this belongs to the host's user namespace and root inside
 // has no power over it; only then it goes into a user namespace of its own.
-[[noreturn]] void hold(int ready) {
+[[noreturn]] void hold(int ready, pid_t launcher) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // A launcher that ended before this sends no signal any more.
+  if (getppid() != launcher) _exit(0);
   bool made = raise_loopback() && unshare(CLONE_NEWUSER) == 0;
   char answer = made ? 0 : static_cast<char>(errno);
   (void)!write(ready, &answer, 1);
@@ -46,8 +48,9 @@ Result<> Spare::begin() {
   UniqueFd writable(ends[1]);
   sys::CloneArgs args;
   args.flags = CLONE_NEWNET;
+  pid_t launcher = getpid();
   pid_t pid = sys::clone3(args);
-  if (pid == 0) hold(writable.get());
+  if (pid == 0) hold(writable.get(), launcher);
   if (pid < 0) return failed();
   holder_ = pid;
   ready_ = std::move(readable);
