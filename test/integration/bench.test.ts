@@ -1,0 +1,60 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BENCHMARKS } from "../../bench/benchmark.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MAIN = "build/bench/bench/main.js";
+
+const run = promisify(execFile);
+
+describe("npm run bench", () => {
+  let directory: string;
+  let temporary: string;
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "plybox-test-bench-"));
+    temporary = mkdtempSync(join(directory, "tmp-"));
+    await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.bench.json"], { cwd: ROOT });
+  });
+
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const bench = (...args: readonly string[]) =>
+    run(process.execPath, [MAIN, ...args], { cwd: ROOT, env: { ...process.env, TMPDIR: temporary } });
+
+  const held = (): string[] => [
+    ...readdirSync(temporary),
+    ...readdirSync("/dev/shm").filter((name) => name.startsWith("plybox-bench-")),
+    ...readFileSync("/proc/mounts", "utf8")
+      .split("\n")
+      .filter((line) => line.includes("plybox-bench-")),
+  ];
+
+  test("measures everything that it names, writes it as JSON, and leaves nothing", async () => {
+    const file = join(directory, "figures.json");
+    const { stdout } = await bench("--runs", "2", "--sandboxes", "2", "--steps", "--json", file);
+    const rows = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>[];
+    expect(rows.map(({ name }) => name)).toEqual(BENCHMARKS);
+    for (const row of rows) {
+      expect(Object.keys(row)).toEqual(["name", "unit", "p50", "p90", "p99", "reference", "referenceP50", "ratio"]);
+      for (const figure of [row.p50, row.p90, row.p99]) expect(figure).toSatisfy(Number.isFinite);
+    }
+    for (const row of rows.filter(({ unit }) => unit === "ms")) expect(row.p50).toBeGreaterThan(0);
+    expect(stdout).toContain("all served: 100 of 100");
+    expect(stdout).toMatch(/^ *overlay +\d/m);
+    expect(held()).toEqual([]);
+  });
+
+  test("refuses what it does not know before it starts anything", async () => {
+    await expect(bench("--only", "nothing")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("no benchmark nothing"),
+    });
+    expect(held()).toEqual([]);
+  });
+});
