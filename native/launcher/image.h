@@ -6,7 +6,8 @@
 
 namespace plybox {
 
-// Mounts `image` on the directory `target`, which is made where it is missing. EBUSY with step "already-mounted" where something is mounted.
+// Mounts `image` on the directory `target`, which is made where it is missing. EBUSY with step "already-mounted" where
+// something is mounted.
 Result<> mount_image(const std::string& image, const std::string& format, const std::string& target);
 
 // Takes off what is mounted on `target`; nothing there counts as done.

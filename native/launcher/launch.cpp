@@ -14,8 +14,8 @@
 namespace plybox {
 namespace {
 
-// Entered by the child: the network and, last, the user namespace, which were made ahead, and the cgroup namespace, which
-// must come after the cgroups are joined.
+// Entered by the child: the network and, last, the user namespace, which were made ahead, and the cgroup namespace,
+// which must come after the cgroups are joined.
 constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET;
 
 }  // namespace

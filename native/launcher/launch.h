@@ -29,6 +29,8 @@ class Launcher {
   const StepRecord& record() const { return *record_; }
   // Makes ahead what the next launch needs; for when nobody waits.
   void prepare_next() { spare_.prepare(); }
+  // Whether nothing of earlier launches waits to be reaped by prepare_next().
+  bool settled() const { return spare_.settled(); }
 
  private:
   Launcher(UniqueFd agent, Stage stage, StepRecord* record)

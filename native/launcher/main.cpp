@@ -12,11 +12,11 @@
 // Sandboxes are watched through pidfds. They outlive this program: when its input ends it just leaves.
 #include <errno.h>
 #include <linux/memfd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
-#include <sched.h>
 
 #include "common/syscalls.h"
 #include "launcher/server.h"

@@ -150,8 +150,9 @@ struct HostStep {
 
 constexpr HostStep kSteps[] = {
     {"namespaces", take_namespaces},  // first: the mounts below are presented through it
-    {"upper", make_upper},       {"layers", open_layers}, {"open-binds", open_binds}, {"cgroup", make_cgroups_step},
-    {"socket", listen_for_host},  // before the child, so that the daemon may connect at once
+    {"upper", make_upper},           {"layers", open_layers},     {"open-binds", open_binds},
+    {"cgroup", make_cgroups_step},   {"socket", listen_for_host},  // before the child, so that the daemon may connect
+                                                                   // at once
 };
 
 }  // namespace

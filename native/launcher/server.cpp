@@ -15,7 +15,7 @@ namespace plybox {
 namespace {
 
 constexpr size_t kReadBytes = 65536;
-constexpr int kBusyRetryMs = 2;
+constexpr int kRetryMs = 2;
 constexpr int kBusyTries = 2000;
 constexpr uint64_t kGeneration = 1;
 
@@ -43,7 +43,7 @@ int Server::run(int input, int output) {
   for (;;) {
     launcher_.prepare_next();
     epoll_event ready[64];
-    int count = epoll_wait(epoll_, ready, 64, busy_.empty() ? -1 : kBusyRetryMs);
+    int count = epoll_wait(epoll_, ready, 64, busy_.empty() && launcher_.settled() ? -1 : kRetryMs);
     if (count < 0 && errno != EINTR) return 1;
     clear_again();
     for (int i = 0; i < count; i++) {
@@ -159,7 +159,12 @@ void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& reques
   writer.key("startTime").integer(launched->start_time).key("steps").begin_array();
   const StepRecord& record = launcher_.record();
   for (size_t i = 0; i < record.count; i++)
-    writer.begin_object().key("name").string(record.steps[i].name).key("us").thousandths(record.steps[i].ns).end_object();
+    writer.begin_object()
+        .key("name")
+        .string(record.steps[i].name)
+        .key("us")
+        .thousandths(record.steps[i].ns)
+        .end_object();
   writer.end_array().end_object();
   send(Kind::kAck, channel, writer.text());
   watch(launched->pid, launched->start_time, std::move(launched->pidfd), channel);
@@ -280,9 +285,7 @@ void Server::fail(uint32_t channel, const char* code, Failure failure) {
   refuse(channel, Refusal::failed(code, std::string(failure.step) + ": " + strerror(failure.error), failure));
 }
 
-void Server::send(Kind kind, uint32_t channel, std::string_view payload) {
-  append_frame(out_, kind, channel, payload);
-}
+void Server::send(Kind kind, uint32_t channel, std::string_view payload) { append_frame(out_, kind, channel, payload); }
 
 void Server::flush() {
   write_all(output_, out_);

@@ -1,6 +1,6 @@
-// Namespaces made ahead, while the launcher has nothing else to do: a network namespace with its loopback up, and a user
-// namespace whose id map is written when a sandbox takes it. Each serves one sandbox; what a launch does not find ready
-// it makes and waits for.
+// Namespaces made ahead, while the launcher has nothing else to do: a network namespace with its loopback up, and a
+// user namespace whose id map is written when a sandbox takes it. Each serves one sandbox; what a launch does not find
+// ready it makes and waits for.
 #pragma once
 #include <sys/types.h>
 
@@ -21,6 +21,8 @@ class Spare {
  public:
   // Begins to make the next pair where there is none, and reaps holders that have ended. Does not wait.
   void prepare();
+  // Whether every holder has been reaped.
+  bool settled() const { return ended_.empty(); }
   // The pair, mapped; none is left after it.
   Result<Namespaces> take(IdMap ids);
 

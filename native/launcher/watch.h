@@ -28,7 +28,7 @@ struct Watched {
   pid_t pid;
   uint64_t start_time;
   UniqueFd pidfd;
-  uint32_t channel;  // 0: nobody is told of the end
+  uint32_t channel;              // 0: nobody is told of the end
   std::vector<Remains> remains;  // destructions that wait for the end
 };
 

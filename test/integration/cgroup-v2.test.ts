@@ -1,0 +1,96 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Running } from "../../src/backends/backend.ts";
+import { NativeBackend } from "../../src/backends/native/native-backend.ts";
+import { LayerStore } from "../../src/layers/layer-store.ts";
+import type { ExecEvent } from "../../src/model/exec.ts";
+import { newExecId, newSandboxId } from "../../src/model/ids.ts";
+import type { LaunchPlan } from "../../src/model/launch-plan.ts";
+import { NativeLauncher } from "../../src/native/launcher.ts";
+import { AgentLink } from "../../src/wire/agent-link.ts";
+
+// Version 2 as far as every machine has it: the hierarchy itself, into which a sandbox is cloned and in which the agent
+// tracks what a command started. Its controllers may all be with version 1, so no limit is set here.
+const ROOT = readFileSync("/proc/mounts", "utf8")
+  .split("\n")
+  .map((line) => line.split(" "))
+  .find(([, , type]) => type === "cgroup2")?.[1];
+
+const directory = mkdtempSync(join(tmpdir(), "plybox-v2-"));
+const launcher = new NativeLauncher({ private: true });
+const backend = new NativeBackend(launcher);
+const id = newSandboxId();
+let parent: string;
+let plan: LaunchPlan;
+let running: Running;
+
+beforeAll(async () => {
+  if (ROOT === undefined) throw new Error("no cgroup2 file system is mounted");
+  parent = join(ROOT, `plybox-v2-${process.pid}`);
+  mkdirSync(parent);
+  for (const name of ["layers", "uppers"]) mkdirSync(join(directory, name));
+  const store = new LayerStore({
+    storeDirectory: join(directory, "store"),
+    mountDirectory: join(directory, "layers"),
+    mounter: launcher,
+    log: console,
+  });
+  const { mounts, binds } = await store.acquire(["host"]);
+  plan = {
+    version: 1,
+    id,
+    incarnation: 1,
+    hostname: "v2",
+    root: {
+      layers: mounts,
+      upper: { kind: "tmpfs", path: join(directory, "uppers", id), bytes: 1_048_576, inodes: 1024 },
+    },
+    binds,
+    ids: { base: 0x7fff_0000, count: 65_536 },
+    namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user", "time"],
+    cgroups: [{ path: join(parent, id), version: 2, set: [], roles: ["track", "memory"] }],
+    capabilities: ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"],
+    noNewPrivileges: true,
+    files: [],
+    environment: {},
+    agent: { socket: join(directory, "agent.sock") },
+    dieWithLauncher: true,
+  };
+  running = await backend.launch(plan);
+});
+afterAll(async () => {
+  await running?.[Symbol.asyncDispose]();
+  await backend.close();
+  rmdirSync(parent);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+it("is joined by the clone itself, the agent in a leaf of its own", () => {
+  const { pid } = running.process;
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/${id}/agent\n`);
+});
+
+it("finds what escaped its session, its group and its parent", async () => {
+  using agent = new AgentLink(await running.connect(), id, 1);
+  expect((await agent.hello).capabilities).toContain("cgroup");
+  const escaping =
+    "import os,time\nif os.fork(): time.sleep(60)\nos.setsid()\nif os.fork(): os._exit(0)\nprint(os.getpid(), flush=True)\ntime.sleep(60)";
+  const session = await agent.exec({ exec: newExecId(), command: ["python3", "-c", escaping], wallMs: 700 });
+  const events: ExecEvent[] = [];
+  for await (const event of session) events.push(event);
+  expect(events.at(-1)).toMatchObject({ kind: "exit", report: { limit: "wall" } });
+  const printed = events.find((event) => event.kind === "output");
+  const escaped = printed?.kind === "output" ? Number(Buffer.from(printed.bytes)) : 0;
+  expect(escaped).toBeGreaterThan(1);
+  const look = await agent.exec({ exec: newExecId(), command: ["test", "-e", `/proc/${escaped}`] });
+  let code: number | null = null;
+  for await (const event of look) if (event.kind === "exit") code = event.report.code;
+  expect(code).toBe(1);
+});
+
+it("is gone with the sandbox", async () => {
+  await running[Symbol.asyncDispose]();
+  expect(readdirSync(parent).filter((name) => name.startsWith("sb_"))).toEqual([]);
+});
