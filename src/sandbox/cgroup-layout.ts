@@ -22,7 +22,10 @@ export function findCgroups(mounts: string): CgroupLayout {
     if (type === "cgroup2" && controllersOf(path).length === CONTROLLERS.length) return { version: 2, root: path };
     if (type !== "cgroup") continue;
     const words = options.split(",");
-    for (const controller of CONTROLLERS) if (words.includes(controller)) roots.set(controller, path);
+    for (const controller of CONTROLLERS) {
+      // The first: a later mount may show only a part of the hierarchy.
+      if (words.includes(controller) && !roots.has(controller)) roots.set(controller, path);
+    }
   }
   return { version: 1, roots };
 }

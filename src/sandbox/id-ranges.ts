@@ -7,13 +7,14 @@ export const RANGE_SIZE = 65_536;
 export class IdRanges {
   readonly #first: number;
   readonly #count: number;
-  readonly #used = new Set<number>();
-  #next = 0;
+  /** First host ids of the ranges that nobody has, the next one to hand out first. */
+  readonly #free: Set<number>;
 
   /** `count` ranges from the host id `first` on. */
   constructor(first: number, count: number) {
     this.#first = first;
     this.#count = count;
+    this.#free = new Set(Array.from({ length: count }, (_, i) => first + i * RANGE_SIZE));
   }
 
   /**
@@ -21,22 +22,24 @@ export class IdRanges {
    * @throws PlyboxError `sandbox/too-many`
    */
   take(): number {
-    if (this.#used.size >= this.#count) {
-      throw new PlyboxError("sandbox/too-many", `all ${this.#count} id ranges are in use`);
-    }
-    while (this.#used.has(this.#next)) this.#next = (this.#next + 1) % this.#count;
-    this.#used.add(this.#next);
-    const base = this.#first + this.#next * RANGE_SIZE;
-    this.#next = (this.#next + 1) % this.#count;
+    const [base] = this.#free;
+    if (base === undefined) throw new PlyboxError("sandbox/too-many", `all ${this.#count} id ranges are in use`);
+    this.#free.delete(base);
     return base;
   }
 
   /** Marks the range of a sandbox that was there before. */
   claim(base: number): void {
-    this.#used.add((base - this.#first) / RANGE_SIZE);
+    this.#free.delete(base);
   }
 
   giveBack(base: number): void {
-    this.#used.delete((base - this.#first) / RANGE_SIZE);
+    // An earlier version may have given out ranges that are none of these.
+    if (this.#owns(base)) this.#free.add(base);
+  }
+
+  #owns(base: number): boolean {
+    const index = (base - this.#first) / RANGE_SIZE;
+    return Number.isInteger(index) && index >= 0 && index < this.#count;
   }
 }

@@ -4,7 +4,7 @@ import type { Sandbox, SandboxState } from "../model/sandbox.ts";
 type Kind = SandboxState["kind"];
 
 /** Which state may follow which. */
-export const TRANSITIONS: Readonly<Record<Kind, readonly Kind[]>> = {
+const TRANSITIONS: Readonly<Record<Kind, readonly Kind[]>> = {
   creating: ["running", "failed", "destroyed"],
   running: ["stopped", "failed", "lost", "destroyed"],
   stopped: ["destroyed"],

@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newSandboxId } from "../model/ids.ts";
+import type { CgroupLayout } from "./cgroup-layout.ts";
+import { findCgroups, planCgroups, prepareCgroups } from "./cgroup-layout.ts";
+
+/** Stands in for the root of a version 2 hierarchy: what is read there are plain files. */
+let unified: string;
+
+beforeEach(() => {
+  unified = mkdtempSync(join(tmpdir(), "plybox-cgroup-"));
+});
+afterEach(() => rmSync(unified, { recursive: true, force: true }));
+
+const V1 = [
+  "sysfs /sys sysfs rw,nosuid 0 0",
+  "cgroup /sys/fs/cgroup/cpuset cgroup rw,nosuid,cpuset 0 0",
+  "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,cpu,cpuacct 0 0",
+  "cgroup /sys/fs/cgroup/memory cgroup rw,nosuid,memory 0 0",
+  "cgroup /sys/fs/cgroup/pids cgroup rw,nosuid,pids 0 0",
+].join("\n");
+const V1_ROOTS = new Map([
+  ["cpu", "/sys/fs/cgroup/cpu,cpuacct"],
+  ["memory", "/sys/fs/cgroup/memory"],
+  ["pids", "/sys/fs/cgroup/pids"],
+]);
+
+const mountOfUnified = (): string => `cgroup2 ${unified} cgroup2 rw,nosuid 0 0`;
+const enable = (controllers: string): void => writeFileSync(join(unified, "cgroup.controllers"), `${controllers}\n`);
+
+describe("findCgroups", () => {
+  it("finds a hierarchy for each controller of version 1", () => {
+    expect(findCgroups(V1)).toEqual({ version: 1, roots: V1_ROOTS });
+  });
+
+  it("finds version 2 that has all controllers", () => {
+    enable("cpuset cpu io memory pids");
+    expect(findCgroups(mountOfUnified())).toEqual({ version: 2, root: unified });
+  });
+
+  it.each(["", "memory pids", "cpuset memory pids"])("stays with version 1 where version 2 has only '%s'", (words) => {
+    enable(words);
+    expect(findCgroups(`${mountOfUnified()}\n${V1}`)).toEqual({ version: 1, roots: V1_ROOTS });
+  });
+
+  it("prefers version 2 in whatever order the two are mounted", () => {
+    enable("cpu memory pids");
+    expect(findCgroups(`${V1}\n${mountOfUnified()}`)).toEqual({ version: 2, root: unified });
+  });
+
+  it("takes the first mount of a hierarchy: a later one may show only a part of it", () => {
+    const part = "cgroup /srv/inner/memory cgroup rw,memory 0 0";
+    expect(findCgroups(`${V1}\n${part}`)).toEqual({ version: 1, roots: V1_ROOTS });
+  });
+
+  it("finds nothing to hold limits on a machine without cgroups", () => {
+    expect(findCgroups("sysfs /sys sysfs rw 0 0\n")).toEqual({ version: 1, roots: new Map() });
+  });
+});
+
+describe("planCgroups", () => {
+  const id = newSandboxId();
+  const limits = { memoryBytes: 536_870_912, pids: 100, cpus: 1.5 };
+  const v2 = (): CgroupLayout => ({ version: 2, root: unified });
+
+  it("holds each limit in its own hierarchy of version 1", () => {
+    const below = (root: string): string => `/sys/fs/cgroup/${root}/plybox/${id}`;
+    expect(planCgroups(findCgroups(V1), "plybox", id, limits)).toEqual([
+      {
+        path: below("cpu,cpuacct"),
+        version: 1,
+        set: [
+          ["cpu.cfs_period_us", "100000"],
+          ["cpu.cfs_quota_us", "150000"],
+        ],
+        roles: [],
+      },
+      { path: below("memory"), version: 1, set: [["memory.limit_in_bytes", "536870912"]], roles: ["memory"] },
+      { path: below("pids"), version: 1, set: [["pids.max", "100"]], roles: ["track"] },
+    ]);
+  });
+
+  it("holds all limits in one cgroup of version 2", () => {
+    expect(planCgroups(v2(), "plybox", id, limits)).toEqual([
+      {
+        path: join(unified, "plybox", id),
+        version: 2,
+        set: [
+          ["memory.max", "536870912"],
+          ["pids.max", "100"],
+          ["cpu.max", "150000 100000"],
+        ],
+        roles: ["track", "memory"],
+      },
+    ]);
+  });
+
+  it("leaves a sandbox no swap where the kernel counts it", () => {
+    prepareCgroups(v2(), "plybox");
+    writeFileSync(join(unified, "plybox/memory.swap.max"), "max");
+    const [cgroup] = planCgroups(v2(), "plybox", id, limits);
+    expect(cgroup?.set).toContainEqual(["memory.swap.max", "0"]);
+  });
+
+  it("asks for no smaller quota than the kernel takes, which is 1 ms", () => {
+    const [cgroup] = planCgroups(v2(), "plybox", id, { ...limits, cpus: 0.001 });
+    expect(cgroup?.set).toContainEqual(["cpu.max", "1000 100000"]);
+  });
+});
