@@ -1,5 +1,8 @@
-import { describe, expect, it } from "vitest";
-import { parseConfig } from "./config.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadConfig, parseConfig } from "./config.ts";
 
 describe("parseConfig", () => {
   it("has a default for everything", () => {
@@ -31,25 +34,58 @@ describe("parseConfig", () => {
   it.each([
     ["7070", { host: "127.0.0.1", port: 7070 }],
     ["0.0.0.0:80", { host: "0.0.0.0", port: 80 }],
-    ["[::1]:0", { host: "::1", port: 0 }],
+    ["[::1]:80", { host: "::1", port: 80 }],
+    ["localhost:0", { host: "localhost", port: 0 }],
   ])("listens on %s", (text, listen) => {
     expect(parseConfig({ PLYBOX_LISTEN: text }).listen).toEqual(listen);
   });
 
   it.each([
-    [{ PLYBOX_LISTEN: "localhost" }, "", "listen is HOST:PORT"],
-    [{ PLYBOX_LISTEN: "a:65536" }, "", "listen is HOST:PORT"],
-    [{ PLYBOX_LOG_LEVEL: "loud" }, "", "logLevel must be one of trace, debug"],
-    [{}, 'statedir = "/x"', "statedir is not known"],
-    [{}, "stateDir = 5", "stateDir must be a text"],
-    [{}, 'stateDir = ""', "stateDir must be a text"],
-    [{}, "[stateDir]", "stateDir must be a text"],
-    [{}, "not toml", "configuration: "],
-  ])("refuses %j %j", (env, toml, message) => {
-    expect(() => parseConfig(env, toml)).toThrow(message);
+    [{ PLYBOX_LISTEN: "localhost" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_LISTEN: "a:65536" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_LISTEN: "a:-1" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_LISTEN: ":80" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_LISTEN: "[]:80" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_LOG_LEVEL: "loud" }, "", "logLevel", "logLevel must be one of trace, debug"],
+    [{}, 'statedir = "/x"', "statedir", "statedir is not known"],
+    [{}, 'constructor = "/x"', "constructor", "constructor is not known"],
+    [{}, "stateDir = 5", "stateDir", "stateDir must be a text"],
+    [{}, 'stateDir = ""', "stateDir", "stateDir must be a text"],
+    [{}, "[stateDir]", "stateDir", "stateDir must be a text"],
+    [{}, "not toml", undefined, "configuration: "],
+  ])("refuses %j %j", (env, toml, field, message) => {
+    expect(() => parseConfig(env, toml)).toThrow(
+      expect.objectContaining({ code: "input/invalid", field, message: expect.stringContaining(message) }),
+    );
   });
 
   it("cannot be changed", () => {
-    expect(Object.isFrozen(parseConfig({}))).toBe(true);
+    const config = parseConfig({ PLYBOX_LISTEN: "7070" });
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.listen)).toBe(true);
+  });
+});
+
+describe("loadConfig", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "plybox-config-"));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it("reads the file that PLYBOX_CONFIG names", () => {
+    const file = join(directory, "plybox.toml");
+    writeFileSync(file, 'runDir = "/file"\nstateDir = "/file"\n');
+    expect(loadConfig({ PLYBOX_CONFIG: file, PLYBOX_STATE_DIR: "/env" })).toMatchObject({
+      runDir: "/file",
+      stateDir: "/env",
+    });
+  });
+
+  it("refuses a file that is not there: it was named", () => {
+    const file = join(directory, "missing.toml");
+    expect(() => loadConfig({ PLYBOX_CONFIG: file })).toThrow(
+      expect.objectContaining({ code: "input/invalid", message: expect.stringContaining(`cannot read ${file}`) }),
+    );
   });
 });

@@ -95,12 +95,12 @@ function parseLogLevel(level: string): string {
   throw invalid("logLevel", `must be one of ${LOG_LEVELS.join(", ")}`);
 }
 
-function parseAddress(text: string): { host: string; port: number } {
-  const [, host = "", port = ""] = /^(?:(.+):)?([0-9]{1,5})$/.exec(text) ?? [];
+function parseAddress(text: string): Config["listen"] {
+  const [, brackets, name, port = ""] = /^(?:(?:\[([^\]]+)\]|([^[\]]+)):)?([0-9]{1,5})$/.exec(text) ?? [];
   if (port === "" || Number(port) > 65535) {
     throw invalid("listen", `is HOST:PORT, not ${JSON.stringify(text)}`);
   }
-  return { host: host.replace(/^\[(.*)\]$/, "$1") || "127.0.0.1", port: Number(port) };
+  return Object.freeze({ host: brackets ?? name ?? "127.0.0.1", port: Number(port) });
 }
 
 const invalid = (field: string, message: string): PlyboxError =>

@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { sandboxRecord } from "../../test/support/sandbox-record.ts";
+import { memoryRegistry } from "./memory-registry.ts";
+import type { Registry, RegistryEntry } from "./registry.ts";
+import { openRegistry } from "./registry.ts";
+
+let directory: string;
+let file: string;
+let registry: Registry;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "plybox-registry-"));
+  file = join(directory, "registry.sqlite");
+});
+afterEach(() => {
+  registry.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const entry = (n: number): RegistryEntry => ({
+  sandbox: sandboxRecord({ idBase: 0x7000_0000 + n * 65_536 }),
+  digests: [`${n}`.repeat(64), "f".repeat(64)],
+});
+/** In no order that anything promises. */
+const byBase = (entries: readonly RegistryEntry[]): readonly RegistryEntry[] =>
+  [...entries].sort((a, b) => a.sandbox.idBase - b.sandbox.idBase);
+
+const REGISTRIES = {
+  SQLite: { open: () => openRegistry(file), reopens: true },
+  memory: { open: memoryRegistry, reopens: false },
+};
+
+describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reopens }) => {
+  /** What it holds; where it is kept in a file, as the next daemon would find it. */
+  const held = (): readonly RegistryEntry[] => {
+    if (reopens) {
+      registry.close();
+      registry = open();
+    }
+    return byBase(registry.all());
+  };
+
+  beforeEach(() => {
+    registry = open();
+  });
+
+  it("is empty at first", () => {
+    expect(held()).toEqual([]);
+  });
+
+  it("holds entries as they were put", () => {
+    const entries = [entry(1), entry(2), entry(3)];
+    for (const one of entries) registry.put(one);
+    expect(held()).toStrictEqual(entries);
+    expect(held()[0]?.sandbox.createdAt).toBeInstanceOf(Date);
+  });
+
+  it("replaces the sandbox of an entry, and keeps its digests", () => {
+    const [first, second] = [entry(1), entry(2)];
+    registry.put(first);
+    registry.put(second);
+    const running = { ...first.sandbox, state: { kind: "running", pid: 7, startTime: 100 } as const };
+    registry.update(running);
+    expect(held()).toStrictEqual([{ sandbox: running, digests: first.digests }, second]);
+  });
+
+  it("makes no entry of an update", () => {
+    registry.update(entry(1).sandbox);
+    expect(held()).toEqual([]);
+  });
+
+  it("deletes one entry alone, and nothing the second time", () => {
+    const [first, second] = [entry(1), entry(2)];
+    registry.put(first);
+    registry.put(second);
+    registry.delete(first.sandbox.id);
+    registry.delete(first.sandbox.id);
+    expect(held()).toStrictEqual([second]);
+  });
+});
+
+describe("the registry's file", () => {
+  it("serves one daemon at a time, and the next once that one has closed it", () => {
+    registry = openRegistry(file);
+    expect(() => openRegistry(file)).toThrow(
+      expect.objectContaining({ code: "daemon/unreachable", message: `another daemon uses ${file}` }),
+    );
+    // The refused one has taken nothing from the first.
+    const one = entry(1);
+    registry.put(one);
+    registry.close();
+    registry = openRegistry(file);
+    expect(registry.all()).toStrictEqual([one]);
+  });
+
+  it("of a later version is refused and left as it is", () => {
+    registry = openRegistry(file);
+    registry.put(entry(1));
+    registry.close();
+    setVersion(2);
+    expect(() => openRegistry(file)).toThrow(
+      expect.objectContaining({ code: "internal", message: "the registry is of version 2, this is 1" }),
+    );
+    setVersion(1);
+    registry = openRegistry(file);
+    expect(registry.all()).toHaveLength(1);
+  });
+});
+
+/** Fails where somebody still has the file open. */
+function setVersion(version: number): void {
+  const database = new Database(file, { timeout: 0 });
+  database.pragma(`user_version = ${version}`);
+  database.close();
+}

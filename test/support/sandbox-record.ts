@@ -1,0 +1,23 @@
+import type { SandboxId } from "../../src/model/ids.ts";
+import { newSandboxId } from "../../src/model/ids.ts";
+import type { Sandbox } from "../../src/model/sandbox.ts";
+
+/** A sandbox as a registry holds it; every field is set that may be. */
+export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
+  const id: SandboxId = changes.id ?? newSandboxId();
+  return {
+    id,
+    name: null,
+    incarnation: 1,
+    state: { kind: "creating" },
+    layers: ["busybox"],
+    upper: { kind: "tmpfs", bytes: 1_048_576 },
+    limits: { memoryBytes: 536_870_912, pids: 100, cpus: 0.5 },
+    env: { A: "b" },
+    hostname: "web-1",
+    binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],
+    idBase: 0x7000_0000,
+    createdAt: new Date("2026-01-02T03:04:05.678Z"),
+    ...changes,
+  };
+}
