@@ -179,11 +179,12 @@ describe("plybox exec", () => {
   });
 
   it("leaves nothing running when it is interrupted twice", async () => {
-    const script = "trap '' INT; echo ready; while :; do sleep 0.05; done";
+    const script = "trap 'echo no' INT; echo ready; while :; do sleep 0.05; done";
     const child = plybox.start(["exec", "box", "--", "sh", "-c", script]);
     await once(child.stdout, "data");
     child.kill("SIGINT");
-    expect(await stop(child, "SIGTERM")).toBe(137);
+    expect(String(await once(child.stdout, "data"))).toBe("no\n");
+    expect(await stop(child, "SIGINT")).toBe(137);
     const { execs } = (await json(["info", "box"])) as { execs: readonly { running: boolean }[] };
     expect(execs.filter(({ running }) => running)).toEqual([]);
   });

@@ -181,9 +181,10 @@ describe("an interrupt", () => {
   });
 
   it("that comes twice kills one that ignores the first", async () => {
-    const { child, ended } = await started("trap '' INT; echo ready; while :; do sleep 0.05; done");
+    const { child, ended } = await started("trap 'echo no' INT; echo ready; while :; do sleep 0.05; done");
     child.kill("SIGINT");
-    child.kill("SIGTERM");
+    expect(String(await once(child.stdout, "data"))).toBe("no\n");
+    child.kill("SIGINT");
     expect((await ended)[0]).toBe(137);
   });
 
