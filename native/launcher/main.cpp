@@ -87,6 +87,8 @@ int run(int argc, char** argv) {
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  // What the daemon's own starter left open is not to be held open here.
+  sys::close_range(STDERR_FILENO + 1, ~0U, 0);
   // Ctrl-C in the daemon's terminal is the daemon's business.
   setsid();
   umask(0);

@@ -241,6 +241,8 @@ void Server::ended(pid_t pid) {
   if (found == nullptr) return;
   Watched watched = std::move(*found);
   watched_.erase(watched_.begin() + (found - watched_.data()));
+  // Closing alone would not do it while a forked process holds a copy of the descriptor.
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, watched.pidfd.get(), nullptr);
   Ending ending = ending_of(watched.pidfd.get());
   if (watched.channel != 0) {
     JsonWriter writer;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
+import { processesWith } from "../support/traces.ts";
 
 let daemon: TestDaemon;
 
@@ -124,6 +125,24 @@ describe("the sandbox itself", () => {
     expect((await first.exec(["id", "-u"])).stdout).toBe("0\n");
   });
 });
+
+describe("the launcher", () => {
+  it("rests when there is nothing to do, also after sandboxes have come and gone", async () => {
+    for (let i = 0; i < 5; i++) await (await daemon.client.create({ layers: ["busybox"] })).remove();
+    const [launcher] = processesWith(`plylaunch --agent`).filter((pid) => parentOf(pid) === process.pid);
+    // A launcher that spins would be runnable at nearly every look.
+    await expect.poll(() => stateOf(launcher as number), { timeout: 10_000 }).toBe("S");
+    const looks = Array.from({ length: 2000 }, () => stateOf(launcher as number));
+    expect(looks.filter((state) => state === "R").length).toBeLessThan(200);
+  });
+});
+
+const statOf = (pid: number) =>
+  readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+const stateOf = (pid: number) => statOf(pid)[0];
+const parentOf = (pid: number) => Number(statOf(pid)[1]);
 
 describe("limits", () => {
   it("names the memory limit when the kernel ended a command for it", async () => {
