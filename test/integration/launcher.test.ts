@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nativeProgram } from "../../src/native/programs.ts";
+import type { JsonObject } from "../../src/wire/frame.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+import { FrameSocket } from "../support/frame-socket.ts";
+
+const HELLO = { generation: 1, role: "host", sandbox: "", incarnation: 0 };
+
+let directory: string;
+let launcher: FrameSocket;
+let exited: Promise<unknown[]>;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "plybox-launcher-"));
+  const args = ["--agent", nativeProgram("plyagent"), "--private"];
+  const child = spawn(nativeProgram("plylaunch"), args, { stdio: ["pipe", "pipe", "inherit"], env: {} });
+  exited = once(child, "exit");
+  launcher = new FrameSocket(Duplex.from({ readable: child.stdout, writable: child.stdin }) as Socket);
+});
+afterEach(async () => {
+  launcher.hangUp();
+  await exited;
+  launcher[Symbol.dispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function greet(): Promise<void> {
+  launcher.send({ kind: "hello", channel: 0, json: HELLO });
+  expect((await launcher.next("hello")).json).toMatchObject({ role: "launcher", generation: 1 });
+}
+
+const open = (channel: number, json: JsonObject): void => launcher.send({ kind: "open", channel, json });
+
+/** A plan that is sound in form; all that it would make is in the test's directory. */
+function plan(changes: JsonObject = {}): JsonObject {
+  return {
+    version: 1,
+    id: "sb_01k6zq3v9nabcdefghjkmnpqrs",
+    incarnation: 1,
+    hostname: "refused",
+    root: root([{ path: "/usr", idmap: false }]),
+    binds: [],
+    ids: { base: 0x7fff_0000, count: 65_536 },
+    namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
+    cgroups: [{ path: join(directory, "cgroup"), version: 1, set: [], roles: [] }],
+    capabilities: [],
+    noNewPrivileges: true,
+    files: [],
+    environment: {},
+    agent: { socket: join(directory, "agent.sock") },
+    dieWithLauncher: true,
+    ...changes,
+  };
+}
+
+function root(layers: readonly JsonObject[]): JsonObject {
+  return { layers, upper: { kind: "tmpfs", path: join(directory, "upper"), bytes: 1_048_576, inodes: 1024 } };
+}
+
+describe("a launch plan", () => {
+  it.each<[string, string, () => JsonObject]>([
+    ["an unknown field", "plan.surprise", () => ({ surprise: 1 })],
+    ["an unknown field within", "plan.agent.surprise", () => ({ agent: { socket: "/a", surprise: 1 } })],
+    ["a path with ..", "plan.root.layers.0.path", () => ({ root: root([{ path: "/usr/../etc", idmap: false }]) })],
+    ["65 layers", "plan.root.layers", () => ({ root: root(Array(65).fill({ path: "/usr", idmap: false })) })],
+    ["the ids of the host's root", "plan.ids.base", () => ({ ids: { base: 0, count: 65_536 } })],
+    ["ids below 0", "plan.ids.base", () => ({ ids: { base: -1, count: 65_536 } })],
+    ["ids beyond 32 bits", "plan.ids.base", () => ({ ids: { base: 2 ** 32 - 1, count: 65_536 } })],
+    ["no ids", "plan.ids.count", () => ({ ids: { base: 0x7fff_0000, count: 0 } })],
+    ["a fault that nobody allowed", "plan.failAt", () => ({ failAt: "overlay" })],
+  ])("with %s is refused at %s, and nothing is made", async (_, field, changes) => {
+    await greet();
+    open(1, { type: "launch", plan: plan(changes()) });
+    expect(await launcher.next("error")).toMatchObject({ channel: 1, json: { code: "bad-request", field } });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+describe("the launcher", () => {
+  it("answers requests in their order, sent in one piece with the hello", async () => {
+    const frames = [
+      encodeFrame({ kind: "hello", channel: 0, json: HELLO }),
+      encodeFrame({ kind: "open", channel: 7, json: { type: "probe", what: "namespaces" } }),
+      encodeFrame({ kind: "open", channel: 3, json: { type: "probe", what: "the weather" } }),
+      encodeFrame({ kind: "open", channel: 9, json: { type: "unmount", target: join(directory, "nothing") } }),
+    ];
+    launcher.sendRaw(Buffer.concat(frames));
+    await launcher.next("hello");
+    expect(await launcher.next("ack")).toMatchObject({ channel: 7, json: {} });
+    expect(await launcher.next("error")).toMatchObject({ channel: 3, json: { field: "what" } });
+    expect(await launcher.next("ack")).toMatchObject({ channel: 9, json: {} });
+  });
+
+  it("counts as destroyed what is not there", async () => {
+    await greet();
+    const gone = [join(directory, "gone")];
+    open(1, { type: "destroy", pid: 0, startTime: 0, cgroups: gone, unmount: gone, remove: gone });
+    expect(await launcher.next("ack")).toMatchObject({ channel: 1, json: {} });
+    expect(existsSync(directory)).toBe(true);
+  });
+
+  it("leaves cleanly when its input ends within a frame", async () => {
+    await greet();
+    const frame = encodeFrame({ kind: "open", channel: 1, json: { type: "probe", what: "namespaces" } });
+    launcher.sendRaw(frame.subarray(0, frame.length - 3));
+    launcher.hangUp();
+    expect(await launcher.rest()).toEqual([]);
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it("says that garbage is no protocol, and leaves", async () => {
+    await greet();
+    launcher.sendRaw(Buffer.alloc(64, 0xff));
+    expect(await launcher.rest()).toMatchObject([{ kind: "error", channel: 0, json: { code: "protocol" } }]);
+    expect(await exited).toEqual([0, null]);
+  });
+});
