@@ -1,0 +1,265 @@
+#include "launcher/plan.h"
+
+#include <doctest/doctest.h>
+#include <linux/capability.h>
+#include <sched.h>
+
+#include <string>
+
+using namespace plybox;
+
+namespace {
+
+const std::string kPlan = R"({
+  "version": 1,
+  "id": "sb_01k6zq3v9nabcdefghjkmnpqrs",
+  "incarnation": 3,
+  "hostname": "web-1",
+  "root": {
+    "layers": [{"path": "/run/layers/a", "idmap": true}, {"path": "/run/layers/b", "idmap": false}],
+    "upper": {"kind": "tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144}
+  },
+  "binds": [{"source": "/usr", "target": "/opt/usr", "readOnly": true, "owner": "root"}],
+  "ids": {"base": 1879048192, "count": 65536},
+  "namespaces": ["mount", "pid", "network", "user"],
+  "cgroups": [{"path": "/sys/fs/cgroup/sb", "version": 2, "set": [["pids.max", "100"]], "roles": ["track"]}],
+  "capabilities": ["CAP_CHOWN", "CAP_SETFCAP"],
+  "noNewPrivileges": true,
+  "files": [{"path": "/etc/hosts", "content": "127.0.0.1 localhost\n"}],
+  "environment": {"A": "b=c", "EMPTY": ""},
+  "agent": {"socket": "/run/sb.sock"},
+  "dieWithLauncher": true
+})";
+
+// kPlan with the first `old_text` made into `new_text`; a text that is not there fails the test.
+std::string plan_with(std::string_view old_text, std::string_view new_text) {
+  std::string plan = kPlan;
+  size_t at = plan.find(old_text);
+  REQUIRE(at != plan.npos);
+  return plan.replace(at, old_text.size(), new_text);
+}
+
+// The field that is refused, or "".
+std::string refused(const std::string& text, bool allow_faults = false) {
+  JsonDocument document;
+  read_plan(document.parse(text), allow_faults);
+  CHECK(document.problem().found() == !document.problem().field.empty());
+  return document.problem().field;
+}
+
+}  // namespace
+
+TEST_CASE("a normal path is absolute and names each directory once, in one way") {
+  for (const char* path : {"/", "/a", "/a/b", "/...", "/..a", "/a..", "/.a/b.", "/a b", "/\xff"}) {
+    CAPTURE(path);
+    CHECK(is_normal_path(path));
+  }
+  for (const char* path : {"", "a", "a/b", "./a", "../a", "//", "//a", "/a/", "/a//b", "/.", "/..", "/a/.", "/a/..",
+                           "/./a", "/../a", "/a/../b", "/a/./b"}) {
+    CAPTURE(path);
+    CHECK_FALSE(is_normal_path(path));
+  }
+  CHECK(is_normal_path("/" + std::string(3999, 'a')));
+  CHECK_FALSE(is_normal_path("/" + std::string(4000, 'a')));
+}
+
+TEST_CASE("a plan says what its fields say") {
+  JsonDocument document;
+  LaunchPlan plan = read_plan(document.parse(kPlan), false);
+  REQUIRE_FALSE(document.problem().found());
+  CHECK(plan.id == "sb_01k6zq3v9nabcdefghjkmnpqrs");
+  CHECK(plan.incarnation == 3);
+  CHECK(plan.hostname == "web-1");
+  REQUIRE(plan.layers.size() == 2);
+  CHECK(plan.layers[0].path == "/run/layers/a");
+  CHECK(plan.layers[0].idmap);
+  CHECK(plan.layers[1].path == "/run/layers/b");
+  CHECK_FALSE(plan.layers[1].idmap);
+  CHECK(plan.upper.kind == UpperPlan::Kind::kTmpfs);
+  CHECK(plan.upper.path == "/run/uppers/sb");
+  CHECK(plan.upper.bytes == 1073741824);
+  CHECK(plan.upper.inodes == 262144);
+  REQUIRE(plan.binds.size() == 1);
+  CHECK(plan.binds[0].source == "/usr");
+  CHECK(plan.binds[0].target == "/opt/usr");
+  CHECK(plan.binds[0].read_only);
+  CHECK(plan.binds[0].owner == BindPlan::Owner::kRoot);
+  CHECK(plan.id_base == 1879048192);
+  CHECK(plan.id_count == 65536);
+  CHECK(plan.namespaces == uint64_t{CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUSER});
+  REQUIRE(plan.cgroups.size() == 1);
+  CHECK(plan.cgroups[0].path == "/sys/fs/cgroup/sb");
+  CHECK(plan.cgroups[0].version == 2);
+  REQUIRE(plan.cgroups[0].set.size() == 1);
+  CHECK(plan.cgroups[0].set[0].first == "pids.max");
+  CHECK(plan.cgroups[0].set[0].second == "100");
+  CHECK(plan.cgroups[0].track);
+  CHECK_FALSE(plan.cgroups[0].memory);
+  CHECK(plan.capabilities == (uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_SETFCAP));
+  CHECK(plan.no_new_privileges);
+  REQUIRE(plan.files.size() == 1);
+  CHECK(plan.files[0].path == "/etc/hosts");
+  CHECK(plan.files[0].content == "127.0.0.1 localhost\n");
+  CHECK(plan.environment == std::vector<std::string>{"A=b=c", "EMPTY="});
+  CHECK(plan.agent_socket == "/run/sb.sock");
+  CHECK(plan.die_with_launcher);
+  CHECK(plan.fail_at == "");
+}
+
+TEST_CASE("an upper on disk has a path and no size") {
+  constexpr const char* kTmpfs = R"("tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144)";
+  JsonDocument document;
+  std::string text = plan_with(kTmpfs, R"("disk", "path": "/var/uppers/sb")");
+  LaunchPlan plan = read_plan(document.parse(text), false);
+  CHECK_FALSE(document.problem().found());
+  CHECK(plan.upper.kind == UpperPlan::Kind::kDisk);
+  CHECK(plan.upper.path == "/var/uppers/sb");
+  CHECK(refused(plan_with(R"("tmpfs")", R"("disk")")) == "root.upper.bytes");
+}
+
+// A field is taken away by giving it another name: the missing one must be the first that is refused.
+TEST_CASE("a plan without one of its fields is refused with the field's path") {
+  struct Row {
+    const char* name;
+    const char* path;
+  };
+  for (const Row& row : {
+           Row{"version", "version"},
+           Row{"id", "id"},
+           Row{"incarnation", "incarnation"},
+           Row{"hostname", "hostname"},
+           Row{"root", "root"},
+           Row{"layers", "root.layers"},
+           Row{"path", "root.layers.0.path"},
+           Row{"idmap", "root.layers.0.idmap"},
+           Row{"upper", "root.upper"},
+           Row{"kind", "root.upper.kind"},
+           Row{"bytes", "root.upper.bytes"},
+           Row{"inodes", "root.upper.inodes"},
+           Row{"binds", "binds"},
+           Row{"source", "binds.0.source"},
+           Row{"target", "binds.0.target"},
+           Row{"readOnly", "binds.0.readOnly"},
+           Row{"owner", "binds.0.owner"},
+           Row{"ids", "ids"},
+           Row{"base", "ids.base"},
+           Row{"count", "ids.count"},
+           Row{"namespaces", "namespaces"},
+           Row{"cgroups", "cgroups"},
+           Row{"set", "cgroups.0.set"},
+           Row{"roles", "cgroups.0.roles"},
+           Row{"capabilities", "capabilities"},
+           Row{"noNewPrivileges", "noNewPrivileges"},
+           Row{"files", "files"},
+           Row{"content", "files.0.content"},
+           Row{"environment", "environment"},
+           Row{"agent", "agent"},
+           Row{"socket", "agent.socket"},
+           Row{"dieWithLauncher", "dieWithLauncher"},
+       }) {
+    CAPTURE(row.name);
+    CHECK(refused(plan_with("\"" + std::string(row.name) + "\":", "\"other\":")) == row.path);
+  }
+  CHECK(refused(plan_with(R"("path": "/run/uppers/sb", )", "")) == "root.upper.path");
+  CHECK(refused(plan_with(R"("path": "/sys/fs/cgroup/sb", )", "")) == "cgroups.0.path");
+  CHECK(refused(plan_with(R"("version": 2, )", "")) == "cgroups.0.version");
+  CHECK(refused(plan_with(R"("path": "/etc/hosts", )", "")) == "files.0.path");
+}
+
+TEST_CASE("a field that nobody knows is refused wherever it is") {
+  struct Row {
+    const char* old_text;
+    const char* new_text;
+    const char* path;
+  };
+  for (const Row& row : {
+           Row{R"("version": 1)", R"("x": 1, "version": 1)", "x"},
+           Row{R"("layers": [)", R"("x": 1, "layers": [)", "root.x"},
+           Row{R"("idmap": false)", R"("idmap": false, "x": 1)", "root.layers.1.x"},
+           Row{R"("inodes":)", R"("x": 1, "inodes":)", "root.upper.x"},
+           Row{R"("readOnly":)", R"("x": 1, "readOnly":)", "binds.0.x"},
+           Row{R"("base":)", R"("x": 1, "base":)", "ids.x"},
+           Row{R"("roles":)", R"("x": 1, "roles":)", "cgroups.0.x"},
+           Row{R"("content":)", R"("x": 1, "content":)", "files.0.x"},
+           Row{R"("socket":)", R"("x": 1, "socket":)", "agent.x"},
+           Row{R"("id":)", R"("id": "sb", "id":)", "id"},
+       }) {
+    CAPTURE(row.path);
+    CHECK(refused(plan_with(row.old_text, row.new_text)) == row.path);
+  }
+}
+
+TEST_CASE("a value of another type or out of its range is refused with its path") {
+  struct Row {
+    const char* old_text;
+    const char* new_text;
+    const char* path;
+  };
+  const std::string long_socket = "\"/" + std::string(107, 'a') + "\"";
+  for (const Row& row : {
+           Row{R"("version": 1)", R"("version": 2)", "version"},
+           Row{R"("version": 1)", R"("version": "1")", "version"},
+           Row{R"("web-1")", "1", "hostname"},
+           Row{R"("web-1")", R"("a\u0000b")", "hostname"},
+           Row{R"("incarnation": 3)", R"("incarnation": -1)", "incarnation"},
+           Row{R"("incarnation": 3)", R"("incarnation": 3.5)", "incarnation"},
+           Row{R"("/run/layers/a")", R"("run/layers/a")", "root.layers.0.path"},
+           Row{R"("/run/layers/b")", R"("/run/../b")", "root.layers.1.path"},
+           Row{R"("idmap": true)", R"("idmap": 1)", "root.layers.0.idmap"},
+           Row{R"("tmpfs")", R"("ramfs")", "root.upper.kind"},
+           Row{R"("bytes": 1073741824)", R"("bytes": 65535)", "root.upper.bytes"},
+           Row{R"("bytes": 1073741824)", R"("bytes": 1125899906842625)", "root.upper.bytes"},
+           Row{R"("inodes": 262144)", R"("inodes": 63)", "root.upper.inodes"},
+           Row{R"("/usr")", R"("/usr/..")", "binds.0.source"},
+           Row{R"("/opt/usr")", R"("/")", "binds.0.target"},
+           Row{R"("owner": "root")", R"("owner": "nobody")", "binds.0.owner"},
+           Row{R"("base": 1879048192)", R"("base": 0)", "ids.base"},
+           Row{R"("base": 1879048192)", R"("base": 4294901760)", "ids.base"},
+           Row{R"("count": 65536)", R"("count": 0)", "ids.count"},
+           Row{R"("count": 65536)", R"("count": 65537)", "ids.count"},
+           Row{R"(["mount", "pid", "network", "user"])", R"("mount")", "namespaces"},
+           Row{R"("network")", R"("net")", "namespaces"},
+           Row{R"("mount", )", "", "namespaces"},
+           Row{R"("pid", )", "", "namespaces"},
+           Row{R"(, "user")", "", "namespaces"},
+           Row{R"("version": 2)", R"("version": 3)", "cgroups.0.version"},
+           Row{R"(["pids.max", "100"])", R"(["pids.max"])", "cgroups.0.set"},
+           Row{R"(["pids.max", "100"])", R"(["../pids.max", "100"])", "cgroups.0.set"},
+           Row{R"(["pids.max", "100"])", R"(["pids.max", 100])", "cgroups.0.set.0.1"},
+           Row{R"(["track"])", R"(["freeze"])", "cgroups.0.roles"},
+           Row{R"("CAP_CHOWN")", R"("CAP_EVERYTHING")", "capabilities"},
+           Row{R"("CAP_CHOWN")", "0", "capabilities.0"},
+           Row{R"("noNewPrivileges": true)", R"("noNewPrivileges": "true")", "noNewPrivileges"},
+           Row{R"("/etc/hosts")", R"("etc/hosts")", "files.0.path"},
+           Row{R"("A": "b=c")", R"("A=b": "c")", "environment"},
+           Row{R"("A": "b=c")", R"("": "c")", "environment"},
+           Row{R"("A": "b=c")", R"("A": null)", "environment.A"},
+           Row{R"("/run/sb.sock")", long_socket.c_str(), "agent.socket"},
+           Row{R"("dieWithLauncher": true)", R"("dieWithLauncher": null)", "dieWithLauncher"},
+       }) {
+    CAPTURE(row.old_text);
+    CAPTURE(row.new_text);
+    CHECK(refused(plan_with(row.old_text, row.new_text)) == row.path);
+  }
+  CHECK(refused(plan_with(R"("base": 1879048192)", R"("base": 4294901759)")) == "");
+}
+
+TEST_CASE("a root stands on 1 to 64 layers") {
+  auto with_layers = [](int count) {
+    std::string layers;
+    for (int i = 0; i < count; i++) layers += std::string(i == 0 ? "" : ",") + R"({"path": "/a", "idmap": true})";
+    return plan_with(R"({"path": "/run/layers/a", "idmap": true}, {"path": "/run/layers/b", "idmap": false})", layers);
+  };
+  CHECK(refused(with_layers(0)) == "root.layers");
+  CHECK(refused(with_layers(1)) == "");
+  CHECK(refused(with_layers(64)) == "");
+  CHECK(refused(with_layers(65)) == "root.layers");
+}
+
+TEST_CASE("a step is made to fail only where faults are allowed") {
+  std::string plan = plan_with(R"("version": 1)", R"("failAt": "overlay", "version": 1)");
+  CHECK(refused(plan, false) == "failAt");
+  CHECK(refused(plan, true) == "");
+  JsonDocument document;
+  CHECK(read_plan(document.parse(plan), true).fail_at == "overlay");
+}
