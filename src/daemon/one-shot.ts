@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerStore } from "../layers/layer-store.ts";
@@ -54,29 +54,29 @@ function claimSlot(runDir: string, undo: UndoStack): Slot {
     const directory = join(parent, String(slot));
     const cgroupParent = `${cgroupParentOf(runDir)}-run-${slot}`;
     if (taken.has(String(slot)) && !clearDead(directory, cgroupParent)) continue;
-    if (!tryMake(directory)) continue;
-    writeFileSync(join(directory, "owner"), ownMark());
+    if (!tryTake(directory)) continue;
     undo.push("give the slot back", () => clear(directory, cgroupParent));
     return { slot, runDir: directory, cgroupParent };
   }
   throw new PlyboxError("sandbox/too-many", `${ONE_SHOT_IDS.count} one-shot runs are under way`);
 }
 
-function tryMake(directory: string): boolean {
+/** Moves a directory that bears this process's mark to where it is wanted, so that no slot is ever without its owner. */
+function tryTake(directory: string): boolean {
+  const marked = `${directory}.new-${process.pid}`;
+  mkdirSync(marked, { mode: 0o700 });
+  writeFileSync(join(marked, "owner"), markOf(process.pid) ?? "");
   try {
-    mkdirSync(directory, { mode: 0o700 });
+    renameSync(marked, directory);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    rmSync(marked, { recursive: true });
+    if (["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
     throw error;
   }
 }
 
-/** Names this process for good: pid and start time. */
-function ownMark(): string {
-  return markOf(process.pid) ?? "";
-}
-
+/** Names a process for good: pid and start time. */
 function markOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -87,18 +87,30 @@ function markOf(pid: number): string | undefined {
   }
 }
 
-function clearDead(directory: string, cgroupParent: string): boolean {
-  const owner = join(directory, "owner");
-  // Without its mark the slot may just be being taken.
-  if (!existsSync(owner)) return false;
-  let mark: string;
+function isOwned(directory: string): boolean {
   try {
-    mark = readFileSync(owner, "utf8");
+    const mark = readFileSync(join(directory, "owner"), "utf8");
+    return markOf(Number.parseInt(mark, 10)) === mark;
   } catch {
     return false;
   }
-  if (markOf(Number.parseInt(mark, 10)) === mark) return false;
-  clear(directory, cgroupParent);
+}
+
+/** Clears a slot whose owner is dead. Moved away first: of two that find it, one gets it. */
+function clearDead(directory: string, cgroupParent: string): boolean {
+  if (isOwned(directory)) return false;
+  const moved = `${directory}.dead-${process.pid}`;
+  try {
+    renameSync(directory, moved);
+  } catch {
+    return false;
+  }
+  // Taken anew between the look and the move: it goes back to its owner.
+  if (isOwned(moved)) {
+    renameSync(moved, directory);
+    return false;
+  }
+  clear(moved, cgroupParent);
   return true;
 }
 

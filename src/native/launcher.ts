@@ -110,7 +110,8 @@ export class NativeLauncher {
     const process = this.#process;
     if (process === undefined) return;
     const ended = deferred();
-    if (process.exitCode !== null || process.signalCode !== null) ended.resolve();
+    // Without a pid it could not even be started, and will not exit.
+    if (process.pid === undefined || process.exitCode !== null || process.signalCode !== null) ended.resolve();
     else process.once("exit", () => ended.resolve());
     this.#link?.close();
     await ended.promise;
