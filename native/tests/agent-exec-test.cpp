@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "tests/host.h"
 
@@ -117,6 +118,27 @@ TEST_CASE("a command runs as the user that is asked for") {
     CHECK(host.run(shell_request("grep CapEff /proc/self/status", R"("user":"daemon")")).out ==
           "CapEff:\t0000000000000000\n");
     CHECK(host.run(shell_request("id -u")).out == "0\n");
+  });
+}
+
+TEST_CASE("users are those of the sandbox's own files, also after these have changed") {
+  if (geteuid() != 0) return skipped("only root can make namespaces");
+  for_each_agent([](const std::string& program) {
+    TestDirectory directory;
+    std::string passwd = directory.path() + "/passwd", group = directory.path() + "/group";
+    auto write = [](const std::string& path, const char* text) { std::ofstream(path) << text; };
+    write(passwd, "ann:x:501:502::/tmp:/bin/sh\n");
+    write(group, "a:x:601:ann\nb:x:602:bob,ann\n");
+    AgentProcess agent(program, {.own_namespace = true, .passwd_file = passwd, .group_file = group});
+    Host host = agent.connect();
+    std::string whoami = "id -u; id -g; id -G | tr ' ' '\\n' | sort | tr '\\n' ' '; pwd";
+    CHECK(host.run(shell_request(whoami, R"("user":"ann")")).out == "501\n502\n502 601 602 /tmp\n");
+    CHECK(host.run(shell_request(whoami, R"("user":"ann:b")")).out == "501\n602\n602 /tmp\n");
+    CHECK(host.run(shell_request(whoami, R"("user":"daemon")")).code() == "bad-user");
+    write(group, "a:x:601:ann\nb:x:602:bob\n");
+    CHECK(host.run(shell_request(whoami, R"("user":"ann")")).out == "501\n502\n502 601 /tmp\n");
+    write(passwd, "ann:x:503:502::/no/such/home:/bin/sh\n");
+    CHECK(host.run(shell_request(whoami, R"("user":"ann")")).out == "503\n502\n502 601 /\n");
   });
 }
 

@@ -20,13 +20,13 @@ void check_wall_limit(const std::string& program, const AgentSettings& settings)
   Outcome outcome;
   while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
   pid_t hidden = std::stoi(outcome.out);
-  REQUIRE(kill(hidden, 0) == 0);
+  REQUIRE_FALSE(has_ended(hidden));
   outcome = host.collect(1);
   CHECK(outcome.last.text("limit") == "wall");
   CHECK(outcome.last.text("signal") == "SIGTERM");
   CHECK(outcome.last.fraction("wallMs") >= 300);
   // The report means that nothing is left.
-  wait_for_end(hidden);
+  CHECK(has_ended(hidden));
   Outcome next = host.run(exec_request(R"("argv":["echo","next"])"));
   CAPTURE(next.last.payload);
   CHECK(next.out == "next\n");
@@ -60,6 +60,31 @@ TEST_CASE("the wall limit ends group and session by SIGTERM, and what does not h
   });
 }
 
+TEST_CASE("the wall limit reaches process groups other than the first one of the session") {
+  for_each_agent([](const std::string& program) {
+    TestCgroup cgroup("pids");
+    for (const std::string& track : {std::string(), cgroup.path()}) {
+      AgentProcess agent(program, {.track_directory = track});
+      Host host = agent.connect();
+      // A shell with job control puts each job into a group of its own.
+      std::string job = R"((trap "echo job; exit" TERM; echo $BASHPID; while :; do sleep 0.01; done))";
+      host.open(1,
+                exec_request(
+                    R"("argv":["bash","-c","set -m; eval \"$1\" & trap 'wait; exit 6' TERM; while :; do wait; done","bash",)" +
+                    JsonWriter().string(job).text() + R"(],"wallMs":300)"));
+      Outcome outcome;
+      while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
+      pid_t pid = std::stoi(outcome.out);
+      pid_t main = static_cast<pid_t>(outcome.ack.number("pid"));
+      REQUIRE(getpgid(pid) != main);
+      REQUIRE(getsid(pid) == main);
+      outcome = host.collect(1);
+      CHECK(outcome.out == "job\n");
+      CHECK(outcome.last.text("limit") == "wall");
+    }
+  });
+}
+
 TEST_CASE("without a cgroup, children in other sessions are found by their parents") {
   for_each_agent([](const std::string& program) {
     AgentProcess agent(program);
@@ -70,7 +95,7 @@ TEST_CASE("without a cgroup, children in other sessions are found by their paren
     while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
     pid_t child = std::stoi(outcome.out);
     CHECK(host.collect(1).last.text("limit") == "wall");
-    wait_for_end(child);
+    CHECK(has_ended(child));
   });
 }
 

@@ -216,11 +216,22 @@ Message Host::ask(const std::string& request) {
   return answer;
 }
 
+TestDirectory::TestDirectory() {
+  char path[] = "/tmp/plybox-test-XXXXXX";
+  REQUIRE(mkdtemp(path) != nullptr);
+  path_ = path;
+}
+
+TestDirectory::~TestDirectory() {
+  if (DIR* directory = opendir(path_.c_str())) {
+    while (dirent* entry = readdir(directory)) unlink((path_ + "/" + entry->d_name).c_str());
+    closedir(directory);
+  }
+  CHECK(rmdir(path_.c_str()) == 0);
+}
+
 AgentProcess::AgentProcess(const std::string& program, const AgentSettings& settings) {
-  char directory[] = "/tmp/plybox-test-XXXXXX";
-  REQUIRE(mkdtemp(directory) != nullptr);
-  directory_ = directory;
-  socket_ = directory_ + "/agent.sock";
+  socket_ = directory_.path() + "/agent.sock";
 
   UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address{};
@@ -255,6 +266,10 @@ AgentProcess::AgentProcess(const std::string& program, const AgentSettings& sett
     // Nothing of this may reach the machine's own mounts.
     if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(126);
     if (sys::mount("proc", "/proc", "proc", 0, nullptr) != 0) _exit(126);
+    for (auto [file, target] :
+         {std::pair(settings.passwd_file, "/etc/passwd"), std::pair(settings.group_file, "/etc/group")}) {
+      if (!file.empty() && sys::mount(file.c_str(), target, nullptr, MS_BIND, nullptr) != 0) _exit(126);
+    }
   }
   // A test's own limits, in the child alone.
   rlimit limit{static_cast<rlim_t>(settings.descriptors), static_cast<rlim_t>(settings.descriptors)};
@@ -275,8 +290,6 @@ AgentProcess::~AgentProcess() {
     int code = wait();
     CHECK_MESSAGE(code == 0, "the agent did not end well");
   }
-  unlink(socket_.c_str());
-  rmdir(directory_.c_str());
 }
 
 int AgentProcess::wait() {
@@ -349,9 +362,10 @@ int TestCgroup::children() const {
 
 void skipped(const std::string& reason) { MESSAGE("skipped: " << reason); }
 
-void wait_for_end(pid_t pid) {
+bool has_ended(pid_t pid) {
   UniqueFd process(sys::pidfd_open(pid, 0));
-  if (process) CHECK(readable(process.get()));
+  pollfd one{process.get(), POLLIN, 0};
+  return !process || poll(&one, 1, 0) == 1;
 }
 
 }  // namespace plybox::test

@@ -78,12 +78,25 @@ class Host {
   uint32_t channels_ = 1000;
 };
 
+// An empty directory, removed with the files in it at the end.
+class TestDirectory {
+ public:
+  TestDirectory();
+  ~TestDirectory();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 struct AgentSettings {
   std::string track_directory = {};
   int track_version = 1;
   std::string memory_directory = {};
   int descriptors = 0;         // RLIMIT_NOFILE
   bool own_namespace = false;  // as PID 1 of one, with its own /proc
+  // There, what it sees as /etc/passwd and /etc/group.
+  std::string passwd_file = {}, group_file = {};
 };
 
 class AgentProcess {
@@ -99,7 +112,7 @@ class AgentProcess {
   int wait();
 
  private:
-  std::string directory_;
+  TestDirectory directory_;
   std::string socket_;
   pid_t pid_ = 0;
 };
@@ -130,7 +143,7 @@ class TestCgroup {
 // Says why a test case does not apply on this machine.
 void skipped(const std::string& reason);
 
-// Waits until the process of this pid has ended.
-void wait_for_end(pid_t pid);
+// Whether the process of this pid has ended by now.
+bool has_ended(pid_t pid);
 
 }  // namespace plybox::test
