@@ -39,11 +39,14 @@ function sendOnce(
       return;
     }
     const length = body === undefined ? {} : { "content-length": byteLength(body) };
-    const request = http.request(
-      { socketPath, agent, method, path, headers: { ...headers, ...length }, ...(signal !== undefined && { signal }) },
-      (incoming) => resolve(responseOf(incoming, socketPath, signal)),
+    const request = http.request({ socketPath, agent, method, path, headers: { ...headers, ...length } }, (incoming) =>
+      resolve(responseOf(incoming, socketPath, signal)),
     );
     request.on("error", (cause) => reject(failure(cause, request, socketPath, signal)));
+    // Without an error: Node hands one to the socket, which has no listener for it when the answer has just ended.
+    const abort = (): void => void request.destroy();
+    signal?.addEventListener("abort", abort, { once: true });
+    request.once("close", () => signal?.removeEventListener("abort", abort));
     request.end(body);
   });
 }
