@@ -68,10 +68,11 @@ TEST_CASE("the wall limit reaches process groups other than the first one of the
       Host host = agent.connect();
       // A shell with job control puts each job into a group of its own.
       std::string job = R"((trap "echo job; exit" TERM; echo $BASHPID; while :; do sleep 0.01; done))";
-      host.open(1,
-                exec_request(
-                    R"("argv":["bash","-c","set -m; eval \"$1\" & trap 'wait; exit 6' TERM; while :; do wait; done","bash",)" +
-                    JsonWriter().string(job).text() + R"(],"wallMs":300)"));
+      host.open(
+          1,
+          exec_request(
+              R"("argv":["bash","-c","set -m; eval \"$1\" & trap 'wait; exit 6' TERM; while :; do wait; done","bash",)" +
+              JsonWriter().string(job).text() + R"(],"wallMs":300)"));
       Outcome outcome;
       while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
       pid_t pid = std::stoi(outcome.out);
