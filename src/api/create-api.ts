@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { Hono } from "hono";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
+import { LOCAL } from "../model/principal.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Access } from "./access.ts";
 import { errorAnswer } from "./answers.ts";
@@ -80,10 +81,11 @@ export function createApi(options: ApiOptions): Api {
 /** Checks a request from the outside in: who asks, what for, with what. Nothing is read before the guard agreed. */
 async function serve(context: ApiContext, route: Route, handler: Handler<Route>, bodyBytes: number): Promise<Response> {
   const { incoming, outgoing, access } = context.env;
-  if (route.open !== true) access.check(incoming.headers.authorization);
+  const principal = route.open === true ? LOCAL : access.check(incoming.headers.authorization);
   if (incoming.method === "HEAD" && onlyEvents(route)) return notServed(context.req.path);
   const { raw } = context.req;
   const call = {
+    principal,
     params: route.params && parse(route.params, context.req.param()),
     query: checkQuery(route, raw.url),
     body: route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined,

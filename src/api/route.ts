@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type * as z from "zod";
 import type { ErrorCode } from "../model/errors.ts";
+import type { Principal } from "../model/principal.ts";
 
 /** What a route answers with one status. */
 export interface Answer {
@@ -32,6 +33,7 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 /** A request of route `R`, checked. */
 export interface Call<R extends Route> {
+  readonly principal: Principal;
   readonly params: Parsed<R["params"]>;
   readonly query: Parsed<R["query"]>;
   readonly body: Parsed<R["body"]>;

@@ -11,6 +11,7 @@ import type { Api } from "../api/create-api.ts";
 import { createApi } from "../api/create-api.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
+import { openDatabase } from "../sandbox/database.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import type { Config } from "./config.ts";
@@ -43,8 +44,9 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
   await using undo = new UndoStack();
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const registry = openRegistry(join(stateDir, "registry.sqlite"));
-  undo.push("close the registry", () => registry.close());
+  const database = openDatabase(join(stateDir, "registry.sqlite"));
+  undo.push("close the database", () => void database.close());
+  const registry = openRegistry(database);
   const runtime = await openRuntime({
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),

@@ -28,6 +28,8 @@ export interface UpperSpec {
 
 /** What a user asks for; every field has a default. */
 export interface SandboxSpec {
+  /** Whose it is; `default` where nobody says. Never taken from a request's body. */
+  readonly tenant?: string;
   readonly name?: SandboxName;
   /** Layer names, bottom first. */
   readonly layers?: readonly string[];
@@ -51,6 +53,7 @@ export type SandboxState =
 /** A sandbox as the registry holds it and the API shows it. */
 export interface Sandbox {
   readonly id: SandboxId;
+  readonly tenant: string;
   readonly name: SandboxName | null;
   readonly incarnation: number;
   readonly state: SandboxState;

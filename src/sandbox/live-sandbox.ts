@@ -2,11 +2,13 @@ import type { Running } from "../backends/backend.ts";
 import type { LayerLease } from "../layers/layer-store.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { AgentLink } from "../wire/agent-link.ts";
+import { Activity } from "./activity.ts";
 
 /** A sandbox of this process, with what it holds while it runs. */
 export class LiveSandbox {
   /** As the registry has it; replaced at each transition. */
   sandbox: Sandbox;
+  readonly activity = new Activity();
   lease: LayerLease | undefined;
   running: Running | undefined;
   /** The one removal that all who ask for it share. */
@@ -19,7 +21,7 @@ export class LiveSandbox {
 
   /** The connection to the agent; made anew where the last one has ended. Throws `agent/unreachable`. */
   agent(running: Running): Promise<AgentLink> {
-    this.#link ??= this.#connect(running);
+    this.#link ??= this.#share(running);
     return this.#link;
   }
 
@@ -31,9 +33,14 @@ export class LiveSandbox {
     this.#link = undefined;
   }
 
-  #connect(running: Running): Promise<AgentLink> {
+  /** A connection of the caller's own, which the caller closes. Throws `agent/unreachable`. */
+  async connect(running: Running): Promise<AgentLink> {
     const { id, incarnation } = this.sandbox;
-    const link = running.connect().then((stream) => new AgentLink(stream, id, incarnation));
+    return new AgentLink(await running.connect(), id, incarnation);
+  }
+
+  #share(running: Running): Promise<AgentLink> {
+    const link = this.connect(running);
     const forget = () => {
       if (this.#link === link) this.#link = undefined;
     };

@@ -11,6 +11,5 @@ export function memoryRegistry(): Registry {
     },
     delete: (id) => void entries.delete(id),
     all: () => [...entries.values()],
-    close: () => entries.clear(),
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sandboxRecord } from "../../test/support/sandbox-record.ts";
+import { openDatabase } from "./database.ts";
 import { memoryRegistry } from "./memory-registry.ts";
 import type { Registry, RegistryEntry } from "./registry.ts";
 import { openRegistry } from "./registry.ts";
@@ -11,13 +12,21 @@ import { openRegistry } from "./registry.ts";
 let directory: string;
 let file: string;
 let registry: Registry;
+let close: () => void;
+
+function openFile(): Registry {
+  const database = openDatabase(file);
+  close = () => void database.close();
+  return openRegistry(database);
+}
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "plybox-registry-"));
   file = join(directory, "registry.sqlite");
+  close = () => {};
 });
 afterEach(() => {
-  registry.close();
+  close();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -30,7 +39,7 @@ const byBase = (entries: readonly RegistryEntry[]): readonly RegistryEntry[] =>
   [...entries].sort((a, b) => a.sandbox.idBase - b.sandbox.idBase);
 
 const REGISTRIES = {
-  SQLite: { open: () => openRegistry(file), reopens: true },
+  SQLite: { open: openFile, reopens: true },
   memory: { open: memoryRegistry, reopens: false },
 };
 
@@ -38,7 +47,7 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
   /** What it holds; where it is kept in a file, as the next daemon would find it. */
   const held = (): readonly RegistryEntry[] => {
     if (reopens) {
-      registry.close();
+      close();
       registry = open();
     }
     return byBase(registry.all());
@@ -85,28 +94,28 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
 
 describe("the registry's file", () => {
   it("serves one daemon at a time, and the next once that one has closed it", () => {
-    registry = openRegistry(file);
-    expect(() => openRegistry(file)).toThrow(
+    registry = openFile();
+    expect(() => openDatabase(file)).toThrow(
       expect.objectContaining({ code: "daemon/unreachable", message: `another daemon uses ${file}` }),
     );
     // The refused one has taken nothing from the first.
     const one = entry(1);
     registry.put(one);
-    registry.close();
-    registry = openRegistry(file);
+    close();
+    registry = openFile();
     expect(registry.all()).toStrictEqual([one]);
   });
 
   it("of a later version is refused and left as it is", () => {
-    registry = openRegistry(file);
+    registry = openFile();
     registry.put(entry(1));
-    registry.close();
+    close();
     setVersion(2);
-    expect(() => openRegistry(file)).toThrow(
+    expect(() => openDatabase(file)).toThrow(
       expect.objectContaining({ code: "internal", message: "the registry is of version 2, this is 1" }),
     );
     setVersion(1);
-    registry = openRegistry(file);
+    registry = openFile();
     expect(registry.all()).toHaveLength(1);
   });
 });

@@ -2,15 +2,18 @@ import { mkdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import type { Backend, Running } from "../backends/backend.ts";
 import { throwIfAborted } from "../base/abort.ts";
+import { Emitter } from "../base/emitter.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerLease, LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { EventBody, SandboxEvent } from "../model/event.ts";
 import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
-import type { ExecId, SandboxId } from "../model/ids.ts";
+import type { ExecId } from "../model/ids.ts";
 import { newSandboxId } from "../model/ids.ts";
 import type { LaunchPlan } from "../model/launch-plan.ts";
+import { DEFAULT_TENANT } from "../model/principal.ts";
 import type { Limits, Sandbox, SandboxSpec, SandboxState } from "../model/sandbox.ts";
-import type { AgentLink } from "../wire/agent-link.ts";
+import type { ActiveAgent, Agents } from "./agents.ts";
 import type { IdRanges } from "./id-ranges.ts";
 import type { SandboxPlaces } from "./launch-plan.ts";
 import { DEFAULT_UPPER_BYTES, planLaunch, upperPath } from "./launch-plan.ts";
@@ -40,7 +43,9 @@ export interface SandboxServiceOptions {
 const DEFAULT_LIMITS: Limits = { memoryBytes: 1024 ** 3, pids: 1024, cpus: availableParallelism() };
 
 /** The life of sandboxes: one service a process. */
-export class SandboxService implements Sandboxes {
+export class SandboxService implements Sandboxes, Agents {
+  /** What happens to the sandboxes, as it happens. */
+  readonly events: Emitter<SandboxEvent>;
   readonly #options: SandboxServiceOptions;
   readonly #live = new Map<string, LiveSandbox>();
   readonly #names = new Map<string, LiveSandbox>();
@@ -48,6 +53,7 @@ export class SandboxService implements Sandboxes {
 
   constructor(options: SandboxServiceOptions) {
     this.#options = options;
+    this.events = new Emitter((err) => options.log.warn({ err }, "a listener to events failed"));
   }
 
   async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
@@ -92,23 +98,38 @@ export class SandboxService implements Sandboxes {
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent } = await this.#agentOf("run a command", ref);
+    const { agent } = await this.agent(ref, "run a command");
     return agent.exec(request, signal);
   }
 
   async execs(ref: string): Promise<readonly ExecSummary[]> {
-    const { agent } = await this.#agentOf("list commands", ref);
+    const { agent } = await this.agent(ref, "list commands");
     return agent.list();
   }
 
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent } = await this.#agentOf("attach to a command", ref);
+    const { agent } = await this.agent(ref, "attach to a command");
     return agent.attach(exec, from, signal);
   }
 
   async signal(ref: string, exec: ExecId, name: string, scope: SignalScope): Promise<void> {
-    const { agent } = await this.#agentOf("signal a command", ref);
+    const { agent } = await this.agent(ref, "signal a command");
     await agent.signal(exec, name, scope);
+  }
+
+  async agent(ref: string, verb: string): Promise<ActiveAgent> {
+    const { live, running } = this.#running(ref, verb);
+    return { agent: await live.agent(running), sandbox: live.sandbox, activity: live.activity };
+  }
+
+  async ownAgent(ref: string, verb: string): Promise<ActiveAgent> {
+    const { live, running } = this.#running(ref, verb);
+    return { agent: await live.connect(running), sandbox: live.sandbox, activity: live.activity };
+  }
+
+  announce(ref: string, body: EventBody): void {
+    const { id, tenant } = this.#find(ref).sandbox;
+    this.events.emit({ sandbox: id, tenant, at: new Date(), ...body });
   }
 
   /** Takes over what an earlier daemon left: to be called once, before anything else. */
@@ -193,6 +214,9 @@ export class SandboxService implements Sandboxes {
     // Written before anybody can see it.
     this.#options.registry.update(next);
     live.sandbox = next;
+    const { id, tenant } = next;
+    const reason = "reason" in state ? state.reason : null;
+    this.events.emit({ sandbox: id, tenant, at: new Date(), type: "sandbox.state", state, reason });
   }
 
   #watch(live: LiveSandbox, running: Running): void {
@@ -253,20 +277,20 @@ export class SandboxService implements Sandboxes {
     this.#watch(live, running);
   }
 
+  #running(ref: string, verb: string): { readonly live: LiveSandbox; readonly running: Running } {
+    const live = this.#find(ref);
+    requireState(verb, live.sandbox.state, "running");
+    const { running, sandbox } = live;
+    if (running === undefined) throw new PlyboxError("internal", `${sandbox.id} runs without a backend`);
+    return { live, running };
+  }
+
   #find(ref: string): LiveSandbox {
     const live = this.#live.get(ref) ?? this.#names.get(ref);
     if (live === undefined || live.sandbox.state.kind === "destroyed") {
       throw new PlyboxError("sandbox/not-found", `there is no sandbox ${JSON.stringify(ref.slice(0, 80))}`);
     }
     return live;
-  }
-
-  async #agentOf(verb: string, ref: string): Promise<{ readonly agent: AgentLink; readonly id: SandboxId }> {
-    const live = this.#find(ref);
-    requireState(verb, live.sandbox.state, "running");
-    const { running, sandbox } = live;
-    if (running === undefined) throw new PlyboxError("internal", `${sandbox.id} runs without a backend`);
-    return { agent: await live.agent(running), id: sandbox.id };
   }
 }
 
@@ -278,6 +302,7 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
   const upper = spec.upper ?? { kind: "tmpfs", bytes: DEFAULT_UPPER_BYTES };
   return {
     id,
+    tenant: spec.tenant ?? DEFAULT_TENANT,
     name: spec.name ?? null,
     incarnation: 1,
     state: { kind: "creating" },

@@ -104,6 +104,7 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
   const id = newSandboxId();
   return {
     id,
+    tenant: "default",
     name: spec.name ?? null,
     incarnation: 1,
     state: { kind: "running", pid: process.pid, startTime: 1 },

@@ -7,6 +7,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
   const id: SandboxId = changes.id ?? newSandboxId();
   return {
     id,
+    tenant: "default",
     name: null,
     incarnation: 1,
     state: { kind: "creating" },
