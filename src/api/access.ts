@@ -1,32 +1,43 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { ApiKeys } from "../access/api-keys.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import { LOCAL } from "../model/principal.ts";
 
 /**
- * Decides whether a request may be served. Each listener has its own, because a connection does not tell: a TCP socket
- * that its client has just closed has no address, exactly as one on a Unix socket.
+ * Decides who asks. Each listener has its own, because a connection does not tell: a TCP socket that its client has
+ * just closed has no address, exactly as one on a Unix socket.
  */
 export interface Access {
   /** Who asks. Throws PlyboxError `auth/missing` or `auth/refused`. */
   check(authorization: string | undefined): Principal;
 }
 
-/** For a Unix socket, whose file mode is the guard. */
-export const openAccess: Access = { check: () => LOCAL };
+/**
+ * For a Unix socket, whose file mode is the guard: whoever may open it is the operator. Who shows an API key all the
+ * same is held to it.
+ */
+export function openAccess(keys: Pick<ApiKeys, "principalOf">): Access {
+  return {
+    check(authorization) {
+      const given = bearerOf(authorization);
+      return (given === undefined ? undefined : keys.principalOf(given)) ?? LOCAL;
+    },
+  };
+}
 
-const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
-
-/** For TCP: `Authorization: Bearer TOKEN`. */
-export function bearerAccess(token: string): Access {
+/** For TCP: `Authorization: Bearer`, then an API key or the daemon's own token. */
+export function bearerAccess(token: string, keys: Pick<ApiKeys, "principalOf">): Access {
   if (token === "") throw new PlyboxError("internal", "an empty token guards nothing");
   const expected = sha256(token);
   return {
     check(authorization) {
       if (authorization === undefined) {
-        throw new PlyboxError("auth/missing", "send authorization: Bearer TOKEN");
+        throw new PlyboxError("auth/missing", "send authorization: Bearer, and the daemon's token or an API key");
       }
-      const given = /^Bearer +([^ ]+) *$/i.exec(authorization)?.[1];
+      const given = bearerOf(authorization);
+      const principal = given === undefined ? undefined : keys.principalOf(given);
+      if (principal !== undefined) return principal;
       // Digests have one length, so that the comparison takes the same time whatever was sent.
       if (given === undefined || !timingSafeEqual(sha256(given), expected)) {
         throw new PlyboxError("auth/refused", "the token is not the one of this daemon");
@@ -35,3 +46,8 @@ export function bearerAccess(token: string): Access {
     },
   };
 }
+
+const bearerOf = (authorization: string | undefined): string | undefined =>
+  /^Bearer +([^ ]+) *$/i.exec(authorization ?? "")?.[1];
+
+const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();

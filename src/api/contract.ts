@@ -1,6 +1,16 @@
 /** The wire shapes of API v1, inferred from the schemas that check and document them. */
 import type * as z from "zod";
 import type {
+  auditList,
+  createKeyBody,
+  keyList,
+  keyView,
+  newKeyView,
+  setTenantBody,
+  tenantList,
+  tenantView,
+} from "./schemas/access.ts";
+import type {
   endEvent,
   execBody,
   execList,
@@ -14,6 +24,7 @@ import type {
 import type { layerList, layerView } from "./schemas/layer.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
+import type { processList, usageList, usageView } from "./schemas/usage.ts";
 
 export type CreateSandboxBody = z.infer<typeof createSandboxBody>;
 export type SandboxView = z.infer<typeof sandboxView>;
@@ -25,6 +36,17 @@ export type ExecListView = z.infer<typeof execList>;
 export type SignalBody = z.infer<typeof signalBody>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
+export type CreateKeyBody = z.infer<typeof createKeyBody>;
+export type KeyView = z.infer<typeof keyView>;
+export type NewKeyView = z.infer<typeof newKeyView>;
+export type KeyList = z.infer<typeof keyList>;
+export type SetTenantBody = z.infer<typeof setTenantBody>;
+export type TenantView = z.infer<typeof tenantView>;
+export type TenantList = z.infer<typeof tenantList>;
+export type AuditList = z.infer<typeof auditList>;
+export type UsageView = z.infer<typeof usageView>;
+export type UsageList = z.infer<typeof usageList>;
+export type ProcessList = z.infer<typeof processList>;
 export type HealthView = z.infer<typeof health>;
 export type VersionView = z.infer<typeof version>;
 export type ErrorBody = z.infer<typeof errorBody>;

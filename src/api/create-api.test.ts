@@ -16,7 +16,7 @@ const unused = () => {
 };
 
 /** An API over a service of which a test gives the part that it is about. */
-async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ApiOptions> = {}) {
+async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<Omit<ApiOptions, "accounts">> = {}) {
   const log = { error: vi.fn() };
   const none = {
     create: unused,

@@ -1,13 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { Hono } from "hono";
+import type { Accounts } from "../access/accounts.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
-import { LOCAL } from "../model/principal.ts";
+import type { Principal } from "../model/principal.ts";
+import { DEFAULT_TENANT } from "../model/principal.ts";
+import type { Agents } from "../sandbox/agents.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { Access } from "./access.ts";
+import { accessHandlers } from "./access-handlers.ts";
 import { errorAnswer } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { execHandlers } from "./exec-handlers.ts";
+import { Gate } from "./gate.ts";
 import type { Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
 import { parse } from "./parse.ts";
@@ -16,14 +22,18 @@ import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
 import { systemHandlers } from "./system-handlers.ts";
+import { usageHandlers } from "./usage-handlers.ts";
 
 export interface ApiLog {
   error(detail: object, message: string): void;
 }
 
 export interface ApiOptions {
+  readonly accounts: Accounts;
   readonly sandboxes: Sandboxes;
   readonly layers: Layers;
+  readonly agents: Agents;
+  readonly usage: UsageSampler;
   /** Of the daemon, such as `0.1.0`. */
   readonly version: string;
   /** Why sandboxes cannot be made now; empty when they can. */
@@ -52,6 +62,7 @@ export type Api = Hono<{ Bindings: ApiBindings }>;
 export function createApi(options: ApiOptions): Api {
   const { sandboxes, layers, version, ready, log } = options;
   const bodyBytes = options.bodyBytes ?? 1024 ** 2;
+  const keepAliveMs = options.keepAliveMs ?? 15_000;
   const fail = errorMapper(log);
   const handlers = {
     ...systemHandlers({ version, ready }),
@@ -59,16 +70,20 @@ export function createApi(options: ApiOptions): Api {
     ...execHandlers({
       sandboxes,
       collectBytes: options.collectBytes ?? 16 * 1024 ** 2,
-      keepAliveMs: options.keepAliveMs ?? 15_000,
+      keepAliveMs,
       onUnknownError: fail,
     }),
     ...layerHandlers(layers),
+    ...accessHandlers(options.accounts),
+    ...usageHandlers({ sampler: options.usage, agents: options.agents, keepAliveMs, onUnknownError: fail }),
   };
   const app: Api = new Hono();
+  const gate = new Gate(options.accounts, sandboxes);
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     // The literal types of table and handlers agree by `Handlers`; a loop over both cannot say so.
     const handler = handlers[name as keyof typeof handlers] as Handler<Route>;
-    app.on(route.method, route.path, (context) => serve(context, route, handler, bodyBytes));
+    const served: Served = { action: name, route, handler, gate, bodyBytes, fail };
+    app.on(route.method, route.path, (context) => serve(context, served));
   }
   app.notFound((context) => {
     context.env.access.check(context.env.incoming.headers.authorization);
@@ -78,25 +93,62 @@ export function createApi(options: ApiOptions): Api {
   return app;
 }
 
+/** One route, with what serves it. */
+interface Served {
+  /** The route's name, which is its operation id. */
+  readonly action: string;
+  readonly route: Route;
+  readonly handler: Handler<Route>;
+  readonly gate: Gate;
+  readonly bodyBytes: number;
+  readonly fail: (error: unknown) => PlyboxError;
+}
+
+/** Who asks on a route that is open to everybody. */
+const ANYBODY: Principal = { tenant: DEFAULT_TENANT, name: "anybody", key: null, scopes: new Set(), isOperator: false };
+
 /** Checks a request from the outside in: who asks, what for, with what. Nothing is read before the guard agreed. */
-async function serve(context: ApiContext, route: Route, handler: Handler<Route>, bodyBytes: number): Promise<Response> {
+async function serve(context: ApiContext, served: Served): Promise<Response> {
+  const { action, route, handler, gate, bodyBytes, fail } = served;
   const { incoming, outgoing, access } = context.env;
-  const principal = route.open === true ? LOCAL : access.check(incoming.headers.authorization);
-  if (incoming.method === "HEAD" && onlyEvents(route)) return notServed(context.req.path);
-  const { raw } = context.req;
-  const call = {
-    principal,
-    params: route.params && parse(route.params, context.req.param()),
-    query: checkQuery(route, raw.url),
-    body: route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined,
-    incoming,
-    outgoing,
-    // Made only where a handler asks for it.
-    get signal() {
-      return raw.signal;
-    },
-  };
-  return await handler(call as Call<Route>);
+  const errand = { action, method: context.req.method, path: route.path, incoming, access };
+  let principal: Principal | undefined;
+  let sandbox: string | undefined;
+  const record = (status: number, code?: string): void =>
+    gate.record(errand, {
+      status,
+      ...(principal && { principal }),
+      ...(sandbox !== undefined && { sandbox }),
+      ...(code !== undefined && { code }),
+    });
+  try {
+    principal = route.open === true ? ANYBODY : gate.admit(errand);
+    if (incoming.method === "HEAD" && onlyEvents(route)) return notServed(context.req.path);
+    const { raw } = context.req;
+    const params = route.params && parse(route.params, context.req.param());
+    const query = checkQuery(route, raw.url);
+    // From here on the id: a name may mean another sandbox by the time the handler is done.
+    if (params !== undefined && "ref" in params) {
+      sandbox = gate.find(principal, String(params.ref)).id;
+      Object.assign(params, { ref: sandbox });
+    }
+    const body =
+      route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined;
+    const call = {
+      ...{ principal, params, query, body, incoming, outgoing },
+      // Made only where a handler asks for it.
+      get signal() {
+        return raw.signal;
+      },
+    };
+    const response = await handler(call as Call<Route>);
+    record(response.status);
+    return response;
+  } catch (error) {
+    const known = fail(error);
+    record(ERRORS[known.code].http, known.code);
+    return errorAnswer(known);
+  }
 }
 
 const onlyEvents = (route: Route): boolean => Object.values(route.answers).every((answer) => answer.json === undefined);

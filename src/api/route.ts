@@ -14,7 +14,7 @@ export interface Answer {
 
 /** One route of the contract: what serves it, what checks it and what documents it read the same value. */
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Hono's notation: `:ref` is one segment. */
   readonly path: `/${string}`;
   readonly summary: string;

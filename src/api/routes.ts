@@ -1,3 +1,4 @@
+import { ACCESS_ROUTES } from "./access-routes.ts";
 import type { Route } from "./route.ts";
 import {
   endEvent,
@@ -16,6 +17,7 @@ import {
 import { layerList, layerParams, layerView } from "./schemas/layer.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
+import { USAGE_ROUTES } from "./usage-routes.ts";
 
 const EVENTS = {
   started: execStarted,
@@ -204,6 +206,8 @@ export const ROUTES = {
   ...SANDBOX_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
+  ...ACCESS_ROUTES,
+  ...USAGE_ROUTES,
 } as const satisfies Record<string, Route>;
 
 export type SystemRoutes = typeof SYSTEM_ROUTES;

@@ -3,16 +3,21 @@ import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { json, noContent } from "./answers.ts";
 import type { CreateSandboxBody, SandboxView } from "./contract.ts";
+import { maySee } from "./gate.ts";
 import type { Handlers } from "./route.ts";
 import type { SandboxRoutes } from "./routes.ts";
 
 export function sandboxHandlers(sandboxes: Sandboxes): Handlers<SandboxRoutes> {
   return {
     // A client that goes away before it has the answer gets no sandbox.
-    async createSandbox({ body, signal }) {
-      return json(201, sandboxView(await sandboxes.create(sandboxSpec(body), signal)));
+    async createSandbox({ principal, body, signal }) {
+      const spec = { ...sandboxSpec(body), tenant: principal.tenant };
+      return json(201, sandboxView(await sandboxes.create(spec, signal)));
     },
-    listSandboxes: () => json(200, { sandboxes: sandboxes.list().map(sandboxView) }),
+    listSandboxes({ principal }) {
+      const visible = sandboxes.list().filter((sandbox) => maySee(principal, sandbox.tenant));
+      return json(200, { sandboxes: visible.map(sandboxView) });
+    },
     getSandbox: ({ params }) => json(200, sandboxView(sandboxes.get(params.ref))),
     async removeSandbox({ params }) {
       await sandboxes.remove(params.ref);
@@ -26,9 +31,10 @@ const sandboxSpec = (body: CreateSandboxBody): SandboxSpec => body as CreateSand
 
 /** What the API shows: no host paths, no id range. */
 function sandboxView(sandbox: Sandbox): SandboxView {
-  const { id, name, incarnation, layers, upper, limits, env, hostname } = sandbox;
+  const { id, tenant, name, incarnation, layers, upper, limits, env, hostname } = sandbox;
   return {
     id,
+    tenant,
     name,
     incarnation,
     state: stateView(sandbox.state),

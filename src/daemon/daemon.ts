@@ -4,6 +4,7 @@ import type { Server } from "node:http";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import pino from "pino";
+import { openAccounts } from "../access/accounts.ts";
 import type { Access } from "../api/access.ts";
 import { bearerAccess, openAccess } from "../api/access.ts";
 import { createApiServer } from "../api/api-server.ts";
@@ -56,26 +57,28 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   await runtime.sandboxes.recover();
   await runtime.layers.sweep();
 
+  const accounts = openAccounts(database);
   const api = createApi({
+    accounts,
     sandboxes: runtime.sandboxes,
     layers: runtime.layers,
     version: VERSION,
     ready: () => [],
     log,
   });
-  const urls = [await serveUnix(api, config.socket, undo)];
+  const urls = [await serveUnix(api, config.socket, openAccess(accounts.keys), undo)];
   if (listen !== null)
-    urls.push(await serveTcp(api, listen, bearerAccess(await readOrMakeToken(config.tokenFile)), undo));
+    urls.push(await serveTcp(api, listen, bearerAccess(await readOrMakeToken(config.tokenFile), accounts.keys), undo));
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();
   return { urls, stop: () => held[Symbol.asyncDispose]() };
 }
 
-async function serveUnix(api: Api, path: string, undo: UndoStack): Promise<string> {
+async function serveUnix(api: Api, path: string, access: Access, undo: UndoStack): Promise<string> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (await answers(path)) throw new PlyboxError("daemon/unreachable", `another daemon listens on ${path}`);
   rmSync(path, { force: true });
-  const server = createApiServer(api, openAccess);
+  const server = createApiServer(api, access);
   // The file is made with this mask: between its making and a chmod nobody else may connect.
   const mask = process.umask(0o177);
   try {

@@ -7,6 +7,10 @@ export const ERRORS = {
   "input/too-large": { http: 413, exit: 125, retry: false },
   "auth/missing": { http: 401, exit: 125, retry: false },
   "auth/refused": { http: 403, exit: 125, retry: false },
+  "auth/scope-missing": { http: 403, exit: 125, retry: false },
+  "key/not-found": { http: 404, exit: 125, retry: false },
+  "quota/exceeded": { http: 429, exit: 125, retry: false },
+  "rate/limited": { http: 429, exit: 125, retry: true },
   "route/not-found": { http: 404, exit: 125, retry: false },
   "route/method-not-allowed": { http: 405, exit: 125, retry: false },
   "sandbox/not-found": { http: 404, exit: 125, retry: false },
@@ -45,6 +49,8 @@ export interface ErrorDetail {
   readonly step?: string;
   /** Linux error name, such as `ENOSPC`. */
   readonly errno?: string;
+  /** After how many milliseconds the same request may work. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
@@ -55,6 +61,7 @@ export class PlyboxError extends Error {
   readonly field: string | undefined;
   readonly step: string | undefined;
   readonly errno: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -62,5 +69,6 @@ export class PlyboxError extends Error {
     this.field = detail.field;
     this.step = detail.step;
     this.errno = detail.errno;
+    this.retryAfterMs = detail.retryAfterMs;
   }
 }

@@ -10,7 +10,8 @@ export interface Sandboxes {
   /** Resolves when the sandbox's agent answers. Throws `sandbox/name-taken` when the name lives already. */
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
   list(): readonly Sandbox[];
-  get(ref: string): Sandbox;
+  /** A name is looked for among those of `tenant`, the default one where none is given; an id among all. */
+  get(ref: string, tenant?: string): Sandbox;
   /** Ends the sandbox's processes and removes everything of it. Concurrent calls share one removal. */
   remove(ref: string): Promise<void>;
   /** Starts a command. Throws `exec/…` errors when it cannot be started. */

@@ -22,13 +22,14 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   egress: { code: ["base", "model", "native"] },
   backends: { code: ["base", "model", "wire", "native"] },
   sandbox: { code: BELOW_SANDBOX },
+  access: { code: ["base", "model"] },
   run: { code: ["base", "model", "sandbox"] },
-  api: { code: ["base", "model", "sandbox", "run"] },
+  api: { code: ["base", "model", "access", "sandbox", "run"] },
   compat: { code: ["base", "model", "sandbox", "run", "api"] },
   client: { code: [], types: ["api", "model"], standsAlone: true },
   fleet: { code: ["base", "model", "client"] },
   mcp: { code: ["model", "client"] },
-  daemon: { code: [...BELOW_SANDBOX, "sandbox", "run", "api", "compat", "client", "fleet", "mcp"] },
+  daemon: { code: [...BELOW_SANDBOX, "sandbox", "access", "run", "api", "compat", "client", "fleet", "mcp"] },
   cli: { code: ["client", "model"], types: ["api"], lazy: ["daemon"] },
 };
 

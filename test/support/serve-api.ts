@@ -3,6 +3,8 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Database from "better-sqlite3";
+import { openAccounts } from "../../src/access/accounts.ts";
 import type { Access } from "../../src/api/access.ts";
 import { bearerAccess, openAccess } from "../../src/api/access.ts";
 import { createApiServer } from "../../src/api/api-server.ts";
@@ -15,17 +17,18 @@ interface Served extends AsyncDisposable {
 }
 
 /** Serves an API on a Unix socket and on TCP. */
-export async function serve(options: ApiOptions, token: string): Promise<Served> {
+export async function serve(options: Omit<ApiOptions, "accounts">, token: string): Promise<Served> {
+  const accounts = openAccounts(new Database(":memory:"));
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
-  const api = createApi(options);
+  const api = createApi({ accounts, ...options });
   const listening = async (access: Access, where: object): Promise<Server> => {
     const server = createApiServer(api, access);
     await new Promise<void>((resolve) => server.listen(where, resolve));
     return server;
   };
-  const onUnix = await listening(openAccess, { path: socketPath });
-  const onTcp = await listening(bearerAccess(token), { host: "127.0.0.1", port: 0 });
+  const onUnix = await listening(openAccess(accounts.keys), { path: socketPath });
+  const onTcp = await listening(bearerAccess(token, accounts.keys), { host: "127.0.0.1", port: 0 });
   return {
     socketPath,
     port: (onTcp.address() as AddressInfo).port,

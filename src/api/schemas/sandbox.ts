@@ -72,6 +72,7 @@ const state = z
 
 export const sandboxView = z.object({
   id: z.string(),
+  tenant: z.string().describe("Whose it is."),
   name: z.string().nullable(),
   incarnation: z.int().describe("Counts the starts of this sandbox."),
   state,

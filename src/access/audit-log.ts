@@ -1,0 +1,52 @@
+import type { Database } from "better-sqlite3";
+import type { AuditEntry } from "../model/access.ts";
+
+export interface AuditPage {
+  /** Entries before this id; the newest by default. */
+  readonly before?: number;
+  readonly limit: number;
+  readonly tenant?: string;
+  readonly sandbox?: string;
+}
+
+interface Row extends Omit<AuditEntry, "at"> {
+  readonly at: number;
+}
+
+const TABLE = `CREATE TABLE IF NOT EXISTS audit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, tenant TEXT, by TEXT, key TEXT, action TEXT NOT NULL,
+  path TEXT NOT NULL, sandbox TEXT, status INTEGER NOT NULL, code TEXT, remote TEXT
+) STRICT`;
+const KEPT_MS = 90 * 24 * 3_600_000;
+
+/** Who changed what, and with what result: kept for 90 days. Bodies are not in it, for they may hold secrets. */
+export class AuditLog {
+  readonly #insert;
+  readonly #database: Database;
+
+  constructor(database: Database, now: () => number = Date.now) {
+    this.#database = database;
+    database.exec(TABLE);
+    database.prepare("DELETE FROM audit WHERE at < ?").run(now() - KEPT_MS);
+    this.#insert = database.prepare<Omit<Row, "id">>(
+      `INSERT INTO audit (at, tenant, by, key, action, path, sandbox, status, code, remote)
+       VALUES (@at, @tenant, @by, @key, @action, @path, @sandbox, @status, @code, @remote)`,
+    );
+  }
+
+  /** Written when it returns. */
+  write(entry: Omit<AuditEntry, "id">): void {
+    this.#insert.run({ ...entry, at: entry.at.getTime() });
+  }
+
+  /** Newest first. */
+  read({ before = Number.MAX_SAFE_INTEGER, limit, tenant, sandbox }: AuditPage): readonly AuditEntry[] {
+    const rows = this.#database
+      .prepare<[object], Row>(
+        `SELECT * FROM audit WHERE id < @before AND (@tenant IS NULL OR tenant = @tenant)
+         AND (@sandbox IS NULL OR sandbox = @sandbox) ORDER BY id DESC LIMIT @limit`,
+      )
+      .all({ before, limit, tenant: tenant ?? null, sandbox: sandbox ?? null });
+    return rows.map((row) => ({ ...row, at: new Date(row.at) }));
+  }
+}

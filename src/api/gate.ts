@@ -1,0 +1,97 @@
+import type { IncomingMessage } from "node:http";
+import type { Accounts } from "../access/accounts.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { Principal } from "../model/principal.ts";
+import type { Sandbox } from "../model/sandbox.ts";
+import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import type { Access } from "./access.ts";
+import type { Requirement } from "./required-scope.ts";
+import { requiredScope } from "./required-scope.ts";
+
+/** What is asked for, as far as the gate needs to know. */
+export interface Errand {
+  /** The operation's id in the OpenAPI document. */
+  readonly action: string;
+  readonly method: string;
+  /** Of the route, such as `/v1/sandboxes/:ref`. */
+  readonly path: string;
+  readonly incoming: IncomingMessage;
+  /** The listener's guard. */
+  readonly access: Access;
+}
+
+/** Parts of paths after which a command is started. */
+const STARTS_COMMAND = new Set(["exec", "terminal"]);
+
+/**
+ * What stands before every request: who asks, whether they may, whether not too often, and which sandbox of theirs it is
+ * about. What changes something is written down, with its result.
+ */
+export class Gate {
+  readonly #accounts: Accounts;
+  readonly #sandboxes: Pick<Sandboxes, "get">;
+
+  constructor(accounts: Accounts, sandboxes: Pick<Sandboxes, "get">) {
+    this.#accounts = accounts;
+    this.#sandboxes = sandboxes;
+  }
+
+  /**
+   * Who asks, where they may.
+   * @throws PlyboxError `auth/missing`, `auth/refused`, `auth/scope-missing`, `rate/limited`
+   */
+  admit({ method, path, incoming, access }: Errand): Principal {
+    const principal = access.check(incoming.headers.authorization);
+    const requirement = requiredScope(method, path);
+    if (!satisfies(principal, requirement)) {
+      const lacking =
+        requirement === "operator" ? "is for the operator of this daemon" : `needs the scope ${requirement}`;
+      throw new PlyboxError("auth/scope-missing", `${method} ${path} ${lacking}`);
+    }
+    const { tenants } = this.#accounts;
+    tenants.spend(principal.tenant, "requests");
+    const part = path.split("/")[4] ?? "";
+    if (STARTS_COMMAND.has(part) && (method === "POST" || part === "terminal"))
+      tenants.spend(principal.tenant, "execs");
+    return principal;
+  }
+
+  /**
+   * The sandbox that `ref` means to the principal. What is another tenant's is answered like what does not exist.
+   * @throws PlyboxError `sandbox/not-found`
+   */
+  find(principal: Principal, ref: string): Sandbox {
+    const sandbox = this.#sandboxes.get(ref, principal.tenant);
+    if (maySee(principal, sandbox.tenant)) return sandbox;
+    throw new PlyboxError("sandbox/not-found", `there is no sandbox ${JSON.stringify(ref)}`);
+  }
+
+  /** Writes down what was asked for and what became of it, where it was to change something. */
+  record(errand: Errand, result: { principal?: Principal; sandbox?: string; status: number; code?: string }): void {
+    const { method, action, incoming } = errand;
+    if (method === "GET" || method === "HEAD") return;
+    const { principal, sandbox, status, code } = result;
+    this.#accounts.audit.write({
+      at: new Date(),
+      tenant: principal?.tenant ?? null,
+      by: principal?.name ?? null,
+      key: principal?.key ?? null,
+      action,
+      path: (incoming.url ?? "").split("?", 1)[0]?.slice(0, 1024) ?? "",
+      sandbox: sandbox ?? null,
+      status,
+      code: code ?? null,
+      remote: incoming.socket.remoteAddress ?? null,
+    });
+  }
+}
+
+/** Whether what belongs to `tenant` is shown to the principal. */
+export const maySee = (principal: Principal, tenant: string): boolean =>
+  principal.isOperator || principal.tenant === tenant;
+
+function satisfies({ isOperator, scopes }: Principal, requirement: Requirement): boolean {
+  if (isOperator || requirement === "known") return true;
+  if (requirement === "operator") return false;
+  return scopes.has("admin") || scopes.has(requirement);
+}
