@@ -8,8 +8,8 @@ import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdRanges } from "../sandbox/id-ranges.ts";
+import type { SandboxLog } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
-import type { SandboxLog } from "../sandbox/sandbox-service.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 
 export interface RuntimeOptions {

@@ -1,0 +1,62 @@
+import type { Backend } from "../../backends/backend.ts";
+import type { Emitter } from "../../base/emitter.ts";
+import type { LayerLease, LayerStore } from "../../layers/layer-store.ts";
+import type { SandboxEvent } from "../../model/event.ts";
+import type { LaunchPlan } from "../../model/launch-plan.ts";
+import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
+import type { IdRanges } from "../id-ranges.ts";
+import type { SandboxPlaces } from "../launch-plan.ts";
+import { planLaunch } from "../launch-plan.ts";
+import type { LiveSandbox } from "../live-sandbox.ts";
+import type { LiveSandboxes } from "../live-sandboxes.ts";
+import type { Registry } from "../registry.ts";
+import { transition } from "../transitions.ts";
+
+export interface SandboxLog {
+  debug(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
+}
+
+/** What the sandboxes of one process stand on. */
+export interface SandboxServiceOptions {
+  readonly backend: Backend;
+  readonly layers: LayerStore;
+  readonly registry: Registry;
+  readonly ids: IdRanges;
+  readonly places: SandboxPlaces;
+  readonly log: SandboxLog;
+  /** Whether sandboxes end with this process. */
+  readonly dieWithLauncher: boolean;
+  /** Tests only: the step of the next launch that is to fail. */
+  readonly failAt?: () => string | undefined;
+}
+
+/** What every step in the life of a sandbox needs. */
+export interface LifecycleContext extends SandboxServiceOptions {
+  readonly live: LiveSandboxes;
+  readonly events: Emitter<SandboxEvent>;
+  /** Whether this process lets go of its sandboxes: what happens to them is no longer its business. */
+  readonly isStopping: () => boolean;
+}
+
+/** Takes a sandbox into its next state. Throws `sandbox/wrong-state`. */
+export function enter({ registry, events }: LifecycleContext, live: LiveSandbox, state: SandboxState): void {
+  const next = transition(live.sandbox, state);
+  // Written before anybody can see it.
+  registry.update(next);
+  live.sandbox = next;
+  const { id, tenant } = next;
+  const reason = "reason" in state ? state.reason : null;
+  events.emit({ sandbox: id, tenant, at: new Date(), type: "sandbox.state", state, reason });
+}
+
+export function planFor(
+  { places, dieWithLauncher, failAt }: LifecycleContext,
+  sandbox: Sandbox,
+  lease: Pick<LayerLease, "mounts" | "binds">,
+): LaunchPlan {
+  return planLaunch(sandbox, lease, places, { dieWithLauncher, failAt: failAt?.() });
+}
+
+/** What is left to take away does not depend on the layers. */
+export const NO_LAYERS = { mounts: [], binds: [] };

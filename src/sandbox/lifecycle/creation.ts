@@ -1,0 +1,71 @@
+import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { throwIfAborted } from "../../base/abort.ts";
+import { UndoStack } from "../../base/undo-stack.ts";
+import { newSandboxId } from "../../model/ids.ts";
+import { DEFAULT_TENANT } from "../../model/principal.ts";
+import type { Limits, Sandbox, SandboxSpec } from "../../model/sandbox.ts";
+import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
+import { LiveSandbox } from "../live-sandbox.ts";
+import type { LifecycleContext } from "./context.ts";
+import { enter, planFor } from "./context.ts";
+import { launch, watch } from "./launching.ts";
+import { forget, removeDisk } from "./removal.ts";
+
+const DEFAULT_LIMITS: Limits = { memoryBytes: 1024 ** 3, pids: 1024, cpus: availableParallelism() };
+
+/** Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left. */
+export async function createSandbox(
+  context: LifecycleContext,
+  spec: SandboxSpec,
+  signal?: AbortSignal,
+): Promise<LiveSandbox> {
+  throwIfAborted(signal);
+  // Reserved before the first await: of two that ask for one name at once, one finds it taken.
+  const live = reserve(context, spec);
+  await using undo = new UndoStack();
+  undo.push("forget the sandbox", () => forget(context, live));
+  const lease = await context.layers.acquire(spec.layers ?? ["host"]);
+  live.lease = lease;
+  live.sandbox = { ...live.sandbox, layers: lease.layers.map(({ name }) => name) };
+  context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
+  const plan = planFor(context, live.sandbox, lease);
+  if (plan.root.upper.kind === "disk") {
+    await mkdir(plan.root.upper.path, { mode: 0o700 });
+    undo.push("remove the disk upper", () => removeDisk(context, live.sandbox));
+  }
+  const running = await launch(context, live, plan, undo);
+  throwIfAborted(signal);
+  const { pid, startTime } = running.process;
+  enter(context, live, { kind: "running", pid, startTime });
+  undo.move();
+  watch(context, live, running);
+  return live;
+}
+
+function reserve({ live: table, ids }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
+  if (spec.name !== undefined) table.requireFree(spec.name);
+  const live = new LiveSandbox(newSandbox(spec, ids.take()));
+  table.add(live);
+  return live;
+}
+
+function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
+  const id = newSandboxId();
+  const upper = spec.upper ?? { kind: "tmpfs", bytes: DEFAULT_UPPER_BYTES };
+  return {
+    id,
+    tenant: spec.tenant ?? DEFAULT_TENANT,
+    name: spec.name ?? null,
+    incarnation: 1,
+    state: { kind: "creating" },
+    layers: spec.layers ?? ["host"],
+    upper,
+    limits: { ...DEFAULT_LIMITS, ...spec.limits },
+    env: spec.env ?? {},
+    hostname: spec.hostname ?? spec.name ?? "plybox",
+    binds: spec.binds ?? [],
+    idBase,
+    createdAt: new Date(),
+  };
+}

@@ -1,0 +1,44 @@
+import { rm } from "node:fs/promises";
+import { PlyboxError } from "../../model/errors.ts";
+import type { Sandbox } from "../../model/sandbox.ts";
+import { upperPath } from "../launch-plan.ts";
+import type { LiveSandbox } from "../live-sandbox.ts";
+import type { LifecycleContext } from "./context.ts";
+import { enter, NO_LAYERS, planFor } from "./context.ts";
+
+/** Ends a sandbox and removes everything of it. Concurrent calls share one removal. */
+export async function removeSandbox(context: LifecycleContext, live: LiveSandbox): Promise<void> {
+  if (live.sandbox.state.kind === "creating") {
+    throw new PlyboxError("sandbox/wrong-state", "cannot remove a sandbox that is being created");
+  }
+  live.removal ??= destroy(context, live).finally(() => {
+    live.removal = undefined;
+  });
+  await live.removal;
+}
+
+/** Removes everything of a sandbox, in whatever state it was left. */
+export async function destroy(context: LifecycleContext, live: LiveSandbox): Promise<void> {
+  // From here on it is gone for a daemon that comes back, which finishes the work.
+  if (live.sandbox.state.kind !== "destroyed") enter(context, live, { kind: "destroyed" });
+  live.closeLink();
+  if (live.running === undefined) await context.backend.discard(planFor(context, live.sandbox, NO_LAYERS));
+  else await live.running[Symbol.asyncDispose]();
+  await removeDisk(context, live.sandbox);
+  await forget(context, live);
+}
+
+export async function removeDisk({ places }: LifecycleContext, sandbox: Sandbox): Promise<void> {
+  if (sandbox.upper.kind !== "disk") return;
+  await rm(upperPath(sandbox, places), { recursive: true, force: true });
+}
+
+/** Gives back what a sandbox has of this process: its layers, its place in the registry, its name and its ids. */
+export async function forget({ registry, live: table, ids }: LifecycleContext, live: LiveSandbox): Promise<void> {
+  const { id, idBase } = live.sandbox;
+  live.closeLink();
+  await live.lease?.release();
+  registry.delete(id);
+  table.delete(live);
+  ids.giveBack(idBase);
+}
