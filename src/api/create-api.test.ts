@@ -8,6 +8,7 @@ import { PlyboxError } from "../model/errors.ts";
 import { newExecId, newSandboxId } from "../model/ids.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { ApiOptions } from "./create-api.ts";
 
 const SANDBOX = { id: newSandboxId() } as Sandbox;
@@ -33,6 +34,8 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<Omit<ApiO
     {
       sandboxes: { ...none, get: () => SANDBOX, ...sandboxes },
       layers,
+      agents: { agent: unused, ownAgent: unused, announce: unused },
+      usage: new UsageSampler({ list: unused, get: unused, usage: unused }),
       version: "1",
       ready: () => [],
       log,

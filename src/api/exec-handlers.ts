@@ -5,7 +5,7 @@ import type { ExecRequest, ExecSession, OutputOffsets } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
 import { newExecId } from "../model/ids.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
-import { json, noContent } from "./answers.ts";
+import { acceptsEvents, json, noContent } from "./answers.ts";
 import { collect } from "./collect.ts";
 import type { ExecBody } from "./contract.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
@@ -90,9 +90,6 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
     },
   };
 }
-
-const acceptsEvents = (incoming: IncomingMessage): boolean =>
-  incoming.headers.accept?.includes("text/event-stream") === true;
 
 function execRequest(body: ExecBody): ExecRequest {
   const { command, cwd, env, user, stdin, merge, timeLimitMs, outputLimitBytes, ringBytes } = body;

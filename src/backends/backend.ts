@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import type { Usage } from "../model/usage.ts";
 import type { ProcessName, SandboxExit } from "../native/launcher.ts";
 
 export type BackendName = "native";
@@ -37,4 +38,6 @@ export interface Running extends AsyncDisposable {
   readonly exited: Promise<SandboxExit>;
   /** A byte stream to the agent; may be called again. Throws `agent/unreachable`. */
   connect(): Promise<Duplex>;
+  /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */
+  usage(): Usage;
 }

@@ -15,6 +15,7 @@ import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
+import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { Config } from "./config.ts";
 import { DAEMON_IDS } from "./id-space.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
@@ -62,6 +63,8 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     accounts,
     sandboxes: runtime.sandboxes,
     layers: runtime.layers,
+    agents: runtime.sandboxes,
+    usage: new UsageSampler(runtime.sandboxes),
     version: VERSION,
     ready: () => [],
     log,

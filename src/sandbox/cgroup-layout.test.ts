@@ -50,6 +50,13 @@ describe("findCgroups", () => {
     expect(findCgroups(`${V1}\n${mountOfUnified()}`)).toEqual({ version: 2, root: unified });
   });
 
+  it("finds the accounting of processor time where it has a hierarchy of its own", () => {
+    const apart = V1.replaceAll("cpu,cpuacct", "cpu");
+    const own = "cgroup /sys/fs/cgroup/cpuacct cgroup rw,nosuid,cpuacct 0 0";
+    const roots = new Map([...V1_ROOTS, ["cpu", "/sys/fs/cgroup/cpu"], ["cpuacct", "/sys/fs/cgroup/cpuacct"]]);
+    expect(findCgroups(`${apart}\n${own}`)).toEqual({ version: 1, roots });
+  });
+
   it("takes the first mount of a hierarchy: a later one may show only a part of it", () => {
     const part = "cgroup /srv/inner/memory cgroup rw,memory 0 0";
     expect(findCgroups(`${V1}\n${part}`)).toEqual({ version: 1, roots: V1_ROOTS });

@@ -10,7 +10,7 @@ export type CgroupLayout =
   /** Version 1 has a hierarchy a controller; one that is missing holds no limit. */
   | { readonly version: 1; readonly roots: ReadonlyMap<Controller, string> };
 
-type Controller = "memory" | "pids" | "cpu";
+type Controller = "memory" | "pids" | "cpu" | "cpuacct";
 const CONTROLLERS: readonly Controller[] = ["memory", "pids", "cpu"];
 const CPU_PERIOD_US = 100_000;
 
@@ -26,6 +26,8 @@ export function findCgroups(mounts: string): CgroupLayout {
       // The first: a later mount may show only a part of the hierarchy.
       if (words.includes(controller) && !roots.has(controller)) roots.set(controller, path);
     }
+    // It limits nothing but counts the time that version 2's cpu counts; mostly it shares cpu's hierarchy.
+    if (words.includes("cpuacct") && !words.includes("cpu") && !roots.has("cpuacct")) roots.set("cpuacct", path);
   }
   return { version: 1, roots };
 }
@@ -91,6 +93,7 @@ export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId,
       ],
       roles: [],
     },
+    cpuacct: { set: [], roles: [] },
   };
   return [...layout.roots].map(([controller, root]) => ({
     path: join(root, parent, id),

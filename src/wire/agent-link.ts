@@ -3,8 +3,9 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { PlyboxError } from "../model/errors.ts";
 import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
+import type { ProcessesView } from "../model/usage.ts";
 import type { AgentUsage, PlainRequest } from "./agent-messages.ts";
-import { execMessage, readExecList, readUsage } from "./agent-messages.ts";
+import { execMessage, readExecList, readProcesses, readUsage } from "./agent-messages.ts";
 import { ExecChannel } from "./exec-channel.ts";
 import { Link } from "./link.ts";
 import type { PeerHello } from "./messages.ts";
@@ -73,6 +74,11 @@ export class AgentLink implements Disposable {
 
   usage(signal?: AbortSignal): Promise<AgentUsage> {
     return this.#request({ type: "usage" }, readUsage, signal);
+  }
+
+  /** The processes inside, by pid. */
+  processes(signal?: AbortSignal): Promise<ProcessesView> {
+    return this.#request({ type: "processes" }, readProcesses, signal);
   }
 
   /** Ends every process of the sandbox, the agent last; resolves when that has begun. */

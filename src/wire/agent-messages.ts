@@ -1,9 +1,10 @@
 import type { ExecReport, ExecRequest, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import { EXEC_ID } from "../model/ids.ts";
+import type { ProcessesView, ProcessView } from "../model/usage.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 import type { Reader } from "./strict-reader.ts";
-import { flag, integer, list, matching, nonNegative, nullable, object, oneOf } from "./strict-reader.ts";
+import { clipped, flag, integer, list, matching, nonNegative, nullable, object, oneOf } from "./strict-reader.ts";
 
 type ExecMessage = Omit<ExecRequest, "command"> & { readonly type: "exec" } & (
     | { readonly argv: readonly string[] }
@@ -20,6 +21,7 @@ export type PlainRequest =
   | { readonly type: "resize"; readonly exec: ExecId; readonly columns: number; readonly rows: number }
   | { readonly type: "forget"; readonly exec: ExecId }
   | { readonly type: "usage" }
+  | { readonly type: "processes" }
   | { readonly type: "stop" };
 
 export interface AttachAck {
@@ -54,6 +56,21 @@ export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
 });
 
 export const readUsage = object<AgentUsage>({ processes: count, rssBytes: count, uptimeMs: nonNegative });
+
+const readProcess = object<ProcessView>({
+  pid,
+  // Zero for one that came from outside.
+  ppid: integer(0, 2 ** 31 - 1),
+  uid: integer(0, 2 ** 32 - 1),
+  user: clipped(256),
+  state: matching(/^[A-Za-z]$/),
+  cpuMs: nonNegative,
+  rssBytes: count,
+  threads: count,
+  command: clipped(1024),
+});
+
+export const readProcesses = object<ProcessesView>({ processes: list(readProcess), total: count });
 
 const readReportFields = object<ExecReport>({
   exec: execId,

@@ -6,6 +6,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Backend, Capabilities, Running } from "../backend.ts";
+import { sandboxUsage } from "./sandbox-usage.ts";
 
 const PROBES = [
   { what: "namespaces", path: "/" },
@@ -67,6 +68,7 @@ export class NativeBackend implements Backend {
       steps,
       exited,
       connect: () => connectTo(plan.agent.socket),
+      usage: sandboxUsage(plan, process.pid),
       [Symbol.asyncDispose]: () => {
         disposal ??= this.#launcher.destroy(process, remainsOf(plan));
         return disposal;
