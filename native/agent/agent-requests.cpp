@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "agent/clock.h"
+#include "agent/process-list.h"
 #include "agent/processes.h"
 
 namespace plybox {
@@ -143,6 +144,10 @@ void Agent::answer(Connection& connection, uint32_t channel, const UsageRequest&
   json.key("uptimeMs").thousandths(now_us() - started_us_);
   json.end_object();
   connection.ack(channel, json.text());
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ProcessesRequest&) {
+  connection.ack(channel, process_list_json(users_));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const StopRequest&) {

@@ -67,6 +67,7 @@ class Agent final : public RequestServer {
   void answer(Connection& connection, uint32_t channel, const ResizeRequest& request);
   void answer(Connection& connection, uint32_t channel, const ForgetRequest& request);
   void answer(Connection& connection, uint32_t channel, const UsageRequest& request);
+  void answer(Connection& connection, uint32_t channel, const ProcessesRequest& request);
   void answer(Connection& connection, uint32_t channel, const StopRequest& request);
   Exec* find_or_refuse(Connection& connection, uint32_t channel, std::string_view exec);
 

@@ -122,6 +122,7 @@ constexpr RequestType kTypes[] = {
     {"resize", read_resize},
     {"forget", [](JsonObject& json) -> Request { return ForgetRequest{read_exec_id(json)}; }},
     {"usage", [](JsonObject&) -> Request { return UsageRequest{}; }},
+    {"processes", [](JsonObject&) -> Request { return ProcessesRequest{}; }},
     {"stop", [](JsonObject&) -> Request { return StopRequest{}; }},
 };
 

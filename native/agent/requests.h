@@ -52,10 +52,11 @@ struct ForgetRequest {
   std::string_view exec;
 };
 struct UsageRequest {};
+struct ProcessesRequest {};
 struct StopRequest {};
 
 using Request = std::variant<ExecRequest, AttachRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
-                             UsageRequest, StopRequest>;
+                             UsageRequest, ProcessesRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();
