@@ -37,6 +37,26 @@ export const COMMANDS = {
     summary: "build, list, inspect and remove layers",
     load: async () => (await import("./commands/layer.ts")).defineLayer,
   },
+  key: {
+    summary: "make, list and revoke API keys",
+    load: async () => (await import("./commands/key.ts")).defineKey,
+  },
+  tenant: {
+    summary: "set and show the quotas of tenants",
+    load: async () => (await import("./commands/tenant.ts")).defineTenant,
+  },
+  audit: {
+    summary: "show who changed what",
+    load: async () => (await import("./commands/audit.ts")).defineAudit,
+  },
+  stats: {
+    summary: "show what sandboxes take from the machine",
+    load: async () => (await import("./commands/stats.ts")).defineStats,
+  },
+  top: {
+    summary: "watch sandboxes, or the processes of one, by processor time",
+    load: async () => (await import("./commands/top.ts")).defineTop,
+  },
   serve: {
     summary: "run the daemon",
     load: async () => (await import("./commands/serve.ts")).defineServe,

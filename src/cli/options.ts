@@ -9,7 +9,7 @@ import { parseCores, parseCount } from "./values/numbers.ts";
 import { formatSize, parseSize } from "./values/size.ts";
 
 /** An option whose value is parsed; an error names the option. */
-function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
+export function parsed<T>(flags: string, description: string, parse: (text: string) => T): Option {
   const option = new Option(flags, description);
   return option.argParser((text: string) => naming(option, () => parse(text)));
 }

@@ -1,12 +1,23 @@
-export type { LayerView, SandboxView, VersionView } from "../api/contract.ts";
+export type {
+  AuditList,
+  KeyView,
+  LayerView,
+  NewKeyView,
+  SandboxView,
+  TenantView,
+  VersionView,
+} from "../api/contract.ts";
 export type { ErrorCode } from "../model/errors.ts";
 export type { OutputStream, SignalScope } from "../model/exec.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";
 export type { CommandLine, CommandOptions } from "./exec-options.ts";
 export type { Encoding, ExecResult, Output, OutputListener } from "./exec-result.ts";
+export type { Keys, NewKey } from "./keys.ts";
 export type { Layers } from "./layers.ts";
-export type { CreateOptions, PlyboxOptions } from "./plybox.ts";
+export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";
 export { PlyboxApiError } from "./plybox-api-error.ts";
 export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions } from "./sandbox.ts";
+export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
+export type { Tenants } from "./tenants.ts";

@@ -1,11 +1,22 @@
-import type { CreateSandboxBody, HealthView, SandboxList, SandboxView, VersionView } from "../api/contract.ts";
+import type {
+  AuditList,
+  CreateSandboxBody,
+  HealthView,
+  SandboxList,
+  SandboxView,
+  VersionView,
+} from "../api/contract.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { fetchTransport } from "./fetch-transport.ts";
+import { Keys } from "./keys.ts";
 import { Layers } from "./layers.ts";
 import { Sandbox } from "./sandbox.ts";
+import { Tenants } from "./tenants.ts";
 import type { Transport } from "./transport.ts";
 import { unixTransport } from "./unix-transport.ts";
+import type { Usage, WatchUsageOptions } from "./usage.ts";
+import { usageOfAll, watchUsageOfAll } from "./usage.ts";
 
 /** Where the daemon is. With neither address: in Node its Unix socket, elsewhere the page's own origin. */
 export interface PlyboxOptions {
@@ -24,6 +35,16 @@ export type CreateOptions = Omit<CreateSandboxBody, "layers"> & {
   readonly layers?: readonly string[];
 };
 
+/** Which audit entries are asked for: at most `limit` (100), older than the entry `before`. */
+export interface AuditQuery {
+  readonly before?: number;
+  readonly limit?: number;
+  /** Of this tenant alone; only for the operator. */
+  readonly tenant?: string;
+  /** About the sandbox of this id alone. */
+  readonly sandbox?: string;
+}
+
 const DEFAULT_SOCKET = "/run/plybox/plybox.sock";
 
 /**
@@ -36,11 +57,15 @@ const DEFAULT_SOCKET = "/run/plybox/plybox.sock";
  */
 export class Plybox {
   readonly layers: Layers;
+  readonly keys: Keys;
+  readonly tenants: Tenants;
   readonly #connection: Connection;
 
   constructor(options: PlyboxOptions = {}) {
     this.#connection = new Connection(transportFor(options), options.token);
     this.layers = new Layers(this.#connection);
+    this.keys = new Keys(this.#connection);
+    this.tenants = new Tenants(this.#connection);
   }
 
   /** Creates a sandbox; resolves when it takes commands. */
@@ -68,6 +93,25 @@ export class Plybox {
 
   async version(options?: CallOptions): Promise<VersionView> {
     return await this.#connection.json("GET", "/v1/version", undefined, options);
+  }
+
+  /** Requests that changed something, or were to; newest first. */
+  async audit(query: AuditQuery = {}, options?: CallOptions): Promise<AuditList["entries"]> {
+    const search = new URLSearchParams(
+      Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    const path = search.size === 0 ? "/v1/audit" : `/v1/audit?${search}`;
+    return (await this.#connection.json<AuditList>("GET", path, undefined, options)).entries;
+  }
+
+  /** What each sandbox takes from the machine now. */
+  async usage(options?: CallOptions): Promise<readonly Usage[]> {
+    return await usageOfAll(this.#connection, options);
+  }
+
+  /** What each sandbox takes, again and again; `cores` is what is in use between one answer and the next. */
+  watchUsage(options?: WatchUsageOptions): AsyncGenerator<readonly Usage[], void, undefined> {
+    return watchUsageOfAll(this.#connection, options);
   }
 
   /** Drops idle connections. Nothing on the daemon ends. */

@@ -1,0 +1,65 @@
+import Database from "better-sqlite3";
+import { beforeEach, expect, it } from "vitest";
+import type { AuditEntry } from "../model/access.ts";
+import { AuditLog } from "./audit-log.ts";
+
+let database: Database.Database;
+const NOW = Date.parse("2026-04-01T00:00:00Z");
+const open = (now = NOW): AuditLog => new AuditLog(database, () => now);
+
+beforeEach(() => {
+  database = new Database(":memory:");
+});
+
+const entry = (changes: Partial<AuditEntry> = {}): Omit<AuditEntry, "id"> => ({
+  at: new Date(NOW),
+  tenant: "acme",
+  by: "ci",
+  key: "0123456789ab",
+  action: "createSandbox",
+  path: "/v1/sandboxes",
+  sandbox: "sb_1",
+  status: 201,
+  code: null,
+  remote: "127.0.0.1",
+  ...changes,
+});
+
+it("keeps what was written, newest first, also for the next daemon", () => {
+  const entries = [
+    entry(),
+    entry({ tenant: null, by: null, key: null, sandbox: null, status: 401, code: "auth/missing" }),
+  ];
+  for (const each of entries) open().write(each);
+  expect(open().read({ limit: 10 })).toEqual([
+    { id: 2, ...entries[1] },
+    { id: 1, ...entries[0] },
+  ]);
+});
+
+it("is read page by page, of one tenant and about one sandbox", () => {
+  const log = open();
+  for (const [tenant, sandbox] of [
+    ["a", "sb_1"],
+    ["b", "sb_2"],
+    ["a", "sb_3"],
+    ["a", "sb_1"],
+  ] as const)
+    log.write(entry({ tenant, sandbox }));
+  const ids = (page: Parameters<AuditLog["read"]>[0]) => log.read(page).map(({ id }) => id);
+  expect(ids({ limit: 2 })).toEqual([4, 3]);
+  expect(ids({ limit: 2, before: 3 })).toEqual([2, 1]);
+  expect(ids({ limit: 9, tenant: "a" })).toEqual([4, 3, 1]);
+  expect(ids({ limit: 9, tenant: "a", sandbox: "sb_1" })).toEqual([4, 1]);
+});
+
+it("drops what is older than 90 days when it is opened, and never gives an id twice", () => {
+  open().write(entry({ at: new Date(NOW - 90 * 24 * 3_600_000 - 1) }));
+  expect(open().read({ limit: 9 })).toEqual([]);
+  open().write(entry());
+  expect(
+    open()
+      .read({ limit: 9 })
+      .map(({ id }) => id),
+  ).toEqual([2]);
+});
