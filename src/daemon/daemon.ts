@@ -49,16 +49,17 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const database = openDatabase(join(stateDir, "registry.sqlite"));
   undo.push("close the database", () => void database.close());
   const registry = openRegistry(database);
+  const accounts = openAccounts(database);
   const runtime = await openRuntime({
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
+    admit: (wanted, living) => accounts.tenants.admit(wanted, living),
     ...options,
   });
   undo.push("close the runtime", () => runtime.close());
   await runtime.sandboxes.recover();
   await runtime.layers.sweep();
 
-  const accounts = openAccounts(database);
   const api = createApi({
     accounts,
     sandboxes: runtime.sandboxes,

@@ -8,7 +8,7 @@ import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdRanges } from "../sandbox/id-ranges.ts";
-import type { SandboxLog } from "../sandbox/lifecycle/context.ts";
+import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 
@@ -23,6 +23,7 @@ export interface RuntimeOptions {
   /** Everything on the host ends with this process. */
   readonly ephemeral: boolean;
   readonly log: LayerLog & SandboxLog;
+  readonly admit?: SandboxServiceOptions["admit"];
   /** Tests only. */
   readonly failAt?: () => string | undefined;
 }
@@ -72,6 +73,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher),
     ...{ layers, registry, ids, places, log, dieWithLauncher: ephemeral },
+    ...(options.admit && { admit: options.admit }),
     ...(failAt !== undefined && { failAt }),
   });
   undo.push("let go of the sandboxes", () => sandboxes.close());

@@ -38,8 +38,8 @@ export class SandboxService implements Sandboxes, Agents {
     return this.#live.all().map(({ sandbox }) => sandbox);
   }
 
-  get(ref: string): Sandbox {
-    return this.#live.find(ref).sandbox;
+  get(ref: string, tenant?: string): Sandbox {
+    return this.#live.find(ref, tenant).sandbox;
   }
 
   async remove(ref: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface SandboxServiceOptions {
   readonly ids: IdRanges;
   readonly places: SandboxPlaces;
   readonly log: SandboxLog;
+  /** Throws where a sandbox may not be made beside those that there are, of whatever tenant. */
+  readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
   /** Tests only: the step of the next launch that is to fail. */

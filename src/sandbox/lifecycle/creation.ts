@@ -43,9 +43,19 @@ export async function createSandbox(
   return live;
 }
 
-function reserve({ live: table, ids }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
-  if (spec.name !== undefined) table.requireFree(spec.name);
-  const live = new LiveSandbox(newSandbox(spec, ids.take()));
+function reserve({ live: table, ids, admit }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
+  if (spec.name !== undefined) table.requireFree(spec.name, spec.tenant ?? DEFAULT_TENANT);
+  const wanted = newSandbox(spec, ids.take());
+  try {
+    admit?.(
+      wanted,
+      table.all().map(({ sandbox }) => sandbox),
+    );
+  } catch (error) {
+    ids.giveBack(wanted.idBase);
+    throw error;
+  }
+  const live = new LiveSandbox(wanted);
   table.add(live);
   return live;
 }
