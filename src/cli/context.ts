@@ -11,6 +11,7 @@ export interface InterruptSource {
 export interface Output extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** All of the outside world that a command sees. */

@@ -19,5 +19,5 @@ export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";
 export { PlyboxApiError } from "./plybox-api-error.ts";
 export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions } from "./sandbox.ts";
-export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 export type { Tenants } from "./tenants.ts";
+export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";

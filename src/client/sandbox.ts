@@ -7,6 +7,8 @@ import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
+import type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
+import { usageOf, watchUsage } from "./usage.ts";
 
 export interface ExecOptions<E extends Encoding = "utf8"> extends CommandOptions {
   /** What the command reads; nothing by default. */
@@ -114,6 +116,21 @@ export class Sandbox implements AsyncDisposable {
   /** The sandbox as it is now. */
   async inspect(options?: CallOptions): Promise<SandboxView> {
     return await this.#connection.json("GET", this.#path, undefined, options);
+  }
+
+  /** What the sandbox takes from the machine now. */
+  async usage(options?: CallOptions): Promise<Usage> {
+    return await usageOf(this.#connection, this.#path, options);
+  }
+
+  /** What it takes, again and again, until it is gone; `cores` is what is in use between one sample and the next. */
+  watchUsage(options?: WatchUsageOptions): AsyncGenerator<Usage, void, undefined> {
+    return watchUsage(this.#connection, this.#path, options);
+  }
+
+  /** The processes inside. */
+  async processes(options?: CallOptions): Promise<Processes> {
+    return await this.#connection.json("GET", `${this.#path}/processes`, undefined, options);
   }
 
   /** Ends its processes and removes everything of it. */

@@ -1,44 +1,45 @@
-import type { ErrorBody, UsageList, UsageView } from "../api/contract.ts";
+import type { ErrorBody, ProcessList, UsageList, UsageView } from "../api/contract.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 
-/** A series of samples: `intervalMs` (1,000 by default, at least 100) lies between two. */
-export interface SeriesOptions extends CallOptions {
+/** What a sandbox takes from the machine; null where this kernel, or this kind of sandbox, does not tell. */
+export type Usage = UsageView;
+export type Processes = ProcessList;
+
+export interface WatchUsageOptions extends CallOptions {
+  /** Between two samples; 1,000 by default, at least 100. */
   readonly intervalMs?: number;
 }
 
-/** One sandbox's usage now, and its series to iterate over; leaving the loop, or an abort, ends it. */
-export function usageOf(connection: Connection, path: string): UsageReader<UsageView> {
-  return new UsageReader<UsageView>(connection, path, (view) => view as UsageView);
+export const usageOf = (connection: Connection, sandboxPath: string, options?: CallOptions): Promise<Usage> =>
+  connection.json("GET", `${sandboxPath}/usage`, undefined, options);
+
+export async function usageOfAll(connection: Connection, options?: CallOptions): Promise<readonly Usage[]> {
+  return (await connection.json<UsageList>("GET", "/v1/usage", undefined, options)).usage;
 }
 
-/** The usage of every sandbox. */
-export function usageOfAll(connection: Connection): UsageReader<readonly UsageView[]> {
-  return new UsageReader(connection, "/v1/usage", (view) => (view as UsageList).usage);
+export const watchUsage = (
+  connection: Connection,
+  sandboxPath: string,
+  options: WatchUsageOptions = {},
+): AsyncGenerator<Usage, void, undefined> => series<Usage>(connection, `${sandboxPath}/usage`, options);
+
+export async function* watchUsageOfAll(
+  connection: Connection,
+  options: WatchUsageOptions = {},
+): AsyncGenerator<readonly Usage[], void, undefined> {
+  for await (const { usage } of series<UsageList>(connection, "/v1/usage", options)) yield usage;
 }
 
-export class UsageReader<T> {
-  readonly #connection: Connection;
-  readonly #path: string;
-  readonly #read: (view: unknown) => T;
-
-  constructor(connection: Connection, path: string, read: (view: unknown) => T) {
-    this.#connection = connection;
-    this.#path = path;
-    this.#read = read;
-  }
-
-  async now(options?: CallOptions): Promise<T> {
-    return this.#read(await this.#connection.json("GET", this.#path, undefined, options));
-  }
-
-  async *series({ intervalMs, signal }: SeriesOptions = {}): AsyncGenerator<T, void, undefined> {
-    const query = intervalMs === undefined ? "" : `?intervalMs=${intervalMs}`;
-    const events = await this.#connection.events("GET", this.#path + query, undefined, { signal });
-    for await (const { event, data } of events) {
-      const view: unknown = JSON.parse(data);
-      if (event === "error") throw new PlyboxApiError(view as ErrorBody["error"], 0);
-      if (event === "usage") yield this.#read(view);
-    }
+/** Leaving the loop ends the series on both sides. */
+async function* series<T>(
+  connection: Connection,
+  path: string,
+  { intervalMs, signal }: WatchUsageOptions,
+): AsyncGenerator<T, void, undefined> {
+  const query = intervalMs === undefined ? "" : `?intervalMs=${intervalMs}`;
+  for await (const { event, data } of await connection.events("GET", path + query, undefined, { signal })) {
+    if (event === "error") throw new PlyboxApiError(JSON.parse(data) as ErrorBody["error"], 0);
+    if (event === "usage") yield JSON.parse(data) as T;
   }
 }

@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
-import type { Backend, Capabilities, Running } from "../backend.ts";
+import type { Backend, Capabilities, DiscardOptions, Running } from "../backend.ts";
+import type { FreezerPlace } from "./freezer.ts";
+import { freezerOf, killAll } from "./freezer.ts";
 import { sandboxUsage } from "./sandbox-usage.ts";
 
 const PROBES = [
@@ -16,17 +16,21 @@ const PROBES = [
 /** Namespaces, an id range, an overlay and cgroups, put together by `plylaunch`. Needs root. */
 export class NativeBackend implements Backend {
   readonly name = "native";
-  readonly capabilities: Capabilities = {
-    isolation: "process",
-    egress: "none",
-    pause: false,
-    memorySnapshot: false,
-    liveLayers: false,
-  };
+  readonly capabilities: Capabilities;
   readonly #launcher: NativeLauncher;
+  readonly #freezer: FreezerPlace | undefined;
 
-  constructor(launcher: NativeLauncher) {
+  /** @param freezer how processes are frozen on this machine; without it nothing can be paused */
+  constructor(launcher: NativeLauncher, freezer?: FreezerPlace) {
     this.#launcher = launcher;
+    this.#freezer = freezer;
+    this.capabilities = {
+      isolation: "process",
+      egress: "none",
+      pause: freezer !== undefined,
+      memorySnapshot: false,
+      liveLayers: false,
+    };
   }
 
   async probe(): Promise<readonly string[]> {
@@ -47,9 +51,9 @@ export class NativeBackend implements Backend {
     return adopted && this.#running(plan, process, [], adopted.exited);
   }
 
-  async discard(plan: LaunchPlan): Promise<void> {
+  async discard(plan: LaunchPlan, options: DiscardOptions = {}): Promise<void> {
     for (const { path } of plan.cgroups) killAll(path);
-    await this.#launcher.destroy(undefined, remainsOf(plan));
+    await this.#destroy(plan, undefined, options.keepUpper === true);
   }
 
   async close(): Promise<void> {
@@ -63,25 +67,41 @@ export class NativeBackend implements Backend {
     exited: Promise<SandboxExit>,
   ): Running {
     let disposal: Promise<void> | undefined;
+    const freezer = freezerOf(plan, this.#freezer);
     return {
       process,
       steps,
       exited,
       connect: () => connectTo(plan.agent.socket),
       usage: sandboxUsage(plan, process.pid),
+      pause: async () => (freezer ?? cannotFreeze()).freeze(),
+      resume: async () => freezer?.thaw(),
+      end: () => this.#destroy(plan, process, true),
       [Symbol.asyncDispose]: () => {
-        disposal ??= this.#launcher.destroy(process, remainsOf(plan));
+        disposal ??= this.#destroy(plan, process, false);
         return disposal;
       },
     };
   }
+
+  async #destroy(plan: LaunchPlan, process: ProcessName | undefined, keepUpper: boolean): Promise<void> {
+    const freezer = freezerOf(plan, this.#freezer);
+    freezer?.kill();
+    const remains = remainsOf(plan, freezer?.cgroup);
+    const { unmount, remove } = keepUpper ? { unmount: [], remove: [plan.agent.socket] } : remains;
+    await this.#launcher.destroy(process, { cgroups: remains.cgroups, unmount, remove });
+  }
+}
+
+function cannotFreeze(): never {
+  throw new PlyboxError("host/missing", "this machine has no freezer, so a sandbox cannot be paused");
 }
 
 /** What a plan's sandbox has on the host. What a disk upper holds may be large, and is its owner's to remove. */
-function remainsOf({ cgroups, root: { upper }, agent: { socket } }: LaunchPlan): Remains {
+function remainsOf({ cgroups, root: { upper }, agent: { socket } }: LaunchPlan, freezer: string | undefined): Remains {
   const isMounted = upper.kind === "tmpfs";
   return {
-    cgroups: cgroups.map(({ path }) => path),
+    cgroups: [...cgroups.map(({ path }) => path), ...(freezer === undefined ? [] : [freezer])],
     unmount: isMounted ? [upper.path] : [],
     remove: [...(isMounted ? [upper.path] : []), socket],
   };
@@ -98,30 +118,4 @@ function connectTo(path: string): Promise<Duplex> {
       resolve(socket);
     });
   });
-}
-
-/** Kills what a cgroup and those below it hold; one that is gone holds nothing. */
-function killAll(cgroup: string): void {
-  let entries: { readonly name: string; isDirectory(): boolean }[];
-  try {
-    entries = readdirSync(cgroup, { withFileTypes: true });
-  } catch {
-    return;
-  }
-  for (const entry of entries) if (entry.isDirectory()) killAll(join(cgroup, entry.name));
-  for (const pid of pidsOf(cgroup)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-}
-
-function pidsOf(cgroup: string): number[] {
-  try {
-    return readFileSync(join(cgroup, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
-  } catch {
-    return [];
-  }
 }
