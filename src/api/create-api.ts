@@ -122,7 +122,8 @@ async function serve(context: ApiContext, served: Served): Promise<Response> {
       ...(code !== undefined && { code }),
     });
   try {
-    principal = route.open === true ? ANYBODY : gate.admit(errand);
+    principal = route.open === true ? ANYBODY : gate.identify(errand);
+    if (route.open !== true) gate.admit(principal, errand);
     if (incoming.method === "HEAD" && onlyEvents(route)) return notServed(context.req.path);
     const { raw } = context.req;
     const params = route.params && parse(route.params, context.req.param());
@@ -136,6 +137,9 @@ async function serve(context: ApiContext, served: Served): Promise<Response> {
       route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined;
     const call = {
       ...{ principal, params, query, body, incoming, outgoing },
+      concerns: (id: string) => {
+        sandbox = id;
+      },
       // Made only where a handler asks for it.
       get signal() {
         return raw.signal;

@@ -20,9 +20,6 @@ export interface Errand {
   readonly access: Access;
 }
 
-/** Parts of paths after which a command is started. */
-const STARTS_COMMAND = new Set(["exec", "terminal"]);
-
 /**
  * What stands before every request: who asks, whether they may, whether not too often, and which sandbox of theirs it is
  * about. What changes something is written down, with its result.
@@ -37,11 +34,18 @@ export class Gate {
   }
 
   /**
-   * Who asks, where they may.
-   * @throws PlyboxError `auth/missing`, `auth/refused`, `auth/scope-missing`, `rate/limited`
+   * Who asks.
+   * @throws PlyboxError `auth/missing`, `auth/refused`
    */
-  admit({ method, path, incoming, access }: Errand): Principal {
-    const principal = access.check(incoming.headers.authorization);
+  identify({ incoming, access }: Errand): Principal {
+    return access.check(incoming.headers.authorization);
+  }
+
+  /**
+   * Whether they may.
+   * @throws PlyboxError `auth/scope-missing`, `rate/limited`
+   */
+  admit(principal: Principal, { method, path }: Errand): void {
     const requirement = requiredScope(method, path);
     if (!satisfies(principal, requirement)) {
       const lacking =
@@ -51,9 +55,7 @@ export class Gate {
     const { tenants } = this.#accounts;
     tenants.spend(principal.tenant, "requests");
     const part = path.split("/")[4] ?? "";
-    if (STARTS_COMMAND.has(part) && (method === "POST" || part === "terminal"))
-      tenants.spend(principal.tenant, "execs");
-    return principal;
+    if (part === "terminal" || (part === "exec" && method === "POST")) tenants.spend(principal.tenant, "execs");
   }
 
   /**

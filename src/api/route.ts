@@ -39,6 +39,8 @@ export interface Call<R extends Route> {
   readonly body: Parsed<R["body"]>;
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
+  /** Tells the audit log which sandbox this is about, where the path does not. */
+  readonly concerns: (sandbox: string) => void;
   /** Aborts when the client goes away before it has its answer. */
   readonly signal: AbortSignal;
 }

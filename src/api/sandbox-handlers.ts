@@ -10,9 +10,10 @@ import type { SandboxRoutes } from "./routes.ts";
 export function sandboxHandlers(sandboxes: Sandboxes): Handlers<SandboxRoutes> {
   return {
     // A client that goes away before it has the answer gets no sandbox.
-    async createSandbox({ principal, body, signal }) {
-      const spec = { ...sandboxSpec(body), tenant: principal.tenant };
-      return json(201, sandboxView(await sandboxes.create(spec, signal)));
+    async createSandbox({ principal, body, signal, concerns }) {
+      const sandbox = await sandboxes.create({ ...sandboxSpec(body), tenant: principal.tenant }, signal);
+      concerns(sandbox.id);
+      return json(201, sandboxView(sandbox));
     },
     listSandboxes({ principal }) {
       const visible = sandboxes.list().filter((sandbox) => maySee(principal, sandbox.tenant));
