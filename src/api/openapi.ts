@@ -7,6 +7,7 @@ import { execBody, execList, execResult, execStarted, signalBody } from "./schem
 import { layerList, layerView } from "./schemas/layer.ts";
 import { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import { errorBody, health, ready, version } from "./schemas/system.ts";
+import { processList, usageList, usageView } from "./schemas/usage.ts";
 
 type Json = Record<string, unknown>;
 
@@ -22,6 +23,9 @@ const COMPONENTS = {
   Signal: signalBody,
   Layer: layerView,
   LayerList: layerList,
+  Usage: usageView,
+  UsageList: usageList,
+  ProcessList: processList,
   Health: health,
   Ready: ready,
   Version: version,

@@ -104,6 +104,7 @@ describe("requests are written as the protocol says", () => {
     },
     { ask: (link) => link.forget(exec), json: { type: "forget", exec } },
     { ask: (link) => link.usage(), json: { type: "usage" } },
+    { ask: (link) => link.processes(), json: { type: "processes" } },
     { ask: (link) => link.stop(), json: { type: "stop" } },
   ])("$json", async ({ ask, json }) => {
     const answer = ask(agent);

@@ -67,6 +67,16 @@ export const controlTests: AgentTests = {
     expect(after.processes).toBeGreaterThan(0);
   },
 
+  "lists the processes that it sees, with what they use": async (agent) => {
+    const link = await agent.link();
+    const { pid } = await link.exec({ exec: newExecId(), command: ["sleep", "600"], stdin: true });
+    const { processes, total } = await link.processes();
+    expect(processes).toHaveLength(total);
+    const sleeper = processes.find((process) => process.pid === pid);
+    expect(sleeper).toMatchObject({ uid: 0, user: "root", command: "sleep 600", threads: 1 });
+    expect(sleeper?.rssBytes).toBeGreaterThan(0);
+  },
+
   "stop ends every command and then the agent": async (agent) => {
     const link = await agent.link();
     const session = await link.exec({ exec: newExecId(), command: "trap '' TERM; echo $$; while :; do sleep 1; done" });
