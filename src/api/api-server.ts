@@ -6,13 +6,14 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Access } from "./access.ts";
 import { errorAnswer, errorView } from "./answers.ts";
 import type { Api } from "./create-api.ts";
+import type { Upgrades } from "./upgrades.ts";
 
 /** Longer than the pauses of a working client, so that it seldom meets a connection that is just being closed. */
 const KEEP_ALIVE_MS = 75_000;
 const HEADERS_MS = 30_000;
 
-/** An HTTP server for one listener: `listen` on it is the caller's, so is closing it. */
-export function createApiServer(api: Api, access: Access): Server {
+/** An HTTP server for one listener: `listen` on it is the caller's, so is closing it and `upgrades`. */
+export function createApiServer(api: Api, upgrades: Upgrades, access: Access): Server {
   const listener = getRequestListener(
     (request, { incoming, outgoing }) =>
       api.fetch(request, { incoming: incoming as IncomingMessage, outgoing: outgoing as ServerResponse, access }),
@@ -31,6 +32,7 @@ export function createApiServer(api: Api, access: Access): Server {
     (incoming, outgoing) => void listener(incoming, outgoing),
   );
   server.on("clientError", answerBadBytes);
+  upgrades.attach(server, access);
   return server;
 }
 

@@ -176,7 +176,7 @@ const matches = (pattern: string, path: string): boolean =>
   new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll(/:\w+/g, "[^/]+")}$`).test(path);
 
 /** The one place where an error becomes what a client sees: what is not ours is told to the log alone. */
-function errorMapper(log: ApiLog): (error: unknown) => PlyboxError {
+export function errorMapper(log: ApiLog): (error: unknown) => PlyboxError {
   return (error) => {
     if (!(error instanceof PlyboxError)) {
       log.error({ err: error }, "an unknown error");

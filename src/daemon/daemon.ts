@@ -8,8 +8,9 @@ import { openAccounts } from "../access/accounts.ts";
 import type { Access } from "../api/access.ts";
 import { bearerAccess, openAccess } from "../api/access.ts";
 import { createApiServer } from "../api/api-server.ts";
-import type { Api } from "../api/create-api.ts";
+import type { ApiOptions } from "../api/create-api.ts";
 import { createApi } from "../api/create-api.ts";
+import { createUpgrades } from "../api/create-upgrades.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
@@ -34,7 +35,7 @@ export interface DaemonOptions {
   readonly failAt?: () => string | undefined;
 }
 
-/** How long an event stream may go on when the daemon stops. */
+/** How long an event stream or an upgraded connection may go on when the daemon stops. */
 const GRACE_MS = 2000;
 
 /**
@@ -60,7 +61,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   await runtime.sandboxes.recover();
   await runtime.layers.sweep();
 
-  const api = createApi({
+  const parts: ApiOptions = {
     accounts,
     sandboxes: runtime.sandboxes,
     layers: runtime.layers,
@@ -69,20 +70,25 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     version: VERSION,
     ready: () => [],
     log,
-  });
-  const urls = [await serveUnix(api, config.socket, openAccess(accounts.keys), undo)];
-  if (listen !== null)
-    urls.push(await serveTcp(api, listen, bearerAccess(await readOrMakeToken(config.tokenFile), accounts.keys), undo));
+  };
+  const api = createApi(parts);
+  const upgrades = createUpgrades(parts);
+  const serverOf = (access: Access): Server => createApiServer(api, upgrades, access);
+  const urls = [await serveUnix(serverOf(openAccess(accounts.keys)), config.socket, undo)];
+  if (listen !== null) {
+    const access = bearerAccess(await readOrMakeToken(config.tokenFile), accounts.keys);
+    urls.push(await serveTcp(serverOf(access), listen, undo));
+  }
+  undo.push("end upgraded connections", () => upgrades.close(GRACE_MS));
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();
   return { urls, stop: () => held[Symbol.asyncDispose]() };
 }
 
-async function serveUnix(api: Api, path: string, access: Access, undo: UndoStack): Promise<string> {
+async function serveUnix(server: Server, path: string, undo: UndoStack): Promise<string> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (await answers(path)) throw new PlyboxError("daemon/unreachable", `another daemon listens on ${path}`);
   rmSync(path, { force: true });
-  const server = createApiServer(api, access);
   // The file is made with this mask: between its making and a chmod nobody else may connect.
   const mask = process.umask(0o177);
   try {
@@ -96,12 +102,10 @@ async function serveUnix(api: Api, path: string, access: Access, undo: UndoStack
 }
 
 async function serveTcp(
-  api: Api,
+  server: Server,
   { host, port }: { host: string; port: number },
-  access: Access,
   undo: UndoStack,
 ): Promise<string> {
-  const server = createApiServer(api, access);
   await listening(server, () => server.listen(port, host));
   undo.push("close the TCP socket", () => closeServer(server));
   const address = server.address();

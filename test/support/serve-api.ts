@@ -10,6 +10,7 @@ import { bearerAccess, openAccess } from "../../src/api/access.ts";
 import { createApiServer } from "../../src/api/api-server.ts";
 import type { ApiOptions } from "../../src/api/create-api.ts";
 import { createApi } from "../../src/api/create-api.ts";
+import { createUpgrades } from "../../src/api/create-upgrades.ts";
 
 interface Served extends AsyncDisposable {
   readonly socketPath: string;
@@ -21,9 +22,11 @@ export async function serve(options: Omit<ApiOptions, "accounts">, token: string
   const accounts = openAccounts(new Database(":memory:"));
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
-  const api = createApi({ accounts, ...options });
+  const parts = { accounts, ...options };
+  const api = createApi(parts);
+  const upgrades = createUpgrades(parts);
   const listening = async (access: Access, where: object): Promise<Server> => {
-    const server = createApiServer(api, access);
+    const server = createApiServer(api, upgrades, access);
     await new Promise<void>((resolve) => server.listen(where, resolve));
     return server;
   };
@@ -33,7 +36,7 @@ export async function serve(options: Omit<ApiOptions, "accounts">, token: string
     socketPath,
     port: (onTcp.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
-      await Promise.all([closed(onUnix), closed(onTcp)]);
+      await Promise.all([upgrades.close(0), closed(onUnix), closed(onTcp)]);
       await rm(directory, { recursive: true });
     },
   };

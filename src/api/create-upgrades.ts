@@ -1,0 +1,13 @@
+import type { ApiOptions } from "./create-api.ts";
+import { errorMapper } from "./create-api.ts";
+import { Gate } from "./gate.ts";
+import { Upgrades } from "./upgrades.ts";
+
+/** What API v1 serves on connections that leave HTTP; `createApiServer` attaches it to a listener. */
+export function createUpgrades(options: ApiOptions): Upgrades {
+  return new Upgrades({
+    gate: new Gate(options.accounts, options.sandboxes),
+    routes: [],
+    fail: errorMapper(options.log),
+  });
+}

@@ -1,0 +1,137 @@
+import type { IncomingMessage, Server } from "node:http";
+import { STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { ERRORS, PlyboxError } from "../model/errors.ts";
+import type { Principal } from "../model/principal.ts";
+import type { Access } from "./access.ts";
+import { errorView } from "./answers.ts";
+import type { Gate } from "./gate.ts";
+import type { PathParams } from "./path-pattern.ts";
+import { matchPath } from "./path-pattern.ts";
+
+/** A request to leave HTTP for another protocol on the same connection, admitted. */
+export interface UpgradeCall {
+  readonly principal: Principal;
+  /** Decoded; `ref` is the sandbox's id, whatever the path had. */
+  readonly params: PathParams;
+  readonly query: URLSearchParams;
+  readonly incoming: IncomingMessage;
+  /** Whoever answers owns it; it is ended for them when the daemon stops. */
+  readonly socket: Duplex;
+  /** What the client has sent behind its request. */
+  readonly head: Buffer;
+  /** Aborts when the daemon stops: a moment to say goodbye in the protocol's own words. */
+  readonly stopping: AbortSignal;
+}
+
+export interface UpgradeRoute {
+  /** What it is called in the audit log. */
+  readonly action: string;
+  /** `:ref` is one segment. */
+  readonly path: `/${string}`;
+  /** A PlyboxError thrown before anything was written is answered as HTTP; after that the socket is destroyed. */
+  handle(call: UpgradeCall): void | Promise<void>;
+}
+
+export interface UpgradesOptions {
+  readonly gate: Gate;
+  readonly routes: readonly UpgradeRoute[];
+  /** What is answered for an error that is no PlyboxError. */
+  readonly fail: (error: unknown) => PlyboxError;
+}
+
+/** Serves `Upgrade` requests, which Node hands over as bare sockets, under the same rules as all other requests. */
+export class Upgrades {
+  readonly #options: UpgradesOptions;
+  readonly #open = new Set<Duplex>();
+  readonly #stopping = new AbortController();
+
+  constructor(options: UpgradesOptions) {
+    this.#options = options;
+  }
+
+  /** Serves those that come to a listener with this guard. */
+  attach(server: Server, access: Access): void {
+    server.on("upgrade", (incoming, socket, head) => void this.serve(incoming, socket, head, access));
+  }
+
+  async serve(incoming: IncomingMessage, socket: Duplex, head: Buffer, access: Access): Promise<void> {
+    this.track(socket);
+    const written = bytesWritten(socket);
+    try {
+      if (this.#stopping.signal.aborted) throw new PlyboxError("daemon/stopping", "the daemon is stopping");
+      await this.#dispatch(incoming, socket, head, access);
+    } catch (error) {
+      const known = this.#options.fail(error);
+      if (bytesWritten(socket) === written) refuseUpgrade(socket, known);
+      else socket.destroy();
+    }
+  }
+
+  /** Counts a socket among those that `close` ends. */
+  track(socket: Duplex): void {
+    this.#open.add(socket);
+    socket.once("close", () => this.#open.delete(socket));
+    // Without any listener a reset connection would end the process.
+    socket.on("error", () => socket.destroy());
+  }
+
+  /** Ends every upgraded connection: politely, and after `graceMs` by force. */
+  async close(graceMs: number): Promise<void> {
+    this.#stopping.abort();
+    const closed = [...this.#open].map((socket) => new Promise<void>((resolve) => socket.once("close", resolve)));
+    for (const socket of this.#open) socket.end();
+    const timer = setTimeout(() => {
+      for (const socket of this.#open) socket.destroy();
+    }, graceMs);
+    await Promise.all(closed);
+    clearTimeout(timer);
+  }
+
+  async #dispatch(incoming: IncomingMessage, socket: Duplex, head: Buffer, access: Access): Promise<void> {
+    const { gate, routes } = this.#options;
+    const [path = "", query = ""] = splitTarget(incoming.url ?? "");
+    const method = incoming.method ?? "GET";
+    for (const route of routes) {
+      const params = matchPath(route.path, path);
+      if (params === undefined) continue;
+      const errand = { action: route.action, method, path: route.path, incoming, access };
+      const principal = gate.identify(errand);
+      gate.admit(principal, errand);
+      const found = params.ref === undefined ? undefined : gate.find(principal, params.ref).id;
+      const call = { principal, query: new URLSearchParams(query), stopping: this.#stopping.signal };
+      const named = found === undefined ? params : { ...params, ref: found };
+      await route.handle({ ...call, params: named, incoming, socket, head });
+      return;
+    }
+    access.check(incoming.headers.authorization);
+    throw new PlyboxError("route/not-found", `nothing at ${path} can be upgraded`);
+  }
+}
+
+/** Path and query of a request target, as they came. */
+function splitTarget(target: string): [path: string, query: string] {
+  const mark = target.indexOf("?");
+  return mark === -1 ? [target, ""] : [target.slice(0, mark), target.slice(mark + 1)];
+}
+
+/** Earlier requests may have been answered on the same connection. */
+const bytesWritten = (socket: Duplex): number => (socket instanceof Socket ? socket.bytesWritten : 0);
+
+/** Answers in HTTP's words on a socket that has not left HTTP yet. */
+export function refuseUpgrade(socket: Duplex, error: PlyboxError): void {
+  const { http } = ERRORS[error.code];
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify({ error: errorView(error) });
+  const challenge = http === 401 ? "www-authenticate: Bearer\r\n" : "";
+  const head = `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? "Refused"}\r\nconnection: close\r\n${challenge}`;
+  socket.end(
+    `${head}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    // What the client goes on sending is not read: a half-open connection would wait for it.
+    () => socket.destroy(),
+  );
+}
