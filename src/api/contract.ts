@@ -10,6 +10,7 @@ import type {
   tenantList,
   tenantView,
 } from "./schemas/access.ts";
+import type { eventGap, eventList, eventView } from "./schemas/event.ts";
 import type {
   endEvent,
   execBody,
@@ -22,12 +23,16 @@ import type {
   signalBody,
 } from "./schemas/exec.ts";
 import type { layerList, layerView } from "./schemas/layer.ts";
+import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
 import type { processList, usageList, usageView } from "./schemas/usage.ts";
 
 export type CreateSandboxBody = z.infer<typeof createSandboxBody>;
 export type SandboxView = z.infer<typeof sandboxView>;
+export type ListQuery = z.infer<typeof listQuery>;
+export type UpdateBody = z.infer<typeof updateBody>;
+export type ExtendBody = z.infer<typeof extendBody>;
 export type SandboxList = z.infer<typeof sandboxList>;
 export type ExecBody = z.infer<typeof execBody>;
 export type ExecResultView = z.infer<typeof execResult>;
@@ -47,6 +52,9 @@ export type AuditList = z.infer<typeof auditList>;
 export type UsageView = z.infer<typeof usageView>;
 export type UsageList = z.infer<typeof usageList>;
 export type ProcessList = z.infer<typeof processList>;
+export type EventView = z.infer<typeof eventView>;
+export type EventList = z.infer<typeof eventList>;
+export type EventGapView = z.infer<typeof eventGap>;
 export type HealthView = z.infer<typeof health>;
 export type VersionView = z.infer<typeof version>;
 export type ErrorBody = z.infer<typeof errorBody>;

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
 import { begin, open, send } from "../../test/support/http.ts";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
+import type { ServeOptions } from "../../test/support/serve-api.ts";
 import { serve } from "../../test/support/serve-api.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
@@ -9,7 +10,6 @@ import { newExecId, newSandboxId } from "../model/ids.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
-import type { ApiOptions } from "./create-api.ts";
 
 const SANDBOX = { id: newSandboxId() } as Sandbox;
 const unused = () => {
@@ -17,7 +17,7 @@ const unused = () => {
 };
 
 /** An API over a service of which a test gives the part that it is about. */
-async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<Omit<ApiOptions, "accounts">> = {}) {
+async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOptions> = {}) {
   const log = { error: vi.fn() };
   const none = {
     create: unused,

@@ -6,18 +6,22 @@ import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import { DEFAULT_TENANT } from "../model/principal.ts";
 import type { Agents } from "../sandbox/agents.ts";
+import type { EventLog } from "../sandbox/events/event-log.ts";
+import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { Access } from "./access.ts";
 import { accessHandlers } from "./access-handlers.ts";
 import { errorAnswer } from "./answers.ts";
 import { readJson } from "./body.ts";
+import { eventHandlers } from "./event-handlers.ts";
 import { execHandlers } from "./exec-handlers.ts";
 import { Gate } from "./gate.ts";
 import type { Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
+import { lifecycleHandlers } from "./lifecycle-handlers.ts";
 import { parse } from "./parse.ts";
-import { readQuery } from "./query.ts";
+import { listsOf, readQuery } from "./query.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
@@ -31,9 +35,13 @@ export interface ApiLog {
 export interface ApiOptions {
   readonly accounts: Accounts;
   readonly sandboxes: Sandboxes;
+  readonly lifecycle: SandboxLifecycle;
   readonly layers: Layers;
   readonly agents: Agents;
   readonly usage: UsageSampler;
+  readonly events: EventLog;
+  /** Ends the streams of usage and events, which have no end of their own. */
+  readonly closing?: AbortSignal;
   /** Of the daemon, such as `0.1.0`. */
   readonly version: string;
   /** Why sandboxes cannot be made now; empty when they can. */
@@ -64,9 +72,11 @@ export function createApi(options: ApiOptions): Api {
   const bodyBytes = options.bodyBytes ?? 1024 ** 2;
   const keepAliveMs = options.keepAliveMs ?? 15_000;
   const fail = errorMapper(log);
+  const streams = { keepAliveMs, onUnknownError: fail, ...(options.closing && { closing: options.closing }) };
   const handlers = {
     ...systemHandlers({ version, ready }),
-    ...sandboxHandlers(sandboxes),
+    ...sandboxHandlers(sandboxes, options.lifecycle),
+    ...lifecycleHandlers(options.lifecycle),
     ...execHandlers({
       sandboxes,
       collectBytes: options.collectBytes ?? 16 * 1024 ** 2,
@@ -75,7 +85,8 @@ export function createApi(options: ApiOptions): Api {
     }),
     ...layerHandlers(layers),
     ...accessHandlers(options.accounts),
-    ...usageHandlers({ sampler: options.usage, agents: options.agents, keepAliveMs, onUnknownError: fail }),
+    ...eventHandlers({ events: options.events, sandboxes, ...streams }),
+    ...usageHandlers({ sampler: options.usage, agents: options.agents, ...streams }),
   };
   const app: Api = new Hono();
   const gate = new Gate(options.accounts, sandboxes);
@@ -158,7 +169,7 @@ async function serve(context: ApiContext, served: Served): Promise<Response> {
 const onlyEvents = (route: Route): boolean => Object.values(route.answers).every((answer) => answer.json === undefined);
 
 function checkQuery(route: Route, url: string): unknown {
-  if (route.query !== undefined) return parse(route.query, readQuery(url));
+  if (route.query !== undefined) return parse(route.query, readQuery(url, listsOf(route.query)));
   const [field] = url.includes("?") ? Object.keys(readQuery(url)) : [];
   if (field !== undefined) throw new PlyboxError("input/invalid", `${field} is not a field`, { field });
   return undefined;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readQuery } from "./query.ts";
+import * as z from "zod";
+import { listsOf, readQuery } from "./query.ts";
 
 describe("a query", () => {
   it("gives whole numbers and booleans as what they are", () => {
@@ -17,6 +18,18 @@ describe("a query", () => {
 
   it("refuses a name that comes twice", () => {
     expect(() => readQuery("/x?a=1&a=1")).toThrow(expect.objectContaining({ code: "input/invalid", field: "a" }));
+  });
+
+  it("gives a name that may come several times as a list of texts", () => {
+    const query = z.strictObject({
+      label: z.exactOptional(z.array(z.string())),
+      state: z.array(z.string()),
+      limit: z.exactOptional(z.int()),
+    });
+    const lists = listsOf(query);
+    expect([...lists]).toEqual(["label", "state"]);
+    expect({ ...readQuery("/x?label=1&limit=2&label=a%3Db", lists) }).toEqual({ label: ["1", "a=b"], limit: 2 });
+    expect(() => readQuery("/x?limit=1&limit=1", lists)).toThrow(expect.objectContaining({ field: "limit" }));
   });
 
   it("has no inherited names", () => {

@@ -1,4 +1,6 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
+import { EVENT_ROUTES } from "./event-routes.ts";
+import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
 import type { Route } from "./route.ts";
 import {
   endEvent,
@@ -15,6 +17,7 @@ import {
   stdinQuery,
 } from "./schemas/exec.ts";
 import { layerList, layerParams, layerView } from "./schemas/layer.ts";
+import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
 import { USAGE_ROUTES } from "./usage-routes.ts";
@@ -32,6 +35,7 @@ const EVENTS = {
 const AGENT_ERRORS = [
   "sandbox/not-found",
   "sandbox/wrong-state",
+  "sandbox/paused",
   "sandbox/lost",
   "agent/protocol",
   "agent/unreachable",
@@ -86,6 +90,8 @@ const SANDBOX_ROUTES = {
       "sandbox/name-taken",
       "sandbox/too-many",
       "sandbox/launch-failed",
+      "sandbox/not-ready",
+      "sandbox/wrong-state",
       "launcher/failed",
       "agent/unreachable",
       "host/missing",
@@ -94,17 +100,19 @@ const SANDBOX_ROUTES = {
   listSandboxes: {
     method: "GET",
     path: "/v1/sandboxes",
-    summary: "All sandboxes",
+    summary: "Sandboxes, a page at a time",
+    query: listQuery,
     answers: { 200: { description: "Oldest first", json: sandboxList } },
     errors: [],
   },
   getSandbox: {
     method: "GET",
     path: "/v1/sandboxes/:ref",
-    summary: "One sandbox",
+    summary: "One sandbox, at once or when it is ready",
     params: sandboxParams,
+    query: getQuery,
     answers: { 200: { description: "As it is now", json: sandboxView } },
-    errors: ["sandbox/not-found"],
+    errors: ["sandbox/not-found", "sandbox/wrong-state", "sandbox/not-ready"],
   },
   removeSandbox: {
     method: "DELETE",
@@ -204,10 +212,12 @@ const LAYER_ROUTES = {
 export const ROUTES = {
   ...SYSTEM_ROUTES,
   ...SANDBOX_ROUTES,
+  ...LIFECYCLE_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,
+  ...EVENT_ROUTES,
 } as const satisfies Record<string, Route>;
 
 export type SystemRoutes = typeof SYSTEM_ROUTES;

@@ -1,25 +1,43 @@
 import type { SandboxName } from "../model/ids.ts";
-import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
+import type { SandboxSpec } from "../model/sandbox.ts";
+import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import type { SandboxQuery } from "../sandbox/select-sandboxes.ts";
+import { selectSandboxes } from "../sandbox/select-sandboxes.ts";
 import { json, noContent } from "./answers.ts";
-import type { CreateSandboxBody, SandboxView } from "./contract.ts";
+import type { CreateSandboxBody, ListQuery } from "./contract.ts";
 import { maySee } from "./gate.ts";
 import type { Handlers } from "./route.ts";
 import type { SandboxRoutes } from "./routes.ts";
+import { sandboxView } from "./sandbox-view.ts";
+import { untilReady } from "./until-ready.ts";
 
-export function sandboxHandlers(sandboxes: Sandboxes): Handlers<SandboxRoutes> {
+const PAGE_LIMIT = 500;
+
+export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycle): Handlers<SandboxRoutes> {
   return {
     // A client that goes away before it has the answer gets no sandbox.
     async createSandbox({ principal, body, signal, concerns }) {
-      const sandbox = await sandboxes.create({ ...sandboxSpec(body), tenant: principal.tenant }, signal);
+      const { wait = body.readyProbe !== undefined, ...spec } = body;
+      const sandbox = await sandboxes.create({ ...sandboxSpec(spec), tenant: principal.tenant }, signal);
       concerns(sandbox.id);
-      return json(201, sandboxView(sandbox));
+      if (!wait) return json(201, sandboxView(sandbox));
+      try {
+        return json(201, sandboxView(await lifecycle.waitReady(sandbox.id, signal)));
+      } catch (error) {
+        await sandboxes.remove(sandbox.id);
+        throw error;
+      }
     },
-    listSandboxes({ principal }) {
+    listSandboxes({ principal, query }) {
       const visible = sandboxes.list().filter((sandbox) => maySee(principal, sandbox.tenant));
-      return json(200, { sandboxes: visible.map(sandboxView) });
+      const page = selectSandboxes(visible, sandboxQuery(query));
+      return json(200, { sandboxes: page.sandboxes.map(sandboxView), next: page.next });
     },
-    getSandbox: ({ params }) => json(200, sandboxView(sandboxes.get(params.ref))),
+    async getSandbox({ params, query, signal }) {
+      if (query.wait === "ready") await untilReady(lifecycle, params.ref, query.waitMs, signal);
+      return json(200, sandboxView(sandboxes.get(params.ref)));
+    },
     async removeSandbox({ params }) {
       await sandboxes.remove(params.ref);
       return noContent();
@@ -28,25 +46,15 @@ export function sandboxHandlers(sandboxes: Sandboxes): Handlers<SandboxRoutes> {
 }
 
 /** The schema has checked the name, and knows no `binds`: host paths are never taken from HTTP. */
-const sandboxSpec = (body: CreateSandboxBody): SandboxSpec => body as CreateSandboxBody & { name?: SandboxName };
+const sandboxSpec = (body: Omit<CreateSandboxBody, "wait">): SandboxSpec =>
+  body as typeof body & { name?: SandboxName };
 
-/** What the API shows: no host paths, no id range. */
-function sandboxView(sandbox: Sandbox): SandboxView {
-  const { id, tenant, name, incarnation, layers, upper, limits, env, hostname } = sandbox;
+function sandboxQuery({ label, state, name, limit = PAGE_LIMIT, after }: ListQuery): SandboxQuery {
   return {
-    id,
-    tenant,
-    name,
-    incarnation,
-    state: stateView(sandbox.state),
-    layers: [...layers],
-    upper,
-    limits,
-    env,
-    hostname,
-    createdAt: sandbox.createdAt.toISOString(),
+    limit,
+    ...(label !== undefined && { labels: label }),
+    ...(state !== undefined && { states: state }),
+    ...(name !== undefined && { names: name }),
+    ...(after !== undefined && { after }),
   };
 }
-
-const stateView = (state: Sandbox["state"]): SandboxView["state"] =>
-  state.kind === "running" ? { kind: "running", pid: state.pid } : state;

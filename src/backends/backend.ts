@@ -25,8 +25,13 @@ export interface Backend {
   /** Takes over what another daemon launched by this plan; undefined when its processes are gone. */
   adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined>;
   /** Takes away what a sandbox without known processes has left on the host, and ends those that its cgroups hold. */
-  discard(plan: LaunchPlan): Promise<void>;
+  discard(plan: LaunchPlan, options?: DiscardOptions): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface DiscardOptions {
+  /** Whether what the sandbox wrote stays, for another launch. */
+  readonly keepUpper?: boolean;
 }
 
 /** A sandbox that runs. Disposing of it ends its processes and takes everything of it off the host. */
@@ -40,4 +45,10 @@ export interface Running extends AsyncDisposable {
   connect(): Promise<Duplex>;
   /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */
   usage(): Usage;
+  /** Resolves when each of its processes is frozen. Harmless when they are. Throws `host/missing`, `launcher/failed`. */
+  pause(): Promise<void>;
+  /** Resolves when they go on. Harmless when they do. */
+  resume(): Promise<void>;
+  /** Ends its processes, also frozen ones, and takes everything off the host but what it wrote. */
+  end(): Promise<void>;
 }

@@ -14,6 +14,7 @@ import { createUpgrades } from "../api/create-upgrades.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
+import { EventLog } from "../sandbox/events/event-log.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
@@ -51,6 +52,8 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   undo.push("close the database", () => void database.close());
   const registry = openRegistry(database);
   const accounts = openAccounts(database);
+  const events = new EventLog({ database, log });
+  undo.push("write the last events", () => events.close());
   const runtime = await openRuntime({
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
@@ -58,15 +61,20 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     ...options,
   });
   undo.push("close the runtime", () => runtime.close());
+  runtime.sandboxes.events.listen((event) => events.append(event));
   await runtime.sandboxes.recover();
   await runtime.layers.sweep();
 
+  const closing = new AbortController();
   const parts: ApiOptions = {
     accounts,
     sandboxes: runtime.sandboxes,
+    lifecycle: runtime.sandboxes.lifecycle,
     layers: runtime.layers,
     agents: runtime.sandboxes,
     usage: new UsageSampler(runtime.sandboxes),
+    events,
+    closing: closing.signal,
     version: VERSION,
     ready: () => [],
     log,
@@ -79,6 +87,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     const access = bearerAccess(await readOrMakeToken(config.tokenFile), accounts.keys);
     urls.push(await serveTcp(serverOf(access), listen, undo));
   }
+  undo.push("end streams of events", () => closing.abort());
   undo.push("end upgraded connections", () => upgrades.close(GRACE_MS));
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
-import { findCgroups } from "../sandbox/cgroup-layout.ts";
+import { findCgroups, findFreezer, parentsOf } from "../sandbox/cgroup-layout.ts";
 import { IdRanges, RANGE_SIZE } from "../sandbox/id-ranges.ts";
 import { memoryRegistry } from "../sandbox/memory-registry.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
@@ -115,8 +115,9 @@ function clearDead(directory: string, cgroupParent: string): boolean {
 }
 
 function clear(directory: string, cgroupParent: string): void {
-  const layout = findCgroups(readFileSync("/proc/mounts", "utf8"));
-  const roots = layout.version === 2 ? [layout.root] : [...layout.roots.values()];
-  for (const root of roots) removeCgroupTree(join(root, cgroupParent));
+  const mounts = readFileSync("/proc/mounts", "utf8");
+  const layout = findCgroups(mounts);
+  const parents = parentsOf(layout, cgroupParent, findFreezer(mounts, layout, cgroupParent));
+  for (const path of parents) removeCgroupTree(path);
   rmSync(directory, { recursive: true, force: true });
 }

@@ -6,7 +6,7 @@ import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
-import { findCgroups, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
+import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdRanges } from "../sandbox/id-ranges.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
@@ -47,19 +47,21 @@ export function cgroupParentOf(runDir: string): string {
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { stateDir, runDir, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
   await using undo = new UndoStack();
+  const machine = readFileSync("/proc/mounts", "utf8");
   const places = {
     sockets: join(runDir, "s"),
     uppers: join(runDir, "uppers"),
     disks: join(stateDir, "uppers"),
-    cgroups: findCgroups(readFileSync("/proc/mounts", "utf8")),
+    cgroups: findCgroups(machine),
     cgroupParent,
   };
+  const freezer = findFreezer(machine, places.cgroups, cgroupParent);
   const mounts = join(runDir, "layers");
   for (const directory of [stateDir, runDir, mounts, places.sockets, places.uppers, places.disks]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
   prepareCgroups(places.cgroups, cgroupParent);
-  undo.push("remove the cgroup of all", () => releaseCgroups(places.cgroups, cgroupParent));
+  undo.push("remove the cgroup of all", () => releaseCgroups(places.cgroups, cgroupParent, freezer));
   const launcher = new NativeLauncher({ private: ephemeral, allowFaults: failAt !== undefined });
   undo.push("end the launcher", () => launcher.close());
   const starting = launcher.start();
@@ -71,7 +73,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   });
   undo.push("unmount idle layers", () => layers.unmountIdle());
   const sandboxes = new SandboxService({
-    backend: BACKENDS.native(launcher),
+    backend: BACKENDS.native(launcher, freezer),
     ...{ layers, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...(options.admit && { admit: options.admit }),
     ...(failAt !== undefined && { failAt }),

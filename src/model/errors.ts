@@ -16,6 +16,8 @@ export const ERRORS = {
   "sandbox/not-found": { http: 404, exit: 125, retry: false },
   "sandbox/name-taken": { http: 409, exit: 125, retry: false },
   "sandbox/wrong-state": { http: 409, exit: 125, retry: false },
+  "sandbox/paused": { http: 409, exit: 125, retry: false },
+  "sandbox/not-ready": { http: 504, exit: 125, retry: true },
   "sandbox/lost": { http: 410, exit: 125, retry: false },
   "sandbox/launch-failed": { http: 500, exit: 125, retry: true },
   "sandbox/too-many": { http: 429, exit: 125, retry: true },

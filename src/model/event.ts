@@ -1,5 +1,6 @@
 import type { ExecReport } from "./exec.ts";
 import type { ExecId, SandboxId } from "./ids.ts";
+import type { StateReason } from "./reason.ts";
 import type { SandboxState } from "./sandbox.ts";
 
 /** Something that happened to a sandbox. */
@@ -7,11 +8,41 @@ export type SandboxEvent = { readonly sandbox: SandboxId; readonly tenant: strin
 
 /** What happened; `type` is what subscribers filter by. */
 export type EventBody =
-  /** It entered a state; `reason` says why where it was not asked for. */
-  | { readonly type: "sandbox.state"; readonly state: SandboxState; readonly reason: string | null }
+  /** It entered a state; `reason` says why where the state has one. */
+  | { readonly type: "sandbox.state"; readonly state: SandboxState; readonly reason: StateReason | null }
+  /** Its ready probe has succeeded. */
+  | { readonly type: "sandbox.ready" }
   | { readonly type: "exec.started"; readonly exec: ExecId; readonly by: string }
   | { readonly type: "exec.ended"; readonly exec: ExecId; readonly report: ExecReport }
   /** A limit of the sandbox or of one command ended something. */
   | { readonly type: "limit.reached"; readonly limit: string; readonly exec: ExecId | null }
   /** A file was written, moved or removed through the API. */
   | { readonly type: "file.changed"; readonly change: "written" | "moved" | "removed"; readonly path: string };
+
+/** Every type that there is. */
+export const EVENT_TYPES = Object.keys({
+  "sandbox.state": true,
+  "sandbox.ready": true,
+  "exec.started": true,
+  "exec.ended": true,
+  "limit.reached": true,
+  "file.changed": true,
+} satisfies Record<EventBody["type"], true>) as readonly EventBody["type"][];
+
+/** An event as the log keeps it and everybody outside is told of it. */
+export interface LoggedEvent {
+  /** Counts up from 1 for all events of this daemon, whatever they are about, and goes on after a restart. */
+  readonly id: number;
+  readonly type: EventBody["type"];
+  readonly at: Date;
+  readonly sandbox: SandboxId;
+  readonly tenant: string;
+  /** What is known of it, by its type: JSON. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Events `[from, to]` are not kept any more, or were lost. */
+export interface EventGap {
+  readonly from: number;
+  readonly to: number;
+}

@@ -1,5 +1,8 @@
 import type { SandboxId, SandboxName } from "./ids.ts";
 import type { Bind } from "./launch-plan.ts";
+import type { ReadyProbe } from "./ready-probe.ts";
+import type { EndReason, FailureReason, LossReason } from "./reason.ts";
+import type { StartCommand, StartCommandSpec } from "./start-command.ts";
 
 export interface Limits {
   readonly memoryBytes: number;
@@ -20,6 +23,18 @@ export const LIMIT_BOUNDS = {
   upperBytes: { min: 64 * 1024, max: TIB },
 } as const;
 
+/** What labels may be: a key is words of letters and digits joined by `.`, `_`, `-` and `/`. */
+export const LABEL_KEY = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+export const LABEL_BOUNDS = { count: 64, valueLength: 256 } as const;
+
+/** What a lifetime or an idle time may be, in milliseconds, both ends included: up to ten years. */
+export const TIMEOUT_BOUNDS = { min: 100, max: 315_360_000_000 } as const;
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** What becomes of a sandbox whose time is over. */
+export type OnExpire = "destroy" | "stop";
+
 export interface UpperSpec {
   readonly kind: "tmpfs" | "disk";
   /** Size limit of a tmpfs upper; `disk` takes none. */
@@ -39,16 +54,43 @@ export interface SandboxSpec {
   readonly hostname?: string;
   /** Host paths to show inside. Never taken from the HTTP API. */
   readonly binds?: readonly Bind[];
+  readonly labels?: Labels;
+  /** How long it may live, from its creation on; without end by default. */
+  readonly lifetimeMs?: number;
+  /** How long it may be idle; without end by default. */
+  readonly idleMs?: number;
+  /** Whether a command that runs keeps it from being idle, also when nobody follows it; false by default. */
+  readonly idleCountsCommands?: boolean;
+  /** `destroy` by default. */
+  readonly onExpire?: OnExpire;
+  /** Whether it resumes when something is asked of it while it is paused; false by default. */
+  readonly resumeOnDemand?: boolean;
+  readonly start?: StartCommandSpec;
+  readonly readyProbe?: ReadyProbe;
+}
+
+interface Processes {
+  /** The host's pid of its PID 1. */
+  readonly pid: number;
+  /** Field 22 of `/proc/PID/stat`; with the pid it names a process for good. */
+  readonly startTime: number;
 }
 
 /** Where a sandbox is in its life; data exists only where it is true. */
 export type SandboxState =
   | { readonly kind: "creating" }
-  | { readonly kind: "running"; readonly pid: number; readonly startTime: number }
-  | { readonly kind: "stopped"; readonly code: number | null; readonly signal: string | null }
-  | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "lost"; readonly reason: string }
-  | { readonly kind: "destroyed" };
+  /** Once more, on what it wrote before. */
+  | { readonly kind: "starting" }
+  | ({ readonly kind: "running" } & Processes)
+  /** Its processes are frozen. */
+  | ({ readonly kind: "paused" } & Processes)
+  | ({ readonly kind: "stopping"; readonly reason: EndReason } & Processes)
+  /** It has no processes; what it wrote is kept. */
+  | { readonly kind: "stopped"; readonly reason: EndReason }
+  /** It could not be started again; what it wrote is kept. */
+  | { readonly kind: "failed"; readonly reason: FailureReason }
+  | { readonly kind: "lost"; readonly reason: LossReason }
+  | { readonly kind: "destroyed"; readonly reason: EndReason };
 
 /** A sandbox as the registry holds it and the API shows it. */
 export interface Sandbox {
@@ -67,4 +109,16 @@ export interface Sandbox {
   /** First host id of the sandbox's range of 65,536. */
   readonly idBase: number;
   readonly createdAt: Date;
+  readonly labels: Labels;
+  readonly lifetimeMs: number | null;
+  /** When its lifetime is over. */
+  readonly expiresAt: Date | null;
+  readonly idleMs: number | null;
+  readonly idleCountsCommands: boolean;
+  readonly onExpire: OnExpire;
+  readonly resumeOnDemand: boolean;
+  readonly start: StartCommand | null;
+  readonly readyProbe: ReadyProbe | null;
+  /** Whether the probe has succeeded since the last start; null without a probe. */
+  readonly ready: boolean | null;
 }

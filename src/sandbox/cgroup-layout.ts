@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { FreezerPlace } from "../backends/native/freezer.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { CgroupPlan } from "../model/launch-plan.ts";
 import type { Limits } from "../model/sandbox.ts";
@@ -32,6 +33,17 @@ export function findCgroups(mounts: string): CgroupLayout {
   return { version: 1, roots };
 }
 
+/** How processes are frozen where sandboxes have these cgroups; undefined where they cannot be. */
+export function findFreezer(mounts: string, layout: CgroupLayout, parent: string): FreezerPlace | undefined {
+  if (layout.version === 2) return { version: 2 };
+  for (const line of mounts.split("\n")) {
+    const [, path = "", type, options = ""] = line.split(" ");
+    if (type === "cgroup" && options.split(",").includes("freezer"))
+      return { version: 1, directory: join(path, parent) };
+  }
+  return undefined;
+}
+
 function controllersOf(root: string): readonly Controller[] {
   const file = join(root, "cgroup.controllers");
   const words = existsSync(file) ? readFileSync(file, "utf8").trim().split(" ") : [];
@@ -54,12 +66,17 @@ export function prepareCgroups(layout: CgroupLayout, parent: string): void {
   }
 }
 
-/** Removes the cgroup `parent` where no sandbox is below it any more. */
-export function releaseCgroups(layout: CgroupLayout, parent: string): void {
+/** Where the cgroup `parent` is, in each hierarchy. */
+export function parentsOf(layout: CgroupLayout, parent: string, freezer: FreezerPlace | undefined): readonly string[] {
   const roots = layout.version === 2 ? [layout.root] : [...layout.roots.values()];
-  for (const root of roots) {
+  return [...roots.map((root) => join(root, parent)), ...(freezer?.version === 1 ? [freezer.directory] : [])];
+}
+
+/** Removes the cgroup `parent` where no sandbox is below it any more. */
+export function releaseCgroups(layout: CgroupLayout, parent: string, freezer: FreezerPlace | undefined): void {
+  for (const path of parentsOf(layout, parent, freezer)) {
     try {
-      rmdirSync(join(root, parent));
+      rmdirSync(path);
     } catch {
       // Sandboxes that stay keep it.
     }

@@ -13,6 +13,11 @@ export class LiveSandboxes {
     return [...this.#byId.values()];
   }
 
+  /** Also one that is being removed. */
+  get(id: string): LiveSandbox | undefined {
+    return this.#byId.get(id);
+  }
+
   /** @throws PlyboxError `sandbox/not-found`, also for one that is being removed */
   find(ref: string, tenant = DEFAULT_TENANT): LiveSandbox {
     const live = this.#byId.get(ref) ?? this.#byName.get(keyOf(tenant, ref));
@@ -31,6 +36,13 @@ export class LiveSandboxes {
   add(live: LiveSandbox): void {
     const { id, name, tenant } = live.sandbox;
     this.#byId.set(id, live);
+    if (name !== null) this.#byName.set(keyOf(tenant, name), live);
+  }
+
+  /** Finds a sandbox by the name that it has now, and no longer by `before`. */
+  rename(live: LiveSandbox, before: SandboxName | null): void {
+    const { name, tenant } = live.sandbox;
+    if (before !== null) this.#byName.delete(keyOf(tenant, before));
     if (name !== null) this.#byName.set(keyOf(tenant, name), live);
   }
 

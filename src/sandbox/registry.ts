@@ -39,10 +39,21 @@ export function openRegistry(database: Database): Registry {
   };
 }
 
+/** A sandbox as JSON has it: without dates. */
+type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt"> & {
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+};
+
 function readRow({ body, digests }: Row): RegistryEntry {
-  const sandbox = JSON.parse(body) as Omit<Sandbox, "createdAt"> & { createdAt: string };
+  const stored = JSON.parse(body) as StoredSandbox;
+  const { createdAt, expiresAt } = stored;
   return {
-    sandbox: { ...sandbox, createdAt: new Date(sandbox.createdAt) },
+    sandbox: {
+      ...stored,
+      createdAt: new Date(createdAt),
+      expiresAt: expiresAt === null ? null : new Date(expiresAt),
+    },
     digests: JSON.parse(digests) as string[],
   };
 }

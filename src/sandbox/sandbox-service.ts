@@ -1,5 +1,6 @@
 import type { Running } from "../backends/backend.ts";
 import { Emitter } from "../base/emitter.ts";
+import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { EventBody, SandboxEvent } from "../model/event.ts";
 import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
@@ -9,6 +10,7 @@ import type { Usage } from "../model/usage.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
+import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { recoverSandbox } from "./lifecycle/recovery.ts";
 import { removeSandbox } from "./lifecycle/removal.ts";
 import type { LiveSandbox } from "./live-sandbox.ts";
@@ -20,13 +22,22 @@ import { requireState } from "./transitions.ts";
 export class SandboxService implements Sandboxes, Agents {
   /** What happens to the sandboxes, as it happens. */
   readonly events: Emitter<SandboxEvent>;
+  /** What is done with sandboxes between their creation and their removal. */
+  readonly lifecycle: Lifecycle;
   readonly #context: LifecycleContext;
   readonly #live = new LiveSandboxes();
   #isStopping = false;
 
   constructor(options: SandboxServiceOptions) {
     this.events = new Emitter((err) => options.log.warn({ err }, "a listener to events failed"));
-    this.#context = { ...options, live: this.#live, events: this.events, isStopping: () => this.#isStopping };
+    this.#context = {
+      ...options,
+      live: this.#live,
+      events: this.events,
+      lock: new KeyedLock(),
+      isStopping: () => this.#isStopping,
+    };
+    this.lifecycle = new Lifecycle(this.#context);
   }
 
   async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
@@ -67,12 +78,12 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async agent(ref: string, verb: string): Promise<ActiveAgent> {
-    const { live, running } = this.#running(ref, verb);
+    const { live, running } = await this.#running(ref, verb);
     return { agent: await live.agent(running), sandbox: live.sandbox, activity: live.activity };
   }
 
   async ownAgent(ref: string, verb: string): Promise<ActiveAgent> {
-    const { live, running } = this.#running(ref, verb);
+    const { live, running } = await this.#running(ref, verb);
     return { agent: await live.connect(running), sandbox: live.sandbox, activity: live.activity };
   }
 
@@ -89,11 +100,13 @@ export class SandboxService implements Sandboxes, Agents {
   /** Takes over what an earlier daemon left: to be called once, before anything else. */
   async recover(): Promise<void> {
     await Promise.all(this.#context.registry.all().map((entry) => recoverSandbox(this.#context, entry)));
+    for (const live of this.#live.all()) this.lifecycle.attend(live);
   }
 
   /** Lets go of everything; sandboxes go on. Idempotent. */
   async close(): Promise<void> {
     this.#isStopping = true;
+    this.lifecycle.close();
     for (const live of this.#live.all()) {
       live.closeLink();
       await live.lease?.release();
@@ -108,8 +121,12 @@ export class SandboxService implements Sandboxes, Agents {
     if (failures.length > 0) throw new AggregateError(failures, "sandboxes could not be removed");
   }
 
-  #running(ref: string, verb: string): { readonly live: LiveSandbox; readonly running: Running } {
+  async #running(ref: string, verb: string): Promise<{ readonly live: LiveSandbox; readonly running: Running }> {
     const live = this.#live.find(ref);
+    // All who ask at once share one resumption: whoever comes second finds it running.
+    if (live.sandbox.state.kind === "paused" && live.sandbox.resumeOnDemand) {
+      await this.lifecycle.resume(live.sandbox.id);
+    }
     requireState(verb, live.sandbox.state, "running");
     const { running, sandbox } = live;
     if (running === undefined) throw new PlyboxError("internal", `${sandbox.id} runs without a backend`);

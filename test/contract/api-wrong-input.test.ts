@@ -220,7 +220,7 @@ describe("wrong input", () => {
 
   it("names the methods that a path has", async () => {
     const { headers } = await send(api, { method: "PUT", path: `/v1/sandboxes/${NAME}` });
-    expect(headers.allow).toBe("GET, DELETE");
+    expect(headers.allow).toBe("GET, DELETE, PATCH");
   });
 
   it("asks for a bearer token by its scheme", async () => {

@@ -85,8 +85,7 @@ describe("the sandbox itself", () => {
       .poll(async () => (await sandbox.inspect()).state)
       .toEqual({
         kind: "stopped",
-        code: null,
-        signal: "SIGKILL",
+        reason: { type: "exited", code: null, signal: "SIGKILL" },
       });
     await expect(sandbox.exec(["true"])).rejects.toMatchObject({ code: "sandbox/wrong-state", status: 409 });
     await sandbox.remove();

@@ -116,6 +116,16 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     binds: [],
     idBase: 1_879_048_192,
     createdAt: new Date(),
+    labels: spec.labels ?? {},
+    lifetimeMs: spec.lifetimeMs ?? null,
+    expiresAt: null,
+    idleMs: spec.idleMs ?? null,
+    idleCountsCommands: false,
+    onExpire: "destroy",
+    resumeOnDemand: false,
+    start: null,
+    readyProbe: null,
+    ready: null,
   };
 }
 

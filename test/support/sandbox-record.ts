@@ -19,6 +19,16 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],
     idBase: 0x7000_0000,
     createdAt: new Date("2026-01-02T03:04:05.678Z"),
+    labels: { team: "red" },
+    lifetimeMs: 60_000,
+    expiresAt: new Date("2026-01-02T03:05:05.678Z"),
+    idleMs: 5000,
+    idleCountsCommands: true,
+    onExpire: "stop",
+    resumeOnDemand: true,
+    start: null,
+    readyProbe: { kind: "exec", command: ["true"] },
+    ready: false,
     ...changes,
   };
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
+import type { Accounts } from "../../src/access/accounts.ts";
 import { openAccounts } from "../../src/access/accounts.ts";
 import type { Access } from "../../src/api/access.ts";
 import { bearerAccess, openAccess } from "../../src/api/access.ts";
@@ -11,18 +12,34 @@ import { createApiServer } from "../../src/api/api-server.ts";
 import type { ApiOptions } from "../../src/api/create-api.ts";
 import { createApi } from "../../src/api/create-api.ts";
 import { createUpgrades } from "../../src/api/create-upgrades.ts";
+import { EventLog } from "../../src/sandbox/events/event-log.ts";
+import type { SandboxLifecycle } from "../../src/sandbox/sandbox-lifecycle.ts";
 
 interface Served extends AsyncDisposable {
   readonly socketPath: string;
   readonly port: number;
+  readonly accounts: Accounts;
+  readonly events: EventLog;
 }
 
+/** Of what a test does not give, the rest is made here. */
+export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "lifecycle"> &
+  Partial<Pick<ApiOptions, "lifecycle">>;
+
+const unused = () => Promise.reject(new Error("not part of this test"));
+const NO_LIFECYCLE: SandboxLifecycle = {
+  ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },
+  ...{ update: unused, waitReady: unused },
+};
+
 /** Serves an API on a Unix socket and on TCP. */
-export async function serve(options: Omit<ApiOptions, "accounts">, token: string): Promise<Served> {
-  const accounts = openAccounts(new Database(":memory:"));
+export async function serve(options: ServeOptions, token: string): Promise<Served> {
+  const database = new Database(":memory:");
+  const accounts = openAccounts(database);
+  const events = new EventLog({ database, log: { warn() {} } });
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
-  const parts = { accounts, ...options };
+  const parts = { accounts, events, lifecycle: NO_LIFECYCLE, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const listening = async (access: Access, where: object): Promise<Server> => {
@@ -35,6 +52,8 @@ export async function serve(options: Omit<ApiOptions, "accounts">, token: string
   return {
     socketPath,
     port: (onTcp.address() as AddressInfo).port,
+    accounts,
+    events,
     async [Symbol.asyncDispose]() {
       await Promise.all([upgrades.close(0), closed(onUnix), closed(onTcp)]);
       await rm(directory, { recursive: true });

@@ -1,10 +1,8 @@
 import * as z from "zod";
-import { SANDBOX_NAME } from "../../model/ids.ts";
 import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { layerRef } from "./layer.ts";
+import { dnsLabel, lifecycleFields, lifecycleView, stateView } from "./lifecycle.ts";
 import { environment } from "./text.ts";
-
-const dnsLabel = z.string().regex(SANDBOX_NAME, "must be 1 to 63 of a-z, 0-9 and -, not starting or ending with -");
 
 /** An id or a name; which sandbox it means is the service's answer. */
 export const sandboxParams = z.strictObject({
@@ -57,31 +55,25 @@ export const createSandboxBody = z.strictObject({
   ),
   env: z.exactOptional(environment.describe("Environment of every command.")),
   hostname: z.exactOptional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
+  ...lifecycleFields,
 });
-
-const state = z
-  .discriminatedUnion("kind", [
-    z.object({ kind: z.literal("creating") }),
-    z.object({ kind: z.literal("running"), pid: z.int().describe("The host's pid of the sandbox's PID 1.") }),
-    z.object({ kind: z.literal("stopped"), code: z.int().nullable(), signal: z.string().nullable() }),
-    z.object({ kind: z.literal("failed"), reason: z.string() }),
-    z.object({ kind: z.literal("lost"), reason: z.string() }),
-    z.object({ kind: z.literal("destroyed") }),
-  ])
-  .describe("Where the sandbox is in its life.");
 
 export const sandboxView = z.object({
   id: z.string(),
   tenant: z.string().describe("Whose it is."),
   name: z.string().nullable(),
   incarnation: z.int().describe("Counts the starts of this sandbox."),
-  state,
+  state: stateView,
   layers: z.array(z.string()).describe("Layer names, bottom first."),
   upper: z.object({ kind: z.enum(["tmpfs", "disk"]), bytes: z.exactOptional(z.int()) }),
   limits: z.object(limits),
   env: z.record(z.string(), z.string()),
   hostname: z.string(),
   createdAt: z.iso.datetime(),
+  ...lifecycleView,
 });
 
-export const sandboxList = z.object({ sandboxes: z.array(sandboxView) });
+export const sandboxList = z.object({
+  sandboxes: z.array(sandboxView),
+  next: z.string().nullable().describe("What `after` of the next page is; null where this is the last."),
+});

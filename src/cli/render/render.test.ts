@@ -80,14 +80,19 @@ describe("formatAge", () => {
 describe("the state of a sandbox", () => {
   it("is described with what is known of it", () => {
     expect(describeState({ kind: "running", pid: 12 })).toBe("running (pid 12)");
-    expect(describeState({ kind: "stopped", code: 3, signal: null })).toBe("stopped (exit code 3)");
-    expect(describeState({ kind: "stopped", code: null, signal: "SIGKILL" })).toBe("stopped (SIGKILL)");
-    expect(describeState({ kind: "failed", reason: "no space" })).toBe("failed: no space");
+    const reason = { type: "exited", code: 3, signal: null } as const;
+    expect(describeState({ kind: "stopped", reason })).toBe("stopped: its PID 1 ended with exit code 3");
+    expect(describeState({ kind: "stopping", pid: 7, reason: { type: "asked" } })).toBe(
+      "stopping: somebody asked for it",
+    );
+    expect(describeState({ kind: "paused", pid: 7 })).toBe("paused (pid 7)");
+    const failure = { type: "launch-failed", message: "no space left", step: null, errno: null } as const;
+    expect(describeState({ kind: "failed", reason: failure })).toBe("failed: no space left");
   });
 
   it("has a colour where it needs attention", () => {
-    expect(stateCell({ kind: "lost", reason: "reboot" })).toEqual({ text: "lost", style: "red" });
-    expect(stateCell({ kind: "destroyed" })).toBe("destroyed");
+    expect(stateCell({ kind: "lost", reason: { type: "upper-gone" } })).toEqual({ text: "lost", style: "red" });
+    expect(stateCell({ kind: "destroyed", reason: { type: "asked" } })).toBe("destroyed");
   });
 });
 

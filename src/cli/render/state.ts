@@ -1,10 +1,14 @@
 import type { SandboxView } from "../../client/index.ts";
+import { describeReason } from "../../model/reason.ts";
 import type { Style } from "./style.ts";
 import type { Cell } from "./table.ts";
 
 const STYLES: Readonly<Partial<Record<SandboxView["state"]["kind"], Style>>> = {
   running: "green",
   creating: "yellow",
+  starting: "yellow",
+  paused: "yellow",
+  stopping: "yellow",
   failed: "red",
   lost: "red",
 };
@@ -14,17 +18,8 @@ export function stateCell({ kind }: SandboxView["state"]): Cell {
   return style === undefined ? kind : { text: kind, style };
 }
 
-/** The state with what is known of it: `running (pid 4711)`, `failed: no space left`. */
+/** The state with what is known of it: `running (pid 4711)`, `stopped: somebody asked for it`. */
 export function describeState(state: SandboxView["state"]): string {
-  switch (state.kind) {
-    case "running":
-      return `running (pid ${state.pid})`;
-    case "stopped":
-      return `stopped (${state.signal ?? `exit code ${state.code ?? "unknown"}`})`;
-    case "failed":
-    case "lost":
-      return `${state.kind}: ${state.reason}`;
-    default:
-      return state.kind;
-  }
+  if ("reason" in state) return `${state.kind}: ${describeReason(state.reason)}`;
+  return "pid" in state ? `${state.kind} (pid ${state.pid})` : state.kind;
 }

@@ -1,5 +1,6 @@
 import type { Backend } from "../../backends/backend.ts";
 import type { Emitter } from "../../base/emitter.ts";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { LayerLease, LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
@@ -37,19 +38,46 @@ export interface SandboxServiceOptions {
 export interface LifecycleContext extends SandboxServiceOptions {
   readonly live: LiveSandboxes;
   readonly events: Emitter<SandboxEvent>;
+  /** One change of a sandbox at a time; the keys are ids. */
+  readonly lock: KeyedLock;
   /** Whether this process lets go of its sandboxes: what happens to them is no longer its business. */
   readonly isStopping: () => boolean;
 }
 
-/** Takes a sandbox into its next state. Throws `sandbox/wrong-state`. */
-export function enter({ registry, events }: LifecycleContext, live: LiveSandbox, state: SandboxState): void {
-  const next = transition(live.sandbox, state);
+/**
+ * Takes a sandbox into its next state, and changes with it what `changes` has.
+ * @throws PlyboxError `sandbox/wrong-state`
+ */
+export function enter(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  state: SandboxState,
+  changes: Partial<Sandbox> = {},
+): void {
   // Written before anybody can see it.
-  registry.update(next);
-  live.sandbox = next;
-  const { id, tenant } = next;
+  save(context, live, { ...transition(live.sandbox, state), ...changes });
+  const { id, tenant } = live.sandbox;
   const reason = "reason" in state ? state.reason : null;
-  events.emit({ sandbox: id, tenant, at: new Date(), type: "sandbox.state", state, reason });
+  context.events.emit({ sandbox: id, tenant, at: new Date(), type: "sandbox.state", state, reason });
+}
+
+/** Replaces what the registry has of a sandbox. */
+export function save({ registry }: LifecycleContext, live: LiveSandbox, sandbox: Sandbox): void {
+  registry.update(sandbox);
+  live.sandbox = sandbox;
+}
+
+/**
+ * Does one thing with a sandbox after everything that was begun with it before.
+ * @throws PlyboxError `sandbox/not-found`, also when it has gone meanwhile
+ */
+export async function exclusively<T>(
+  { live: table, lock }: LifecycleContext,
+  ref: string,
+  work: (live: LiveSandbox) => T | Promise<T>,
+): Promise<T> {
+  const { id } = table.find(ref).sandbox;
+  return await lock.run(id, () => work(table.find(id)));
 }
 
 export function planFor(

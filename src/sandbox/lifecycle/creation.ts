@@ -7,9 +7,10 @@ import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { Limits, Sandbox, SandboxSpec } from "../../model/sandbox.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
+import { newStartCommand } from "../start/start-status.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, planFor } from "./context.ts";
-import { launch, watch } from "./launching.ts";
+import { greet, launch, watch } from "./launching.ts";
 import { forget, removeDisk } from "./removal.ts";
 
 const DEFAULT_LIMITS: Limits = { memoryBytes: 1024 ** 3, pids: 1024, cpus: availableParallelism() };
@@ -34,7 +35,9 @@ export async function createSandbox(
     await mkdir(plan.root.upper.path, { mode: 0o700 });
     undo.push("remove the disk upper", () => removeDisk(context, live.sandbox));
   }
-  const running = await launch(context, live, plan, undo);
+  const running = await launch(context, live, plan);
+  undo.push("end the sandbox", async () => running[Symbol.asyncDispose]());
+  await greet(live, running);
   throwIfAborted(signal);
   const { pid, startTime } = running.process;
   enter(context, live, { kind: "running", pid, startTime });
@@ -63,6 +66,8 @@ function reserve({ live: table, ids, admit }: LifecycleContext, spec: SandboxSpe
 function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
   const id = newSandboxId();
   const upper = spec.upper ?? { kind: "tmpfs", bytes: DEFAULT_UPPER_BYTES };
+  const createdAt = new Date();
+  const lifetimeMs = spec.lifetimeMs ?? null;
   return {
     id,
     tenant: spec.tenant ?? DEFAULT_TENANT,
@@ -76,6 +81,16 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
     hostname: spec.hostname ?? spec.name ?? "plybox",
     binds: spec.binds ?? [],
     idBase,
-    createdAt: new Date(),
+    createdAt,
+    labels: spec.labels ?? {},
+    lifetimeMs,
+    expiresAt: lifetimeMs === null ? null : new Date(createdAt.getTime() + lifetimeMs),
+    idleMs: spec.idleMs ?? null,
+    idleCountsCommands: spec.idleCountsCommands ?? false,
+    onExpire: spec.onExpire ?? "destroy",
+    resumeOnDemand: spec.resumeOnDemand ?? false,
+    start: spec.start === undefined ? null : newStartCommand(spec.start),
+    readyProbe: spec.readyProbe ?? null,
+    ready: spec.readyProbe === undefined ? null : false,
   };
 }

@@ -1,8 +1,11 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { SandboxState } from "../../model/sandbox.ts";
+import { upperPath } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import type { RegistryEntry } from "../registry.ts";
 import type { LifecycleContext } from "./context.ts";
-import { enter, planFor } from "./context.ts";
+import { enter, NO_LAYERS, planFor } from "./context.ts";
 import { watch } from "./launching.ts";
 import { destroy } from "./removal.ts";
 
@@ -11,33 +14,77 @@ export async function recoverSandbox(context: LifecycleContext, { sandbox, diges
   const live = new LiveSandbox(sandbox);
   context.ids.claim(sandbox.idBase);
   context.live.add(live);
-  const { state } = sandbox;
   try {
-    if (state.kind === "running") await adopt(context, live, state, digests);
-    // One half made was promised to nobody; one half removed was promised to be gone.
-    else if (state.kind === "creating" || state.kind === "destroyed") await destroy(context, live);
+    await recover(context, live, digests);
   } catch (err) {
     context.log.warn({ sandbox: sandbox.id, err }, "a sandbox could not be recovered");
-    if (live.sandbox.state.kind === "running") {
-      enter(context, live, { kind: "lost", reason: err instanceof Error ? err.message : String(err) });
-    }
+    const { kind } = live.sandbox.state;
+    if (kind === "creating" || kind === "destroyed" || kind === "lost") return;
+    const message = err instanceof Error ? err.message : String(err);
+    enter(context, live, { kind: "lost", reason: { type: "unrecoverable", message } });
+  }
+}
+
+async function recover(context: LifecycleContext, live: LiveSandbox, digests: readonly string[]): Promise<void> {
+  const { state } = live.sandbox;
+  switch (state.kind) {
+    case "creating":
+      // One half made was promised to nobody.
+      return await destroy(context, live, { type: "interrupted", during: "create" });
+    case "destroyed":
+      // One half removed was promised to be gone.
+      return await destroy(context, live, state.reason);
+    case "lost":
+      return;
+    case "stopped":
+    case "failed":
+      return await keepStopped(context, live, digests);
+    case "starting":
+      await discard(context, live);
+      enter(context, live, { kind: "stopped", reason: { type: "interrupted", during: "start" } });
+      return await keepStopped(context, live, digests);
+    case "stopping":
+      await discard(context, live);
+      enter(context, live, { kind: "stopped", reason: state.reason });
+      return await keepStopped(context, live, digests);
+    case "running":
+    case "paused":
+      return await adopt(context, live, state, digests);
   }
 }
 
 async function adopt(
   context: LifecycleContext,
   live: LiveSandbox,
-  { pid, startTime }: Extract<SandboxState, { kind: "running" }>,
+  state: Extract<SandboxState, { kind: "running" | "paused" }>,
   digests: readonly string[],
 ): Promise<void> {
+  const { pid, startTime } = state;
   const lease = await context.layers.adopt(digests);
   live.lease = lease;
   const running = await context.backend.adopt(planFor(context, live.sandbox, lease), { pid, startTime });
   if (running === undefined) {
-    await lease.release();
-    enter(context, live, { kind: "lost", reason: "its processes ended while no daemon ran" });
-    return;
+    await discard(context, live);
+    enter(context, live, { kind: "stopped", reason: { type: "exited", code: null, signal: null } });
+    return await keepStopped(context, live, digests);
   }
   live.running = running;
+  // What was announced holds: a pause, or its end, that was not finished is taken back.
+  if (state.kind === "paused") await running.pause();
+  else await running.resume();
   watch(context, live, running);
+}
+
+/** A sandbox without processes keeps its layers and what it wrote, where that outlived the machine's start. */
+async function keepStopped(context: LifecycleContext, live: LiveSandbox, digests: readonly string[]): Promise<void> {
+  if (!existsSync(join(upperPath(live.sandbox, context.places), "upper"))) {
+    await live.lease?.release();
+    enter(context, live, { kind: "lost", reason: { type: "upper-gone" } });
+    return;
+  }
+  live.lease ??= await context.layers.adopt(digests);
+}
+
+async function discard(context: LifecycleContext, live: LiveSandbox): Promise<void> {
+  await context.backend.discard(planFor(context, live.sandbox, NO_LAYERS), { keepUpper: true });
 }

@@ -1,26 +1,35 @@
 import { rm } from "node:fs/promises";
 import { PlyboxError } from "../../model/errors.ts";
+import type { EndReason } from "../../model/reason.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import { upperPath } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
 
+const ASKED: EndReason = { type: "asked" };
+
 /** Ends a sandbox and removes everything of it. Concurrent calls share one removal. */
-export async function removeSandbox(context: LifecycleContext, live: LiveSandbox): Promise<void> {
+export async function removeSandbox(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  reason: EndReason = ASKED,
+): Promise<void> {
   if (live.sandbox.state.kind === "creating") {
     throw new PlyboxError("sandbox/wrong-state", "cannot remove a sandbox that is being created");
   }
-  live.removal ??= destroy(context, live).finally(() => {
-    live.removal = undefined;
-  });
+  live.removal ??= context.lock
+    .run(live.sandbox.id, () => destroy(context, live, reason))
+    .finally(() => {
+      live.removal = undefined;
+    });
   await live.removal;
 }
 
 /** Removes everything of a sandbox, in whatever state it was left. */
-export async function destroy(context: LifecycleContext, live: LiveSandbox): Promise<void> {
+export async function destroy(context: LifecycleContext, live: LiveSandbox, reason: EndReason): Promise<void> {
   // From here on it is gone for a daemon that comes back, which finishes the work.
-  if (live.sandbox.state.kind !== "destroyed") enter(context, live, { kind: "destroyed" });
+  if (live.sandbox.state.kind !== "destroyed") enter(context, live, { kind: "destroyed", reason });
   live.closeLink();
   if (live.running === undefined) await context.backend.discard(planFor(context, live.sandbox, NO_LAYERS));
   else await live.running[Symbol.asyncDispose]();

@@ -1,0 +1,149 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { PlyboxError } from "../../model/errors.ts";
+import type { LaunchPlan } from "../../model/launch-plan.ts";
+
+/**
+ * Stops and continues all processes of a sandbox at once. Version 1 has a hierarchy of its own for it, which a sandbox
+ * joins when it is first paused: so its creation costs nothing more.
+ */
+export interface Freezer {
+  /** Resolves when every process is frozen. Harmless when they are. Throws `launcher/failed`. */
+  freeze(): Promise<void>;
+  /** Resolves when they run. Harmless when they do. */
+  thaw(): Promise<void>;
+  /** Kills what is frozen, which would otherwise not end. */
+  kill(): void;
+  /** The cgroup that the sandbox has for this alone, where there is one now. */
+  readonly cgroup: string | undefined;
+}
+
+/** How this machine freezes: by version 2, or by version 1 with the directory for the cgroups of all sandboxes. */
+export type FreezerPlace = { readonly version: 2 } | { readonly version: 1; readonly directory: string };
+
+/** How long processes may take to freeze: one that waits for a broken disk never does. */
+const PATIENCE_MS = 10_000;
+
+export function freezerOf({ id, cgroups }: LaunchPlan, place: FreezerPlace | undefined): Freezer | undefined {
+  // Every cgroup of a sandbox holds all its processes.
+  const [tracked] = cgroups;
+  if (tracked === undefined || place === undefined) return undefined;
+  return place.version === 2
+    ? freezerOfVersion2(tracked.path)
+    : freezerOfVersion1(join(place.directory, id), tracked.path);
+}
+
+function freezerOfVersion1(path: string, tracked: string): Freezer {
+  const stateFile = join(path, "freezer.state");
+  const enter = async (state: "FROZEN" | "THAWED"): Promise<void> => {
+    await writeFile(stateFile, state);
+    await until(async () => (await readFile(stateFile, "utf8")).trim() === state);
+  };
+  return {
+    async freeze() {
+      await mkdir(path, { recursive: true });
+      try {
+        // First, so that what has moved cannot start others: the passes below come to an end.
+        await writeFile(stateFile, "FROZEN");
+        await moveAll(tracked, path);
+        await enter("FROZEN");
+      } catch (error) {
+        await writeFile(stateFile, "THAWED");
+        throw error;
+      }
+    },
+    async thaw() {
+      if (existsSync(path)) await enter("THAWED");
+    },
+    kill() {
+      if (!existsSync(path)) return;
+      killAll(path);
+      // A frozen process does not even die.
+      writeFileSync(stateFile, "THAWED");
+    },
+    get cgroup() {
+      return existsSync(path) ? path : undefined;
+    },
+  };
+}
+
+/** Moves whatever is below one cgroup into another, until nothing is left outside. */
+async function moveAll(from: string, to: string): Promise<void> {
+  await until(async () => {
+    const moved = new Set(pidsOf(to));
+    const outside = pidsBelow(from).filter((pid) => !moved.has(pid));
+    for (const pid of outside) await writeFile(join(to, "cgroup.procs"), String(pid)).catch(unlessGone);
+    return outside.length === 0;
+  });
+}
+
+function freezerOfVersion2(path: string): Freezer {
+  const enter = async (frozen: 0 | 1): Promise<void> => {
+    await writeFile(join(path, "cgroup.freeze"), String(frozen));
+    await until(async () => (await readFile(join(path, "cgroup.events"), "utf8")).includes(`frozen ${frozen}\n`));
+  };
+  return {
+    async freeze() {
+      try {
+        await enter(1);
+      } catch (error) {
+        await writeFile(join(path, "cgroup.freeze"), "0");
+        throw error;
+      }
+    },
+    thaw: () => enter(0),
+    // Version 2 lets a frozen process die.
+    kill: () => {},
+    cgroup: undefined,
+  };
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let pauseMs = 0; !(await isSo()); pauseMs = Math.min(50, pauseMs + 1)) {
+    if (performance.now() > deadline) {
+      throw new PlyboxError("launcher/failed", "a process cannot be frozen", { step: "freeze", errno: "EBUSY" });
+    }
+    await delay(pauseMs);
+  }
+}
+
+function unlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ESRCH") throw error;
+}
+
+/** Kills what a cgroup and those below it hold; one that is gone holds nothing. */
+export function killAll(cgroup: string): void {
+  for (const pid of pidsBelow(cgroup)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}
+
+/** Pids of a cgroup and of those below it. */
+function pidsBelow(cgroup: string): readonly number[] {
+  return [...childrenOf(cgroup).flatMap((name) => pidsBelow(join(cgroup, name))), ...pidsOf(cgroup)];
+}
+
+function childrenOf(cgroup: string): readonly string[] {
+  try {
+    return readdirSync(cgroup, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+function pidsOf(cgroup: string): readonly number[] {
+  try {
+    return readFileSync(join(cgroup, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
