@@ -3,6 +3,7 @@ import type { ErrorCode } from "../model/errors.ts";
 import { ERRORS } from "../model/errors.ts";
 import type { Answer, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
+import { eventList, eventView } from "./schemas/event.ts";
 import { execBody, execList, execResult, execStarted, signalBody } from "./schemas/exec.ts";
 import { layerList, layerView } from "./schemas/layer.ts";
 import { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
@@ -26,6 +27,8 @@ const COMPONENTS = {
   Usage: usageView,
   UsageList: usageList,
   ProcessList: processList,
+  Event: eventView,
+  EventList: eventList,
   Health: health,
   Ready: ready,
   Version: version,

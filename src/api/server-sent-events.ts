@@ -15,6 +15,8 @@ export interface ServerSentEventOptions {
   readonly keepAliveMs: number;
   /** What a reader gets when the source fails with something other than a PlyboxError. */
   readonly onUnknownError: (error: unknown) => PlyboxError;
+  /** Ends the stream, as a source does that has no more. */
+  readonly closing?: AbortSignal;
 }
 
 const HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store" };
@@ -27,10 +29,11 @@ const COMMENT = Buffer.from(": still here\n\n");
  */
 export function serverSentEvents(
   open: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
-  { keepAliveMs, onUnknownError }: ServerSentEventOptions,
+  { keepAliveMs, onUnknownError, closing }: ServerSentEventOptions,
 ): Response {
   const gone = new AbortController();
-  const events = open(gone.signal)[Symbol.asyncIterator]();
+  const signal = closing === undefined ? gone.signal : AbortSignal.any([gone.signal, closing]);
+  const events = open(signal)[Symbol.asyncIterator]();
   let keepAlive: NodeJS.Timeout | undefined;
   const source = {
     start(controller: ReadableStreamDefaultController<Uint8Array>) {

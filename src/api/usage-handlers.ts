@@ -1,4 +1,3 @@
-import type { PlyboxError } from "../model/errors.ts";
 import type { UsageSample } from "../model/usage.ts";
 import type { Agents } from "../sandbox/agents.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
@@ -7,14 +6,13 @@ import { acceptsEvents, json } from "./answers.ts";
 import type { UsageView } from "./contract.ts";
 import { maySee } from "./gate.ts";
 import type { Call, Handlers } from "./route.ts";
+import type { ServerSentEventOptions } from "./server-sent-events.ts";
 import { serverSentEvents } from "./server-sent-events.ts";
 import type { UsageRoutes } from "./usage-routes.ts";
 
-export interface UsageHandlerOptions {
+export interface UsageHandlerOptions extends ServerSentEventOptions {
   readonly sampler: UsageSampler;
   readonly agents: Agents;
-  readonly keepAliveMs: number;
-  readonly onUnknownError: (error: unknown) => PlyboxError;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;

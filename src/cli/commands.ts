@@ -57,6 +57,10 @@ export const COMMANDS = {
     summary: "watch sandboxes, or the processes of one, by processor time",
     load: async () => (await import("./commands/top.ts")).defineTop,
   },
+  events: {
+    summary: "show what has happened to sandboxes, or follow it",
+    load: async () => (await import("./commands/events.ts")).defineEvents,
+  },
   serve: {
     summary: "run the daemon",
     load: async () => (await import("./commands/serve.ts")).defineServe,

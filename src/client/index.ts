@@ -11,6 +11,7 @@ export type { ErrorCode } from "../model/errors.ts";
 export type { OutputStream, SignalScope } from "../model/exec.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";
+export type { EventItem, EventQuery, FollowOptions, ReadOptions, SandboxEvent } from "./events.ts";
 export type { CommandLine, CommandOptions } from "./exec-options.ts";
 export type { Encoding, ExecResult, Output, OutputListener } from "./exec-result.ts";
 export type { Keys, NewKey } from "./keys.ts";

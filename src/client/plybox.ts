@@ -1,6 +1,7 @@
 import type {
   AuditList,
   CreateSandboxBody,
+  EventList,
   HealthView,
   SandboxList,
   SandboxView,
@@ -8,6 +9,8 @@ import type {
 } from "../api/contract.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
+import type { EventItem, FollowOptions, ReadOptions } from "./events.ts";
+import { followEvents, readEvents } from "./events.ts";
 import { fetchTransport } from "./fetch-transport.ts";
 import { Keys } from "./keys.ts";
 import { Layers } from "./layers.ts";
@@ -112,6 +115,16 @@ export class Plybox {
   /** What each sandbox takes, again and again; `cores` is what is in use between one answer and the next. */
   watchUsage(options?: WatchUsageOptions): AsyncGenerator<readonly Usage[], void, undefined> {
     return watchUsageOfAll(this.#connection, options);
+  }
+
+  /** What happens to the sandboxes, as it happens: `for await (const event of plybox.events())`. It never ends. */
+  events(options?: FollowOptions): AsyncGenerator<EventItem, void, undefined> {
+    return followEvents(this.#connection, options);
+  }
+
+  /** What has happened and is still kept. */
+  async pastEvents(options?: ReadOptions): Promise<EventList> {
+    return await readEvents(this.#connection, options);
   }
 
   /** Drops idle connections. Nothing on the daemon ends. */

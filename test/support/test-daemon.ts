@@ -29,6 +29,12 @@ export class TestDaemon implements AsyncDisposable {
     return this.#daemon;
   }
 
+  /** Another daemon on the same directories; sandboxes go on. */
+  async restart(options: DaemonOptions = {}): Promise<Daemon> {
+    await this.#daemon?.stop();
+    return await this.start(options);
+  }
+
   /** Removes every sandbox, then the daemon and its directories. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {

@@ -1,0 +1,90 @@
+import * as z from "zod";
+import { EVENT_TYPES } from "../../model/event.ts";
+
+const exec = z.string().describe("The command's id.");
+
+/** What each type of event tells. */
+const DATA = {
+  "sandbox.state": z.object({
+    state: z.string().describe("The state that the sandbox has entered."),
+    reason: z.looseObject({ type: z.string() }).nullable().describe("Why, where the state has a reason."),
+  }),
+  "sandbox.ready": z.object({}),
+  "exec.started": z.object({ exec, by: z.string().describe("The name of the key that asked, or local.") }),
+  "exec.ended": z.object({
+    exec,
+    exitCode: z.int().nullable().describe("Null when a signal ended it."),
+    signal: z.string().nullable(),
+    limit: z.string().nullable().describe("The limit that ended it."),
+    wallMs: z.number(),
+    userMs: z.number(),
+    systemMs: z.number(),
+    peakRssBytes: z.int(),
+    stdoutBytes: z.int(),
+    stderrBytes: z.int(),
+  }),
+  "limit.reached": z.object({ limit: z.string(), exec: exec.nullable() }),
+  "file.changed": z.object({ change: z.enum(["written", "moved", "removed"]), path: z.string() }),
+} satisfies Record<(typeof EVENT_TYPES)[number], z.ZodObject>;
+
+const viewOf = <Type extends keyof typeof DATA>(type: Type) =>
+  z.object({
+    id: z.int().describe("Counts up over all events of the daemon; what to go on after."),
+    type: z.literal(type),
+    at: z.iso.datetime(),
+    sandbox: z.string().describe("The sandbox's id."),
+    data: DATA[type],
+  });
+
+/** The events of a stream, by type. */
+export const EVENT_VIEWS = {
+  "sandbox.state": viewOf("sandbox.state"),
+  "sandbox.ready": viewOf("sandbox.ready"),
+  "exec.started": viewOf("exec.started"),
+  "exec.ended": viewOf("exec.ended"),
+  "limit.reached": viewOf("limit.reached"),
+  "file.changed": viewOf("file.changed"),
+};
+
+export const eventView = z.discriminatedUnion("type", [
+  EVENT_VIEWS["sandbox.state"],
+  EVENT_VIEWS["sandbox.ready"],
+  EVENT_VIEWS["exec.started"],
+  EVENT_VIEWS["exec.ended"],
+  EVENT_VIEWS["limit.reached"],
+  EVENT_VIEWS["file.changed"],
+]);
+
+export const eventGap = z.object({
+  from: z.int().describe("First id that is not there any more."),
+  to: z.int().describe("Last one."),
+});
+
+export const eventList = z.object({
+  events: z.array(eventView).describe("Oldest first."),
+  gaps: z.array(eventGap).describe("What lies between them and is not kept any more."),
+  next: z.int().describe("What to give as `after` to read on."),
+});
+
+export const eventStreamBegin = z.object({
+  after: z.int().describe("Where the stream begins: what comes later is told."),
+});
+
+const TYPE = EVENT_TYPES.map((type) => type.replace(".", "\\.")).join("|");
+const AREA = [...new Set(EVENT_TYPES.map((type) => type.split(".")[0]))].join("|");
+const TYPE_LIST = new RegExp(`^(?:${TYPE}|(?:${AREA})\\.\\*)(?:,(?:${TYPE}|(?:${AREA})\\.\\*))*$`);
+
+/** Types as a list with commas; `exec.*` is all of an area. */
+export const eventTypes = z
+  .string()
+  .max(1000)
+  .regex(TYPE_LIST, `must be types with commas between them, of ${EVENT_TYPES.join(", ")}, or such as exec.*`);
+
+export const eventQuery = z.strictObject({
+  after: z.exactOptional(
+    z.int().min(0).describe("Tell of what comes after this id; a stream's last-event-id does the same."),
+  ),
+  limit: z.exactOptional(z.int().min(1).max(1000).describe("Events of an answer that is no stream; 100 by default.")),
+  type: z.exactOptional(eventTypes.describe("These types alone, with commas: exec.ended,sandbox.* .")),
+  sandbox: z.exactOptional(z.string().max(63).describe("This sandbox alone, by id or name.")),
+});

@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { EventItem, SandboxEvent } from "../../src/client/index.ts";
+import { runCli } from "../support/cli-context.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+
+let daemon: TestDaemon;
+beforeEach(async () => {
+  daemon = new TestDaemon();
+  await daemon.start();
+});
+afterEach(() => daemon[Symbol.asyncDispose]());
+
+const cli = (...args: readonly string[]) => runCli(["events", ...args, "--socket", daemon.config.socket]);
+const BUSYBOX = { layers: ["busybox"] };
+
+/** States of one sandbox, as `state id`. */
+const states = (events: readonly EventItem[], sandbox: string) =>
+  events.flatMap((event) => (event.type === "sandbox.state" && event.sandbox === sandbox ? [event.data.state] : []));
+
+describe("events", () => {
+  it("tell the life of a sandbox, in order, also when it is gone", async () => {
+    const sandbox = await daemon.client.create(BUSYBOX);
+    await sandbox.remove();
+    const seen: EventItem[] = [];
+    for await (const event of daemon.client.events({ after: 0, sandbox: sandbox.id })) {
+      seen.push(event);
+      if (states([event], sandbox.id).includes("destroyed")) break;
+    }
+    expect(states(seen, sandbox.id)).toEqual(["running", "destroyed"]);
+    const { events, next } = await daemon.client.pastEvents({ types: ["sandbox.*"] });
+    expect(states(events, sandbox.id)).toEqual(["running", "destroyed"]);
+    expect(events.at(-1)?.id).toBe(next);
+  });
+
+  it("go on where they were when the daemon starts anew, without one that is missing or comes twice", async () => {
+    const abort = new AbortController();
+    const seen: SandboxEvent[] = [];
+    const made: string[] = [];
+    const reading = (async () => {
+      for await (const event of daemon.client.events({ after: 0, types: ["sandbox.state"], signal: abort.signal })) {
+        if (event.type !== "gap") seen.push(event);
+        if (states(seen, made.at(-1) ?? "").includes("destroyed") && made.length === 3) return;
+      }
+    })();
+    for (let round = 0; round < 3; round++) {
+      const sandbox = await daemon.client.create(BUSYBOX);
+      made.push(sandbox.id);
+      await daemon.restart();
+      await sandbox.remove();
+    }
+    await reading;
+    for (const id of made) expect(states(seen, id)).toEqual(["running", "destroyed"]);
+    const ids = seen.map(({ id }) => id);
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+  });
+});
+
+describe("plybox events", () => {
+  it("prints a line an event, or JSON", async () => {
+    const sandbox = await daemon.client.create(BUSYBOX);
+    await sandbox.remove();
+    await daemon.restart();
+    const { exitCode, stdout } = await cli();
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^\\d+ \\S+Z ${sandbox.id} sandbox\\.state state=running$`, "m"));
+    const { stdout: lines } = await cli("--json", "--last", "1", "--type", "sandbox.state");
+    expect(JSON.parse(lines)).toMatchObject({
+      sandbox: sandbox.id,
+      type: "sandbox.state",
+      data: { state: "destroyed" },
+    });
+    expect((await cli("--type", "nonsense")).exitCode).toBe(125);
+  });
+});
