@@ -11,6 +11,7 @@ const unused = () => {
   throw new Error("not part of this test");
 };
 const GONE = newSandboxId();
+const SUBJECT = { sandbox: GONE, tenant: "default", name: null, labels: {} };
 const started: EventBody = { type: "exec.started", exec: newExecId(), by: "ci" };
 
 const sandboxes = new ProcessSandboxes(["000-host"]);
@@ -45,7 +46,7 @@ function write(count: number, body: EventBody = started, changes: Partial<Sandbo
   for (let i = 0; i < count; i++) {
     // The log holds only so many that are not written.
     if (i % 5000 === 0) api.events.close();
-    api.events.append({ sandbox: GONE, tenant: "default", at: new Date(), ...body, ...changes } as SandboxEvent);
+    api.events.append({ ...SUBJECT, at: new Date(), ...body, ...changes } as SandboxEvent);
   }
   api.events.close();
 }
@@ -106,6 +107,13 @@ describe("past events", () => {
     expect(ids(await get(`?sandbox=${GONE}`))).toEqual([1]);
     expect((await get("?sandbox=nobody")).status).toBe(404);
     await sandboxes.remove(id);
+  });
+
+  it("can be of sandboxes that had labels", async () => {
+    write(1);
+    write(1, started, { labels: { team: "a", tier: "1" } });
+    expect(ids(await get("?label=team=a&label=tier"))).toEqual([2]);
+    expect(ids(await get("?label=team=b"))).toEqual([]);
   });
 
   it("are those of the tenant whose key is shown, and of all for the operator", async () => {

@@ -51,11 +51,12 @@ async function* stream(
 /** Everybody is told of their own tenant's sandboxes, the operator of all. */
 function filterOf(
   principal: Principal,
-  { type, sandbox }: Call<EventRoutes["readEvents"]>["query"],
+  { type, sandbox, label }: Call<EventRoutes["readEvents"]>["query"],
   sandboxes: Pick<Sandboxes, "get">,
 ): EventFilter {
   return {
     ...(!principal.isOperator && { tenant: principal.tenant }),
+    ...(label !== undefined && { labels: label }),
     ...(type !== undefined && { types: typesOf(type.split(",")) }),
     ...(sandbox !== undefined && { sandbox: sandboxId(sandbox, principal, sandboxes) }),
   };
@@ -96,5 +97,5 @@ function listView(items: readonly LogItem[], next: number): EventList {
 }
 
 /** The log holds what the schema says: it is written by this daemon or by an earlier one. */
-const eventView = ({ id, type, at, sandbox, data }: LoggedEvent): EventView =>
-  ({ id, type, at: at.toISOString(), sandbox, data }) as unknown as EventView;
+const eventView = ({ id, type, at, sandbox, name, labels, data }: LoggedEvent): EventView =>
+  ({ id, type, at: at.toISOString(), sandbox, name, labels, data }) as unknown as EventView;

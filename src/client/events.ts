@@ -14,6 +14,8 @@ export interface EventQuery {
   readonly types?: readonly string[];
   /** This sandbox alone, by id or name. */
   readonly sandbox?: string;
+  /** `key` or `key=value`; the sandbox had all of them. */
+  readonly labels?: readonly string[];
 }
 
 export interface FollowOptions extends EventQuery, CallOptions {
@@ -78,12 +80,13 @@ function itemOf({ event, data }: ServerSentEvent): EventItem | undefined {
   return event === "begin" ? undefined : (view as SandboxEvent);
 }
 
-function pathOf({ after, types, sandbox }: EventQuery & { after?: number }, limit?: number): string {
+function pathOf({ after, types, sandbox, labels = [] }: EventQuery & { after?: number }, limit?: number): string {
   const query = new URLSearchParams();
   if (after !== undefined) query.set("after", `${after}`);
   if (limit !== undefined) query.set("limit", `${limit}`);
   if (types !== undefined && types.length > 0) query.set("type", types.join(","));
   if (sandbox !== undefined) query.set("sandbox", sandbox);
+  for (const label of labels) query.append("label", label);
   return query.size === 0 ? "/v1/events" : `/v1/events?${query}`;
 }
 

@@ -1,10 +1,25 @@
 import type { ExecReport } from "./exec.ts";
-import type { ExecId, SandboxId } from "./ids.ts";
+import type { ExecId, SandboxId, SandboxName } from "./ids.ts";
 import type { StateReason } from "./reason.ts";
-import type { SandboxState } from "./sandbox.ts";
+import type { Labels, Sandbox, SandboxState } from "./sandbox.ts";
 
 /** Something that happened to a sandbox. */
-export type SandboxEvent = { readonly sandbox: SandboxId; readonly tenant: string; readonly at: Date } & EventBody;
+export type SandboxEvent = EventSubject & { readonly at: Date } & EventBody;
+
+/** The sandbox as it was then. */
+export interface EventSubject {
+  readonly sandbox: SandboxId;
+  readonly tenant: string;
+  readonly name: SandboxName | null;
+  readonly labels: Labels;
+}
+
+export const subjectOf = ({ id, tenant, name, labels }: Sandbox): EventSubject => ({
+  sandbox: id,
+  tenant,
+  name,
+  labels,
+});
 
 /** What happened; `type` is what subscribers filter by. */
 export type EventBody =
@@ -30,13 +45,11 @@ export const EVENT_TYPES = Object.keys({
 } satisfies Record<EventBody["type"], true>) as readonly EventBody["type"][];
 
 /** An event as the log keeps it and everybody outside is told of it. */
-export interface LoggedEvent {
+export interface LoggedEvent extends EventSubject {
   /** Counts up from 1 for all events of this daemon, whatever they are about, and goes on after a restart. */
   readonly id: number;
   readonly type: EventBody["type"];
   readonly at: Date;
-  readonly sandbox: SandboxId;
-  readonly tenant: string;
   /** What is known of it, by its type: JSON. */
   readonly data: Readonly<Record<string, unknown>>;
 }

@@ -3,6 +3,7 @@ import { Emitter } from "../base/emitter.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { EventBody, SandboxEvent } from "../model/event.ts";
+import { subjectOf } from "../model/event.ts";
 import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
@@ -88,8 +89,7 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   announce(ref: string, body: EventBody): void {
-    const { id, tenant } = this.#live.find(ref).sandbox;
-    this.events.emit({ sandbox: id, tenant, at: new Date(), ...body });
+    this.events.emit({ ...subjectOf(this.#live.find(ref).sandbox), at: new Date(), ...body });
   }
 
   /** What a sandbox takes from the machine; undefined where nothing of it runs. */

@@ -33,6 +33,8 @@ const viewOf = <Type extends keyof typeof DATA>(type: Type) =>
     type: z.literal(type),
     at: z.iso.datetime(),
     sandbox: z.string().describe("The sandbox's id."),
+    name: z.string().nullable().describe("Its name then."),
+    labels: z.record(z.string(), z.string()).describe("Its labels then."),
     data: DATA[type],
   });
 
@@ -87,4 +89,5 @@ export const eventQuery = z.strictObject({
   limit: z.exactOptional(z.int().min(1).max(1000).describe("Events of an answer that is no stream; 100 by default.")),
   type: z.exactOptional(eventTypes.describe("These types alone, with commas: exec.ended,sandbox.* .")),
   sandbox: z.exactOptional(z.string().max(63).describe("This sandbox alone, by id or name.")),
+  label: z.exactOptional(z.array(z.string()).describe("`key` or `key=value`; the sandbox had all that are given.")),
 });

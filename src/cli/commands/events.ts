@@ -12,6 +12,7 @@ interface EventsOptions extends ConnectOptions {
   readonly follow?: true;
   readonly type?: readonly string[];
   readonly sandbox?: string;
+  readonly label?: readonly string[];
   readonly after?: number;
   readonly last?: number;
   readonly json?: true;
@@ -22,6 +23,7 @@ export function defineEvents(program: Command, context: CliContext): void {
     .command("events")
     .option("-f, --follow", "go on with what happens, until interrupted")
     .addOption(repeated("--type <type>", "only events of this type, such as exec.ended or exec.*", String))
+    .addOption(repeated("--label <label>", "only sandboxes that had this label: KEY or KEY=VALUE", String))
     .option("--sandbox <sandbox>", "only what happens to this one; an id also of one that is gone")
     .addOption(parsed("--after <id>", "begin after the event of this id", parseId))
     .addOption(
@@ -32,6 +34,7 @@ export function defineEvents(program: Command, context: CliContext): void {
     const plybox = await connect(options, context);
     const query: EventQuery = {
       ...(options.type !== undefined && { types: options.type }),
+      ...(options.label !== undefined && { labels: options.label }),
       ...(options.sandbox !== undefined && { sandbox: options.sandbox }),
     };
     const print = printer(options.json === true, context);
@@ -88,7 +91,7 @@ function printer(asJson: boolean, { stdout, stderr }: CliContext): Print {
 }
 
 /** `12 2026-01-01T12:00:00.000Z sb_… exec.ended exec=ex_… exitCode=0`; what is null is left out. */
-export function lineOf({ id, at, sandbox, type, data }: SandboxEvent): string {
+function lineOf({ id, at, sandbox, type, data }: SandboxEvent): string {
   const details = Object.entries(data)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${wordOf(value)}`);

@@ -2,7 +2,7 @@ import type { SandboxEvent } from "../../model/event.ts";
 
 /** What is told of an event outside, beside its type, time and sandbox. */
 export function eventData(event: SandboxEvent): Record<string, unknown> {
-  const { sandbox: _sandbox, tenant: _tenant, at: _at, type: _type, ...rest } = event;
+  const { sandbox: _sandbox, tenant: _tenant, name: _name, labels: _labels, at: _at, type: _type, ...rest } = event;
   switch (event.type) {
     case "sandbox.state":
       // Pids and the like are for those who look at the sandbox.

@@ -9,7 +9,15 @@ const SANDBOX = newSandboxId();
 const EXEC = newExecId();
 const started: EventBody = { type: "exec.started", exec: EXEC, by: "local" };
 const event = (body: EventBody = started, changes: Partial<SandboxEvent> = {}): SandboxEvent =>
-  ({ sandbox: SANDBOX, tenant: "default", at: new Date(), ...body, ...changes }) as SandboxEvent;
+  ({
+    sandbox: SANDBOX,
+    tenant: "default",
+    name: null,
+    labels: {},
+    at: new Date(),
+    ...body,
+    ...changes,
+  }) as SandboxEvent;
 
 let database: Database.Database;
 const warn = vi.fn();
@@ -68,7 +76,16 @@ describe("an event log", () => {
     const { code: _code, ...rest } = report;
     expect(log.read(0).items).toEqual([
       {
-        ...{ kind: "event", id: 1, type: "sandbox.state", at, sandbox: SANDBOX, tenant: "default" },
+        ...{
+          kind: "event",
+          id: 1,
+          type: "sandbox.state",
+          at,
+          sandbox: SANDBOX,
+          tenant: "default",
+          name: null,
+          labels: {},
+        },
         data: { state: "running", reason: null },
       },
       expect.objectContaining({ id: 2, type: "exec.ended", data: { ...rest, exitCode: 3 } }),
@@ -86,6 +103,22 @@ describe("an event log", () => {
     expect(log.read(0, { types: [] })).toEqual({ items: [], next: 5 });
     expect(log.read(0, { tenant: "default" }, 2)).toMatchObject({ next: 2 });
     expect(brief(log.latest({ tenant: "default" }, 2).items)).toEqual([3, 5]);
+  });
+
+  it("filters by labels that the sandbox had then: a key, or a key with its value", () => {
+    const log = open();
+    write(
+      log,
+      event(),
+      event(started, { labels: { team: "a", "x/y.z": "1=2" } }),
+      event(started, { labels: { team: "b" } }),
+    );
+    const idsOf = (...labels: readonly string[]) => brief(log.read(0, { labels }).items);
+    expect(idsOf()).toEqual([1, 2, 3]);
+    expect(idsOf("team")).toEqual([2, 3]);
+    expect(idsOf("team=a")).toEqual([2]);
+    expect(idsOf("team", "x/y.z=1=2")).toEqual([2]);
+    expect(idsOf("team=a", "missing")).toEqual([]);
   });
 
   it("keeps so many events, and names those that it does not", () => {

@@ -21,6 +21,8 @@ export interface EventFilter {
   readonly tenant?: string | undefined;
   readonly sandbox?: string | undefined;
   readonly types?: readonly string[] | undefined;
+  /** `key` or `key=value`; the sandbox had all of them. */
+  readonly labels?: readonly string[] | undefined;
 }
 
 /** What a reader gets, in the order of ids: events, and between them what is not there. */
@@ -161,6 +163,8 @@ const rowOf = (event: SandboxEvent) => ({
   at: event.at.getTime(),
   tenant: event.tenant,
   sandbox: event.sandbox,
+  name: event.name,
+  labels: JSON.stringify(event.labels),
   type: event.type,
   data: JSON.stringify(eventData(event)),
 });

@@ -1,5 +1,6 @@
 import type { EventGap, LoggedEvent } from "../../model/event.ts";
-import type { SandboxId } from "../../model/ids.ts";
+import type { SandboxId, SandboxName } from "../../model/ids.ts";
+import type { Labels } from "../../model/sandbox.ts";
 import type { Database } from "../database.ts";
 import type { EventFilter } from "./event-log.ts";
 
@@ -8,6 +9,9 @@ export interface NewRow {
   readonly at: number;
   readonly tenant: string;
   readonly sandbox: string;
+  readonly name: string | null;
+  /** JSON. */
+  readonly labels: string;
   readonly type: string;
   /** JSON. */
   readonly data: string;
@@ -19,14 +23,17 @@ interface Row extends NewRow {
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, tenant TEXT NOT NULL, sandbox TEXT NOT NULL, type TEXT NOT NULL,
-    data TEXT NOT NULL
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, tenant TEXT NOT NULL, sandbox TEXT NOT NULL, name TEXT,
+    labels TEXT NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL
   ) STRICT;
   CREATE TABLE IF NOT EXISTS event_gaps (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS event_boot (boot TEXT NOT NULL, newest INTEGER NOT NULL) STRICT;
 `;
 const MATCHES = `(@tenant IS NULL OR tenant = @tenant) AND (@sandbox IS NULL OR sandbox = @sandbox)
-  AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))`;
+  AND (@types IS NULL OR type IN (SELECT value FROM json_each(@types)))
+  AND (@labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(@labels) AS wanted WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(events.labels) AS had
+    WHERE had.key = wanted.value OR had.key || '=' || had.value = wanted.value)))`;
 /**
  * A power cut may take back the last writes, which survive any other death; ids that readers may have been told then
  * stay unused. More than can be written between two moments at which the disk has everything.
@@ -48,7 +55,8 @@ export class EventTable {
     this.#database = database;
     database.exec(SCHEMA);
     this.#insert = database.prepare<Row>(
-      "INSERT INTO events (id, at, tenant, sandbox, type, data) VALUES (@id, @at, @tenant, @sandbox, @type, @data)",
+      `INSERT INTO events (id, at, tenant, sandbox, name, labels, type, data)
+       VALUES (@id, @at, @tenant, @sandbox, @name, @labels, @type, @data)`,
     );
     this.#after = database.prepare<object, Row>(
       `SELECT * FROM events WHERE id > @after AND ${MATCHES} ORDER BY id LIMIT @limit`,
@@ -145,13 +153,16 @@ export class EventTable {
   }
 }
 
-const parametersOf = ({ tenant, sandbox, types }: EventFilter) => ({
+const parametersOf = ({ tenant, sandbox, types, labels }: EventFilter) => ({
   tenant: tenant ?? null,
   sandbox: sandbox ?? null,
   types: types === undefined ? null : JSON.stringify(types),
+  labels: labels === undefined ? null : JSON.stringify(labels),
 });
 
-const eventOf = ({ id, type, at, sandbox, tenant, data }: Row): LoggedEvent => ({
-  ...{ id, tenant, at: new Date(at), type: type as LoggedEvent["type"], sandbox: sandbox as SandboxId },
+const eventOf = ({ id, type, at, sandbox, name, labels, tenant, data }: Row): LoggedEvent => ({
+  ...{ id, type: type as LoggedEvent["type"], at: new Date(at) },
+  ...{ sandbox: sandbox as SandboxId, name: name as SandboxName | null, tenant },
+  labels: JSON.parse(labels) as Labels,
   data: JSON.parse(data) as LoggedEvent["data"],
 });

@@ -3,6 +3,7 @@ import type { Emitter } from "../../base/emitter.ts";
 import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { LayerLease, LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
+import { subjectOf } from "../../model/event.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
 import type { IdRanges } from "../id-ranges.ts";
@@ -56,9 +57,8 @@ export function enter(
 ): void {
   // Written before anybody can see it.
   save(context, live, { ...transition(live.sandbox, state), ...changes });
-  const { id, tenant } = live.sandbox;
   const reason = "reason" in state ? state.reason : null;
-  context.events.emit({ sandbox: id, tenant, at: new Date(), type: "sandbox.state", state, reason });
+  context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "sandbox.state", state, reason });
 }
 
 /** Replaces what the registry has of a sandbox. */
