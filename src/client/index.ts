@@ -16,6 +16,7 @@ export type { CommandLine, CommandOptions } from "./exec-options.ts";
 export type { Encoding, ExecResult, Output, OutputListener } from "./exec-result.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { Layers } from "./layers.ts";
+export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";
 export { PlyboxApiError } from "./plybox-api-error.ts";

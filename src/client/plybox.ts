@@ -1,12 +1,4 @@
-import type {
-  AuditList,
-  CreateSandboxBody,
-  EventList,
-  HealthView,
-  SandboxList,
-  SandboxView,
-  VersionView,
-} from "../api/contract.ts";
+import type { AuditList, CreateSandboxBody, EventList, HealthView, SandboxView, VersionView } from "../api/contract.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import type { EventItem, FollowOptions, ReadOptions } from "./events.ts";
@@ -14,6 +6,8 @@ import { followEvents, readEvents } from "./events.ts";
 import { fetchTransport } from "./fetch-transport.ts";
 import { Keys } from "./keys.ts";
 import { Layers } from "./layers.ts";
+import type { ListOptions, PageOptions } from "./list-sandboxes.ts";
+import { eachSandbox, listPage } from "./list-sandboxes.ts";
 import { Sandbox } from "./sandbox.ts";
 import { Tenants } from "./tenants.ts";
 import type { Transport } from "./transport.ts";
@@ -79,9 +73,22 @@ export class Plybox {
     );
   }
 
-  async list(options?: CallOptions): Promise<readonly Sandbox[]> {
-    const { sandboxes } = await this.#connection.json<SandboxList>("GET", "/v1/sandboxes", undefined, options);
-    return sandboxes.map((view) => new Sandbox(this.#connection, view));
+  /** All sandboxes that the filter lets through, oldest first. */
+  async list(options?: ListOptions): Promise<readonly Sandbox[]> {
+    const found: Sandbox[] = [];
+    for await (const sandbox of this.each(options)) found.push(sandbox);
+    return found;
+  }
+
+  /** The same one after the other, for a long list: `for await (const sandbox of plybox.each())`. */
+  async *each(options?: ListOptions): AsyncGenerator<Sandbox, void, undefined> {
+    for await (const view of eachSandbox(this.#connection, options)) yield new Sandbox(this.#connection, view);
+  }
+
+  /** One page of them; `next` is what `after` of the next one is, null where this is the last. */
+  async page(options?: PageOptions): Promise<{ readonly sandboxes: readonly Sandbox[]; readonly next: string | null }> {
+    const { sandboxes, next } = await listPage(this.#connection, options);
+    return { sandboxes: sandboxes.map((view) => new Sandbox(this.#connection, view)), next };
   }
 
   /** Finds a sandbox by id or name. */

@@ -1,4 +1,4 @@
-import type { ExecBody, ExecListView, ExecResultView, SandboxView } from "../api/contract.ts";
+import type { ExecBody, ExecListView, ExecResultView, ExtendBody, SandboxView, UpdateBody } from "../api/contract.ts";
 import type { Offsets } from "./command.ts";
 import { Command } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
@@ -26,6 +26,9 @@ export interface SpawnOptions extends CommandOptions {
 
 /** A command that the sandbox still knows. */
 export type ExecSummary = ExecListView["execs"][number];
+
+/** One question of `waitReady`: what is between here and the daemon may end a connection on which nothing is said. */
+const WAIT_MS = 30_000;
 
 /** More than this does not go into a JSON body of 1 MiB, whatever has to be escaped, and is sent as a stream. */
 const INLINE_STDIN = 128 * 1024;
@@ -131,6 +134,50 @@ export class Sandbox implements AsyncDisposable {
   /** The processes inside. */
   async processes(options?: CallOptions): Promise<Processes> {
     return await this.#connection.json("GET", `${this.#path}/processes`, undefined, options);
+  }
+
+  /** Freezes its processes. Each of these answers the sandbox as it is then; what is so already is fine. */
+  async pause(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("POST", `${this.#path}/pause`, undefined, options);
+  }
+
+  async resume(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("POST", `${this.#path}/resume`, undefined, options);
+  }
+
+  /** Ends its processes and keeps what it wrote. */
+  async stop(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("POST", `${this.#path}/stop`, undefined, options);
+  }
+
+  /** Starts it again on what it wrote. */
+  async start(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("POST", `${this.#path}/start`, undefined, options);
+  }
+
+  /** Stops it, where it runs, and starts it again. */
+  async restart(options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("POST", `${this.#path}/restart`, undefined, options);
+  }
+
+  /** Gives it so many milliseconds of life from now on. */
+  async extend(lifetimeMs: number, options?: CallOptions): Promise<SandboxView> {
+    const body: ExtendBody = { lifetimeMs };
+    return await this.#connection.json("POST", `${this.#path}/extend`, body, options);
+  }
+
+  /** Changes its name, labels and times; what is not given stays. */
+  async update(changes: UpdateBody, options?: CallOptions): Promise<SandboxView> {
+    return await this.#connection.json("PATCH", this.#path, changes, options);
+  }
+
+  /** Waits until its ready probe has succeeded, however long that takes; one without a probe is ready when it runs. */
+  async waitReady(options?: CallOptions): Promise<SandboxView> {
+    for (;;) {
+      const path = `${this.#path}?wait=ready&waitMs=${WAIT_MS}`;
+      const view = await this.#connection.json<SandboxView>("GET", path, undefined, options);
+      if (view.ready !== false && view.state.kind === "running") return view;
+    }
   }
 
   /** Ends its processes and removes everything of it. */

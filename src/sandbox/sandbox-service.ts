@@ -8,6 +8,7 @@ import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope 
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
+import { activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
@@ -59,8 +60,8 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent } = await this.agent(ref, "run a command");
-    return agent.exec(request, signal);
+    const { agent, activity } = await this.agent(ref, "run a command");
+    return activeSession(await agent.exec(request, signal), activity);
   }
 
   async execs(ref: string): Promise<readonly ExecSummary[]> {
@@ -69,8 +70,8 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent } = await this.agent(ref, "attach to a command");
-    return agent.attach(exec, from, signal);
+    const { agent, activity } = await this.agent(ref, "attach to a command");
+    return activeSession(await agent.attach(exec, from, signal), activity);
   }
 
   async signal(ref: string, exec: ExecId, name: string, scope: SignalScope): Promise<void> {

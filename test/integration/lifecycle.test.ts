@@ -1,0 +1,296 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
+import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+import { cgroupsWith, processesWith } from "../support/traces.ts";
+
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  daemon = new TestDaemon();
+  await daemon.start();
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+  expect(remainsOf(daemon)).toEqual(NOTHING);
+});
+
+const create = (spec: CreateOptions = {}) => daemon.client.create({ layers: ["busybox"], ...spec });
+const kindOf = async (sandbox: Sandbox) => (await sandbox.inspect()).state.kind;
+
+/** Counts up in a file of the sandbox's /, a hundred times a second. */
+const COUNTER = "i=0; while true; do i=$((i+1)); echo $i > /count; sleep 0.01; done";
+
+/** What the counter has written, read from outside, also where the inside is frozen. */
+function countOf({ id }: Sandbox): number {
+  return Number(readFileSync(`${daemon.config.runDir}/uppers/${id}/upper/count`, "utf8"));
+}
+
+async function counting(sandbox: Sandbox): Promise<void> {
+  await sandbox.detach(COUNTER);
+  await expect.poll(() => countOf(sandbox)).toBeGreaterThan(2);
+}
+
+/** The count after the counter, if it ran, had the time of several turns. */
+async function later(sandbox: Sandbox): Promise<number> {
+  // The daemon does something that takes as long, in a sandbox that runs.
+  await using other = await create();
+  await other.exec(["sleep", "0.2"]);
+  return countOf(sandbox);
+}
+
+describe("a paused sandbox", () => {
+  it("stands still, with all that its commands started, and goes on where it was", async () => {
+    await using sandbox = await create();
+    await counting(sandbox);
+    const paused = await sandbox.pause();
+    expect(paused.state).toEqual({ kind: "paused", pid: agentsOf([sandbox.id])[0] });
+    const before = countOf(sandbox);
+    expect(await later(sandbox)).toBe(before);
+    expect((await sandbox.resume()).state.kind).toBe("running");
+    await expect.poll(() => countOf(sandbox)).toBeGreaterThan(before);
+    expect((await sandbox.exec(["echo", "on"])).stdout).toBe("on\n");
+  });
+
+  it("answers clearly, and again when it is paused twice or resumed twice", async () => {
+    await using sandbox = await create();
+    await sandbox.pause();
+    await sandbox.pause();
+    await expect(sandbox.exec(["true"])).rejects.toMatchObject({ code: "sandbox/paused", status: 409 });
+    await expect(sandbox.start()).rejects.toMatchObject({ code: "sandbox/paused" });
+    await sandbox.resume();
+    await sandbox.resume();
+    expect((await sandbox.exec(["true"])).exitCode).toBe(0);
+  });
+
+  it("resumes once for all who need it, where that was asked for", async () => {
+    await using sandbox = await create({ resumeOnDemand: true });
+    await sandbox.pause();
+    const results = await Promise.all(Array.from({ length: 10 }, (_, n) => sandbox.exec(["echo", String(n)])));
+    expect(results.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 10 }, (_, n) => `${n}\n`));
+    expect(await kindOf(sandbox)).toBe("running");
+    const { events } = await daemon.client.pastEvents({ sandbox: sandbox.id, types: ["sandbox.state"] });
+    const states = events.flatMap((event) => (event.type === "sandbox.state" ? [event.data.state] : []));
+    expect(states).toEqual(["running", "paused", "running"]);
+  });
+
+  it("can be stopped and can be removed", async () => {
+    await using stopped = await create();
+    await counting(stopped);
+    await stopped.pause();
+    expect((await stopped.stop()).state).toEqual({ kind: "stopped", reason: { type: "asked" } });
+    expect(processesWith(stopped.id)).toEqual([]);
+    const removed = await create();
+    await counting(removed);
+    await removed.pause();
+    await removed.remove();
+    expect(processesWith(removed.id)).toEqual([]);
+    expect(cgroupsWith(removed.id)).toEqual([]);
+  });
+
+  it("has a fork bomb frozen whole", async () => {
+    await using sandbox = await create({ limits: { pids: 64 } });
+    await sandbox.detach("f() { while true; do sleep 0.001 & wait; done; }; f & f & f & f & f");
+    await expect
+      .poll(async () => (await sandbox.exec("ls -d /proc/[0-9]*")).stdout.split("\n").length)
+      .toBeGreaterThan(6);
+    await sandbox.pause();
+    const [cgroup = ""] = cgroupsWith(`freezer/`).filter((path) => path.endsWith(sandbox.id));
+    const pids = readFileSync(`${cgroup}/cgroup.procs`, "utf8").trim().split("\n");
+    const all = new Set(
+      cgroupsWith(sandbox.id).flatMap((path) => readFileSync(`${path}/cgroup.procs`, "utf8").trim().split("\n")),
+    );
+    all.delete("");
+    expect([...all].sort()).toEqual(pids.sort());
+    await sandbox.resume();
+    expect((await sandbox.exec(["true"])).exitCode).toBe(0);
+  });
+});
+
+describe("a stopped sandbox", () => {
+  it.each(["tmpfs", "disk"] as const)("keeps what it wrote on a %s upper, its ids and its name", async (kind) => {
+    await using sandbox = await create({ name: `kept-${kind}`, upper: { kind }, env: { A: "b" } });
+    await sandbox.exec("echo kept > /file; mkdir /etc/own; rm /bin/ls");
+    const stopped = await sandbox.stop();
+    expect(stopped).toMatchObject({ state: { kind: "stopped", reason: { type: "asked" } }, incarnation: 1 });
+    expect(processesWith(sandbox.id)).toEqual([]);
+    expect(cgroupsWith(sandbox.id)).toEqual([]);
+    await expect(sandbox.exec(["true"])).rejects.toMatchObject({ code: "sandbox/wrong-state", status: 409 });
+    await expect(create({ name: `kept-${kind}` })).rejects.toMatchObject({ code: "sandbox/name-taken" });
+    expect(await sandbox.stop()).toEqual(stopped);
+
+    const started = await sandbox.start();
+    expect(started).toMatchObject({ state: { kind: "running" }, incarnation: 2, id: sandbox.id });
+    expect((await sandbox.exec("cat /file; test -e /bin/ls || echo $A")).stdout).toBe("kept\nb\n");
+    expect(await sandbox.start()).toEqual(started);
+  });
+
+  it("lets commands end in their own way", async () => {
+    await using sandbox = await create();
+    await sandbox.detach("trap 'echo bye > /bye; exit' TERM; echo > /ready; while true; do sleep 0.01; done");
+    await expect.poll(async () => (await sandbox.exec(["test", "-e", "/ready"])).exitCode).toBe(0);
+    await sandbox.restart();
+    expect((await sandbox.exec(["cat", "/bye"])).stdout).toBe("bye\n");
+  });
+
+  it("can be started after it ended by itself, and says how that was", async () => {
+    await using sandbox = await create();
+    await sandbox.exec("echo kept > /file");
+    process.kill(agentsOf([sandbox.id])[0] as number, "SIGKILL");
+    const reason = { type: "exited", code: null, signal: "SIGKILL" };
+    await expect.poll(async () => (await sandbox.inspect()).state).toEqual({ kind: "stopped", reason });
+    await sandbox.start();
+    expect((await sandbox.exec(["cat", "/file"])).stdout).toBe("kept\n");
+  });
+
+  it("keeps what it wrote when its start fails, says why, and starts later", async () => {
+    const failing = new TestDaemon();
+    let step: string | undefined;
+    await failing.start({ failAt: () => step });
+    const sandbox = await failing.client.create({ layers: ["busybox"] });
+    await sandbox.exec("echo kept > /file");
+    await sandbox.stop();
+    step = "overlay";
+    await expect(sandbox.start()).rejects.toMatchObject({ code: "sandbox/launch-failed", step: "overlay" });
+    step = undefined;
+    expect((await sandbox.inspect()).state).toMatchObject({
+      kind: "failed",
+      reason: { type: "launch-failed", step: "overlay", errno: "EIO" },
+    });
+    await sandbox.start();
+    expect((await sandbox.exec(["cat", "/file"])).stdout).toBe("kept\n");
+    await failing[Symbol.asyncDispose]();
+    expect(remainsOf(failing)).toEqual(NOTHING);
+  });
+
+  it("does nothing that was meant for the incarnation before", async () => {
+    await using sandbox = await create();
+    const { exec } = await sandbox.detach(["sleep", "60"]);
+    await sandbox.restart();
+    expect(await sandbox.execs()).toEqual([]);
+    await expect(sandbox.attach(exec)).rejects.toMatchObject({ code: "exec/not-found" });
+  });
+});
+
+describe("several who change one sandbox at once", () => {
+  it("have each change done whole, in the order in which they asked", async () => {
+    await using sandbox = await create();
+    const outcomes = await Promise.allSettled([sandbox.stop(), sandbox.pause(), sandbox.stop(), sandbox.start()]);
+    expect(outcomes.map((each) => (each.status === "fulfilled" ? each.value.state.kind : each.reason.code))).toEqual([
+      "stopped",
+      "sandbox/wrong-state",
+      "stopped",
+      "running",
+    ]);
+    expect((await sandbox.inspect()).incarnation).toBe(2);
+    expect((await sandbox.exec(["true"])).exitCode).toBe(0);
+  });
+
+  it("leave nothing when one of them removes it", async () => {
+    for (const change of ["start", "pause", "stop", "restart"] as const) {
+      const sandbox = await create();
+      if (change === "start") await sandbox.stop();
+      const outcomes = await Promise.allSettled([
+        sandbox[change](),
+        sandbox.remove(),
+        sandbox.start(),
+        sandbox.remove(),
+      ]);
+      expect(outcomes[1]?.status).toBe("fulfilled");
+      expect(outcomes[2]).toMatchObject({ status: "rejected", reason: { code: "sandbox/not-found" } });
+      expect(processesWith(sandbox.id)).toEqual([]);
+      expect(cgroupsWith(sandbox.id)).toEqual([]);
+    }
+  });
+});
+
+describe("the time of a sandbox", () => {
+  const endOf = async ({ id }: Sandbox) => {
+    const { events } = await daemon.client.pastEvents({ sandbox: id, types: ["sandbox.state"] });
+    const last = events.at(-1);
+    return last?.type === "sandbox.state" ? last.data : undefined;
+  };
+  const isGone = (sandbox: Sandbox) =>
+    sandbox.inspect().then(
+      () => false,
+      ({ code }) => code === "sandbox/not-found",
+    );
+
+  it("ends with its lifetime", async () => {
+    const before = Date.now();
+    const sandbox = await create({ lifetimeMs: 300 });
+    expect(Date.parse(sandbox.view.expiresAt ?? "") - before).toBeGreaterThanOrEqual(300);
+    await expect.poll(() => isGone(sandbox)).toBe(true);
+    expect(Date.now() - before).toBeGreaterThanOrEqual(300);
+    expect(await endOf(sandbox)).toEqual({ state: "destroyed", reason: { type: "lifetime", lifetimeMs: 300 } });
+  });
+
+  it("goes on when it is extended, and can be made endless", async () => {
+    await using sandbox = await create({ lifetimeMs: 600 });
+    const { expiresAt, lifetimeMs } = await sandbox.extend(3_600_000);
+    expect(lifetimeMs).toBe(3_600_000);
+    expect(Date.parse(expiresAt ?? "")).toBeGreaterThan(Date.now() + 3_500_000);
+    await using witness = await create({ lifetimeMs: 700 });
+    await expect.poll(() => isGone(witness)).toBe(true);
+    expect(await kindOf(sandbox)).toBe("running");
+    expect(await sandbox.update({ lifetimeMs: null })).toMatchObject({ lifetimeMs: null, expiresAt: null });
+  });
+
+  it("can stop it instead; a start gives it its lifetime anew", async () => {
+    await using sandbox = await create({ lifetimeMs: 300, onExpire: "stop" });
+    const stopped = { kind: "stopped", reason: { type: "lifetime", lifetimeMs: 300 } };
+    await expect.poll(async () => (await sandbox.inspect()).state).toEqual(stopped);
+    const { expiresAt } = await sandbox.start();
+    expect(Date.parse(expiresAt ?? "")).toBeGreaterThan(Date.now());
+    await expect.poll(async () => (await sandbox.inspect()).state).toEqual(stopped);
+  });
+
+  it("ends when nothing is done in it, and not before", async () => {
+    await using busy = await create({ idleMs: 400, onExpire: "stop" });
+    await using idle = await create({ idleMs: 400, onExpire: "stop" });
+    const followed = busy.exec(["sleep", "1.2"]);
+    await expect
+      .poll(async () => (await idle.inspect()).state)
+      .toEqual({
+        kind: "stopped",
+        reason: { type: "idle", idleMs: 400 },
+      });
+    expect(await kindOf(busy)).toBe("running");
+    expect((await followed).exitCode).toBe(0);
+    await expect.poll(() => kindOf(busy)).toBe("stopped");
+  });
+
+  it("counts a command that nobody follows only where that was asked for", async () => {
+    await using counted = await create({ idleMs: 300, idleCountsCommands: true, onExpire: "stop" });
+    await using uncounted = await create({ idleMs: 300, onExpire: "stop" });
+    await counted.detach(["sleep", "1.5"]);
+    await uncounted.detach(["sleep", "1.5"]);
+    await expect.poll(() => kindOf(uncounted)).toBe("stopped");
+    expect(await kindOf(counted)).toBe("running");
+    await expect.poll(() => kindOf(counted), { timeout: 5000 }).toBe("stopped");
+  });
+
+  it("does not run out by idleness while it is paused", async () => {
+    await using paused = await create({ idleMs: 300, onExpire: "stop" });
+    await paused.pause();
+    await using witness = await create({ idleMs: 500, onExpire: "stop" });
+    await expect.poll(() => kindOf(witness)).toBe("stopped");
+    expect(await kindOf(paused)).toBe("paused");
+    await paused.resume();
+    await expect.poll(() => kindOf(paused)).toBe("stopped");
+  });
+
+  it("runs on over a restart of the daemon, and ends what is overdue by then", async () => {
+    const sandbox = await create({ lifetimeMs: 1000 });
+    const overdue = await create({ lifetimeMs: 400 });
+    const { expiresAt } = overdue.view;
+    const lasting = await create({ lifetimeMs: 3_600_000 });
+    await daemon.restart();
+    expect((await lasting.inspect()).expiresAt).toBe(lasting.view.expiresAt);
+    await expect.poll(() => isGone(overdue)).toBe(true);
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expiresAt ?? ""));
+    await expect.poll(() => isGone(sandbox), { timeout: 5000 }).toBe(true);
+    await lasting.remove();
+  });
+});
