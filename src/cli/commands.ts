@@ -29,6 +29,38 @@ export const COMMANDS = {
     summary: "run a command in a sandbox",
     load: async () => (await import("./commands/exec.ts")).defineExec,
   },
+  pause: {
+    summary: "freeze sandboxes",
+    load: async () => (await import("./commands/change-state.ts")).definePause,
+  },
+  resume: {
+    summary: "let paused sandboxes go on",
+    load: async () => (await import("./commands/change-state.ts")).defineResume,
+  },
+  stop: {
+    summary: "end the processes of sandboxes and keep what they wrote",
+    load: async () => (await import("./commands/change-state.ts")).defineStop,
+  },
+  start: {
+    summary: "start stopped sandboxes again",
+    load: async () => (await import("./commands/change-state.ts")).defineStart,
+  },
+  restart: {
+    summary: "stop sandboxes and start them again",
+    load: async () => (await import("./commands/change-state.ts")).defineRestart,
+  },
+  extend: {
+    summary: "give a sandbox more time",
+    load: async () => (await import("./commands/extend.ts")).defineExtend,
+  },
+  label: {
+    summary: "set labels of a sandbox, or take them away",
+    load: async () => (await import("./commands/label.ts")).defineLabel,
+  },
+  update: {
+    summary: "change a sandbox's name and times",
+    load: async () => (await import("./commands/update.ts")).defineUpdate,
+  },
   rm: {
     summary: "remove sandboxes with everything in them",
     load: async () => (await import("./commands/rm.ts")).defineRm,
@@ -60,6 +92,10 @@ export const COMMANDS = {
   events: {
     summary: "show what has happened to sandboxes, or follow it",
     load: async () => (await import("./commands/events.ts")).defineEvents,
+  },
+  webhook: {
+    summary: "send events to other programs",
+    load: async () => (await import("./commands/webhook.ts")).defineWebhook,
   },
   serve: {
     summary: "run the daemon",

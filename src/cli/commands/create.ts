@@ -3,12 +3,14 @@ import { parseSandboxName } from "../../model/ids.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
+import type { LifecycleOptions } from "../lifecycle-options.ts";
+import { lifecycleOptions, lifecycleSpecOf } from "../lifecycle-options.ts";
 import type { SandboxOptions } from "../options.ts";
 import { environmentOf, jsonOption, sandboxOptions, sandboxSpecOf, variablesOption } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { Progress } from "../render/progress.ts";
 
-interface CreateOptions extends ConnectOptions, SandboxOptions {
+interface CreateOptions extends ConnectOptions, SandboxOptions, LifecycleOptions {
   readonly env?: readonly (readonly [name: string, value: string])[];
   readonly hostname?: string;
   readonly json?: true;
@@ -16,7 +18,7 @@ interface CreateOptions extends ConnectOptions, SandboxOptions {
 
 export function defineCreate(program: Command, context: CliContext): void {
   const command = program.command("create").argument("[name]", "a name to find it by: a-z, 0-9 and -");
-  sandboxOptions(command)
+  lifecycleOptions(sandboxOptions(command))
     .addOption(variablesOption(context.env))
     .option("--hostname <name>", "host name inside (default: the sandbox's name)")
     .addOption(jsonOption("print the sandbox as JSON"));
@@ -29,6 +31,7 @@ async function create(name: string | undefined, options: CreateOptions, context:
   const spec = {
     ...(name !== undefined && { name: parseSandboxName(name, "name") }),
     ...sandboxSpecOf(options),
+    ...lifecycleSpecOf(options),
     ...environmentOf(options.env),
     ...(options.hostname !== undefined && { hostname: options.hostname }),
   };

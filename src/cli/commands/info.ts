@@ -6,6 +6,7 @@ import type { CliContext } from "../context.ts";
 import { jsonOption } from "../options.ts";
 import { formatAge } from "../render/age.ts";
 import { writeJson } from "../render/json.ts";
+import { describeLife } from "../render/life.ts";
 import { describeState } from "../render/state.ts";
 import type { Paint } from "../render/style.ts";
 import { paintFor } from "../render/style.ts";
@@ -47,6 +48,7 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
       ["Hostname", view.hostname],
       // Values may be secrets; --json shows them.
       ["Environment", Object.keys(view.env).join(" ") || "-"],
+      ...describeLife(view),
     ],
     paint,
   );

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:http";
 import { newExecId } from "../../model/ids.ts";
 import type { ProbeTarget } from "../../model/ready-probe.ts";
 import type { AgentLink } from "../../wire/agent-link.ts";
@@ -7,9 +10,10 @@ export async function attempt(agent: AgentLink, target: ProbeTarget, attemptMs: 
   switch (target.kind) {
     case "exec":
       return await attemptCommand(agent, target.command, attemptMs);
-    case "http":
     case "tcp":
-      return "not built yet";
+      return await attemptPort(agent, target.port, attemptMs);
+    case "http":
+      return await attemptRequest(agent, target, attemptMs);
   }
 }
 
@@ -30,4 +34,28 @@ async function attemptCommand(
     return `the command ended with ${signal ?? `exit code ${code}`}`;
   }
   return "the command's end was not seen";
+}
+
+async function attemptPort(agent: AgentLink, port: number, attemptMs: number): Promise<string | undefined> {
+  const stream = await agent.dial({ port }, AbortSignal.timeout(attemptMs));
+  stream.destroy();
+  return undefined;
+}
+
+async function attemptRequest(
+  agent: AgentLink,
+  { port, path = "/" }: { readonly port: number; readonly path?: string },
+  attemptMs: number,
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(attemptMs);
+  const stream = await agent.dial({ port }, signal);
+  try {
+    const headers = { host: `localhost:${port}`, connection: "close" };
+    const sent = request({ path, headers, signal, createConnection: () => stream }).end();
+    const [answer] = (await once(sent, "response")) as [IncomingMessage];
+    const { statusCode = 0 } = answer;
+    return statusCode >= 200 && statusCode < 400 ? undefined : `GET ${path} was answered with ${statusCode}`;
+  } finally {
+    stream.destroy();
+  }
 }
