@@ -150,6 +150,20 @@ void Agent::answer(Connection& connection, uint32_t channel, const ProcessesRequ
   connection.ack(channel, process_list_json(users_));
 }
 
+void Agent::answer(Connection& connection, uint32_t channel, const FileRequest& request) {
+  if (stop_began_us_ != 0) return connection.refuse(channel, {"stopping", "the sandbox is being stopped"});
+  if (connection.channels_opened() > 1) {
+    return connection.refuse(channel, {"bad-request", "a file request is the only one of its connection"});
+  }
+  std::variant<const Account*, Refusal> account = users_.lookup(request.user);
+  if (const Refusal* refusal = std::get_if<Refusal>(&account)) return connection.refuse(channel, *refusal);
+  HandOver hand_over = connection.hand_over(channel);
+  if (std::optional<Refusal> refusal = file_workers_.start(hand_over, request, *std::get<const Account*>(account))) {
+    return connection.refuse(channel, *refusal);
+  }
+  connection.drop();
+}
+
 void Agent::answer(Connection& connection, uint32_t channel, const StopRequest&) {
   connection.ack(channel, "{}");
   begin_stop();

@@ -83,7 +83,7 @@ bool Agent::reap() {
     Exec* exec = execs_.find_running(pid);
     if (exec != nullptr) {
       exec->main_ended(status, usage);
-    } else {
+    } else if (!file_workers_.ended(pid)) {
       // Perhaps the last process of a command that has finished.
       changed_ = true;
     }

@@ -7,6 +7,7 @@
 #include "agent/connection.h"
 #include "agent/event-loop.h"
 #include "agent/exec-table.h"
+#include "agent/files/worker.h"
 #include "agent/memory-events.h"
 #include "agent/options.h"
 #include "agent/users.h"
@@ -68,6 +69,7 @@ class Agent final : public RequestServer {
   void answer(Connection& connection, uint32_t channel, const ForgetRequest& request);
   void answer(Connection& connection, uint32_t channel, const UsageRequest& request);
   void answer(Connection& connection, uint32_t channel, const ProcessesRequest& request);
+  void answer(Connection& connection, uint32_t channel, const FileRequest& request);
   void answer(Connection& connection, uint32_t channel, const StopRequest& request);
   Exec* find_or_refuse(Connection& connection, uint32_t channel, std::string_view exec);
 
@@ -80,6 +82,7 @@ class Agent final : public RequestServer {
   MemoryEvents memory_;
   Users users_;
   ExecContext context_;
+  FileWorkers file_workers_;
   bool changed_ = false;
   Timer tidy_timer_;
   Timer accept_timer_;

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/ring.h"
@@ -16,6 +17,8 @@ class Batch {
   // The memory of `region` follows what is in text() so far. It must stay as it is until send().
   void append(const Region& region);
 
+  // While nothing has been appended but text: what waits.
+  std::string_view unsent() const { return std::string_view(text_).substr(sent_); }
   bool empty() const { return text_.size() == sent_ && cuts_.empty(); }
   // Bytes that wait.
   size_t size() const;

@@ -91,6 +91,7 @@ void Connection::take_open(const Frame& frame) {
   if (frame.channel == 0) return protocol_error("channel 0 cannot be opened");
   if (find(frame.channel) != nullptr) return protocol_error("a channel is opened that is open");
   highest_ = std::max(highest_, frame.channel);
+  opened_++;
   if (channels_.size() >= kMostChannels) return refuse(frame.channel, {"no-resources", "too many channels are open"});
   JsonDocument document;
   std::optional<Request> request = decode_request(document, frame.payload);
@@ -146,6 +147,10 @@ void Connection::refuse(uint32_t channel, const Refusal& reason) {
 void Connection::stream(uint32_t channel, Exec& exec, const uint64_t (&offsets)[2]) {
   channels_.push_back(std::make_unique<Channel>(*this, channel, exec, offsets));
   dirty_ = true;
+}
+
+HandOver Connection::hand_over(uint32_t channel) const {
+  return {socket_.get(), channel, std::string(batch_.unsent()), std::string(decoder_.rest())};
 }
 
 void Connection::protocol_error(std::string message) { close_with({"protocol", std::move(message)}); }

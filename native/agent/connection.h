@@ -8,6 +8,7 @@
 #include "agent/batch.h"
 #include "agent/channel.h"
 #include "agent/event-loop.h"
+#include "agent/files/worker.h"
 #include "agent/requests.h"
 #include "common/frame.h"
 #include "common/refusal.h"
@@ -46,6 +47,13 @@ class Connection final : public Watched, public ChannelOwner {
   // After an ack: the command's streams follow on this channel.
   void stream(uint32_t channel, Exec& exec, const uint64_t (&offsets)[2]);
 
+  // How many requests it has had.
+  size_t channels_opened() const { return opened_; }
+  // For a process that serves the rest of it, and takes over the channel of the request that is being served.
+  HandOver hand_over(uint32_t channel) const;
+  // Forgets about it without ending it: another process has it.
+  void drop() { dead_ = true; }
+
   void ready(uint32_t events) override;
 
  private:
@@ -76,6 +84,7 @@ class Connection final : public Watched, public ChannelOwner {
   std::vector<std::unique_ptr<Channel>> channels_;
   size_t turn_ = 0;       // which channel goes first
   uint32_t highest_ = 0;  // of the channels opened so far
+  size_t opened_ = 0;
   uint32_t interest_ = EPOLLIN;
   bool greeted_ = false;
   bool dirty_ = false;

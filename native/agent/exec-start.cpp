@@ -49,15 +49,6 @@ std::vector<const char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
-// Whether the agent is that user already: then nothing is changed, which an agent without rights could not do.
-bool runs_as(const Account& account) {
-  if (geteuid() != account.uid || getegid() != account.gid) return false;
-  gid_t groups[64];
-  int count = getgroups(64, groups);
-  if (count < 0) return false;
-  std::sort(groups, groups + count);
-  return std::equal(groups, groups + count, account.groups.begin(), account.groups.end());
-}
 
 Refusal refusal_of(const ExecRequest& request, Failure failure) {
   std::string program(request.argv[0]);

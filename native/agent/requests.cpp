@@ -123,6 +123,7 @@ constexpr RequestType kTypes[] = {
     {"forget", [](JsonObject& json) -> Request { return ForgetRequest{read_exec_id(json)}; }},
     {"usage", [](JsonObject&) -> Request { return UsageRequest{}; }},
     {"processes", [](JsonObject&) -> Request { return ProcessesRequest{}; }},
+    {"file", [](JsonObject& json) -> Request { return read_file_request(json); }},
     {"stop", [](JsonObject&) -> Request { return StopRequest{}; }},
 };
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/files/request.h"
 #include "agent/terminal.h"
 #include "common/json.h"
 
@@ -56,7 +57,7 @@ struct ProcessesRequest {};
 struct StopRequest {};
 
 using Request = std::variant<ExecRequest, AttachRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
-                             UsageRequest, ProcessesRequest, StopRequest>;
+                             UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();

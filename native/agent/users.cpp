@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "agent/passwd.h"
@@ -68,6 +69,15 @@ std::variant<Account, Refusal> resolve_user(std::string_view spec, std::string_v
   if (!gid) return no_such("group", name);
   account.gid = *gid;
   return account;
+}
+
+bool runs_as(const Account& account) {
+  if (geteuid() != account.uid || getegid() != account.gid) return false;
+  gid_t groups[64];
+  int count = getgroups(64, groups);
+  if (count < 0) return false;
+  std::sort(groups, groups + count);
+  return std::equal(groups, groups + count, account.groups.begin(), account.groups.end());
 }
 
 bool Users::Identity::operator==(const Identity& other) const {

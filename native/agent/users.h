@@ -25,6 +25,9 @@ struct Account {
 // Without a passwd entry `root` is uid 0 with home /root, and a bare uid has group 0 and home /.
 std::variant<Account, Refusal> resolve_user(std::string_view spec, std::string_view passwd, std::string_view group);
 
+// Whether this process is that user already: then nothing is changed, which an agent without rights could not do.
+bool runs_as(const Account& account);
+
 // Looks users up in the sandbox's own files, and remembers the last answer while the files are the same.
 class Users {
  public:

@@ -27,15 +27,18 @@ bool is_kind(char byte) { return byte >= 1 && byte <= 10; }
 
 }  // namespace
 
-// Judges as much of a header as there is.
-bool FrameDecoder::judge(std::string_view header) {
+const char* header_problem(std::string_view header) {
   if (header.size() >= 4) {
     uint32_t length = read_le<uint32_t>(header.data());
-    if (length < kMinLength) problem_ = "a frame is shorter than its kind and channel";
-    if (length > kMaxLength) problem_ = "a frame is longer than 1048576 bytes";
+    if (length < kMinLength) return "a frame is shorter than its kind and channel";
+    if (length > kMaxLength) return "a frame is longer than 1048576 bytes";
   }
-  if (problem_ == nullptr && header.size() >= 5 && !is_kind(header[4])) problem_ = "a frame is of an unknown kind";
-  return problem_ == nullptr;
+  if (header.size() >= 5 && !is_kind(header[4])) return "a frame is of an unknown kind";
+  return nullptr;
+}
+
+FrameHeader read_header(const char* bytes) {
+  return {read_le<uint32_t>(bytes), static_cast<Kind>(bytes[4]), read_le<uint32_t>(bytes + 5)};
 }
 
 FrameDecoder::Step FrameDecoder::whole(std::string_view bytes, Frame& frame) {
@@ -52,7 +55,8 @@ FrameDecoder::Step FrameDecoder::next(Frame& frame) {
   }
   for (;;) {
     std::string_view head = partial_.empty() ? chunk_ : std::string_view(partial_);
-    if (!judge(head.substr(0, kFrameHeader))) return Step::kBad;
+    problem_ = header_problem(head.substr(0, kFrameHeader));
+    if (problem_ != nullptr) return Step::kBad;
     size_t wanted = head.size() < kFrameHeader ? kFrameHeader : 4 + size_t{read_le<uint32_t>(head.data())};
     if (head.size() >= wanted && head.size() >= kFrameHeader) {
       if (!partial_.empty()) {

@@ -32,6 +32,17 @@ constexpr uint64_t kMaxOffset = 9007199254740991;
 // The most data bytes that one frame carries.
 constexpr size_t kMaxDataBytes = kMaxLength - kMinLength - kDataHeader;
 
+struct FrameHeader {
+  uint32_t length;
+  Kind kind;
+  uint32_t channel;
+};
+
+// Why these first bytes, as many as there are, cannot be a frame's; or null.
+const char* header_problem(std::string_view header);
+// Of kFrameHeader bytes without such a problem.
+FrameHeader read_header(const char* bytes);
+
 struct Frame {
   Kind kind;
   uint32_t channel;
@@ -52,11 +63,12 @@ class FrameDecoder {
   void feed(std::string_view chunk) { chunk_ = chunk; }
   Step next(Frame& frame);
   const char* problem() const { return problem_; }
+  // What has been fed and not been asked for yet, behind the frame that next() has just answered.
+  std::string_view rest() const { return chunk_; }
   // Bytes kept of a frame that is not complete.
   size_t buffered() const { return partial_.size(); }
 
  private:
-  bool judge(std::string_view header);
   Step whole(std::string_view bytes, Frame& frame);
 
   std::string_view chunk_;

@@ -1,3 +1,4 @@
+#include "common/base64.h"
 #include "common/json.h"
 
 namespace plybox {
@@ -24,6 +25,15 @@ size_t sequence_length(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    size_t length = sequence_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
 
 void JsonWriter::separate() {
   if (comma_) text_ += ',';
@@ -79,6 +89,11 @@ JsonWriter& JsonWriter::string(std::string_view text) {
   separate();
   quote(text);
   return *this;
+}
+
+JsonWriter& JsonWriter::bytes(std::string_view bytes) {
+  if (is_utf8(bytes)) return string(bytes);
+  return begin_object().key("base64").string(to_base64(bytes)).end_object();
 }
 
 JsonWriter& JsonWriter::integer(uint64_t value) {

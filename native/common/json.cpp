@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "common/base64.h"
+
 namespace plybox {
 namespace {
 
@@ -76,6 +78,24 @@ std::optional<std::string_view> JsonObject::optional_string(const char* name, si
   const rapidjson::Value* value = find(name, false);
   if (value == nullptr) return std::nullopt;
   return checked_string(*value, path_of(name), max_bytes, *problem_);
+}
+
+std::string JsonObject::bytes(const char* name, size_t max_bytes) {
+  const rapidjson::Value* value = find(name, true);
+  if (value == nullptr) return {};
+  std::string path = path_of(name);
+  if (!value->IsObject()) return std::string(checked_string(*value, path, max_bytes, *problem_));
+  JsonObject object(value, path, *problem_);
+  std::optional<std::string> bytes = from_base64(object.string("base64"));
+  object.finish();
+  if (!bytes) {
+    object.refuse("base64", "is not base64");
+  } else if (bytes->find('\0') != bytes->npos) {
+    object.refuse("base64", "holds a NUL byte");
+  } else if (bytes->size() > max_bytes) {
+    refuse(name, "is longer than " + std::to_string(max_bytes) + " bytes");
+  }
+  return problem_->found() ? std::string() : *bytes;
 }
 
 std::optional<uint64_t> JsonObject::optional_integer(const char* name, uint64_t min, uint64_t max) {

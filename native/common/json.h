@@ -37,6 +37,8 @@ class JsonObject {
   // Strings hold no NUL, so that they may be passed on as C strings; at most `max_bytes` long.
   std::string_view string(const char* name, size_t max_bytes = kAnyLength);
   std::optional<std::string_view> optional_string(const char* name, size_t max_bytes = kAnyLength);
+  // A string, or {"base64":"…"} for what is not UTF-8; without NUL.
+  std::string bytes(const char* name, size_t max_bytes = kAnyLength);
   uint64_t integer(const char* name, uint64_t min, uint64_t max);
   std::optional<uint64_t> optional_integer(const char* name, uint64_t min, uint64_t max);
   bool boolean(const char* name);
@@ -107,6 +109,8 @@ class JsonDocument {
   JsonProblem problem_;
 };
 
+bool is_utf8(std::string_view text);
+
 // Writes compact JSON. Commas are its own business; that begin and end match is the caller's.
 class JsonWriter {
  public:
@@ -117,6 +121,8 @@ class JsonWriter {
   JsonWriter& key(std::string_view name);
   // Bytes that are not UTF-8 become U+FFFD.
   JsonWriter& string(std::string_view text);
+  // As string, but as {"base64":"…"} where it is not UTF-8.
+  JsonWriter& bytes(std::string_view bytes);
   JsonWriter& integer(uint64_t value);
   // `value` / 1000 with up to three decimals: milliseconds from microseconds, microseconds from nanoseconds.
   JsonWriter& thousandths(uint64_t value);

@@ -1,0 +1,63 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "agent/files/entry.h"
+#include "agent/files/operations.h"
+#include "agent/files/resolve.h"
+
+namespace plybox {
+namespace {
+
+// Small enough to stay in the processor's cache between the file's pages and the socket.
+constexpr size_t kPieceBytes = 262144;
+
+std::string ack_json(const struct stat& status, const std::string& path, uint64_t from, uint64_t to) {
+  JsonWriter json;
+  json.begin_object().key("entry");
+  write_entry(json, status, path.substr(path.rfind('/') + 1), -1, "");
+  json.key("etag").string(etag_of(status));
+  json.key("from").integer(from).key("to").integer(to);
+  json.end_object();
+  return json.text();
+}
+
+}  // namespace
+
+Answer run(Session& session, const std::string& path, const ReadOp& op) {
+  Outcome<UniqueFd> place = open_place(path);
+  if (!place) return place.refusal();
+  Outcome<UniqueFd> file = reopen(place->get(), O_RDONLY);
+  if (!file) return file.refusal();
+  struct stat status;
+  if (fstat(file->get(), &status) != 0) return failed("stat");
+  if (op.if_match && *op.if_match != etag_of(status)) return Refusal{"changed", "the file has changed", "ifMatch"};
+  uint64_t size = static_cast<uint64_t>(status.st_size);
+  // Files of /proc and /sys do not tell their size: they are read to their end.
+  bool sized = size > 0 || status.st_blocks > 0;
+  uint64_t to = std::min(op.to.value_or(UINT64_MAX), size);
+  uint64_t from = std::min(op.from, to);
+  session.ack(ack_json(status, path, from, to));
+
+  posix_fadvise(file->get(), static_cast<off_t>(from), static_cast<off_t>(to - from), POSIX_FADV_SEQUENTIAL);
+  uint64_t last = sized ? to : op.to.value_or(UINT64_MAX);
+  uint64_t at = sized ? from : op.from;
+  uint64_t first = at;
+  std::unique_ptr<char[]> buffer(new char[kPieceBytes]);
+  while (at < last) {
+    size_t want = static_cast<size_t>(std::min<uint64_t>({last - at, kPieceBytes, session.allowance()}));
+    ssize_t count = pread(file->get(), buffer.get(), want, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed("read");
+    // It has become shorter meanwhile.
+    if (count == 0) break;
+    session.send({buffer.get(), static_cast<size_t>(count)});
+    at += static_cast<uint64_t>(count);
+  }
+  session.end();
+  return JsonWriter().begin_object().key("bytes").integer(at - first).end_object().text();
+}
+
+}  // namespace plybox

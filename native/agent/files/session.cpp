@@ -1,0 +1,200 @@
+#include "agent/files/session.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/clock.h"
+#include "agent/files/scrap.h"
+
+namespace plybox {
+namespace {
+
+// What the host may have under way to a worker that takes it in: enough that neither waits for the other.
+constexpr uint32_t kWindow = 1 << 20;
+constexpr uint32_t kGrantBytes = kWindow / 4;
+// How long a finished worker lets the host hang up first.
+constexpr uint64_t kLingerUs = 2000000;
+
+}  // namespace
+
+Session::Session(UniqueFd socket, uint32_t channel, std::string outgoing, std::string incoming)
+    : socket_(std::move(socket)), channel_(channel), incoming_(std::move(incoming)) {
+  // As much as the machine allows: fewer switches between the two processes.
+  int bytes = 1 << 20;
+  setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  if (!outgoing.empty()) transmit(outgoing, {});
+}
+
+void Session::leave() {
+  remove_scrap();
+  _exit(0);
+}
+
+void Session::protocol_error(const char* message) {
+  remove_scrap();
+  send_frame(Kind::kError, 0, to_json({"protocol", message}));
+  linger();
+  leave();
+}
+
+void Session::transmit(std::string_view head, std::string_view body) {
+  iovec pieces[2] = {{const_cast<char*>(head.data()), head.size()}, {const_cast<char*>(body.data()), body.size()}};
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = 2;
+  while (pieces[0].iov_len + pieces[1].iov_len > 0) {
+    ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) leave();
+    auto sent = static_cast<size_t>(count);
+    for (iovec& piece : pieces) {
+      size_t part = std::min(sent, piece.iov_len);
+      piece.iov_base = static_cast<char*>(piece.iov_base) + part;
+      piece.iov_len -= part;
+      sent -= part;
+    }
+  }
+}
+
+void Session::send_frame(Kind kind, uint32_t channel, std::string_view payload) {
+  std::string frame;
+  append_frame(frame, kind, channel, payload);
+  transmit(frame, {});
+}
+
+void Session::ack(std::string_view json) {
+  acked_ = true;
+  send_frame(Kind::kAck, channel_, json);
+}
+
+void Session::finish(std::string_view json) { send_frame(acked_ ? Kind::kExit : Kind::kAck, channel_, json); }
+
+void Session::refuse(const Refusal& refusal) { send_frame(Kind::kError, channel_, to_json(refusal)); }
+
+void Session::linger() {
+  shutdown(socket_.get(), SHUT_WR);
+  uint64_t until = now_us() + kLingerUs;
+  pollfd one{socket_.get(), POLLIN, 0};
+  char discarded[16384];
+  for (uint64_t now = now_us(); now < until; now = now_us()) {
+    if (poll(&one, 1, static_cast<int>((until - now) / 1000) + 1) <= 0) continue;
+    if (recv(socket_.get(), discarded, sizeof(discarded), MSG_DONTWAIT) <= 0) return;
+  }
+}
+
+size_t Session::allowance() {
+  breathe();
+  while (credit_ == 0) take_control(take_frame());
+  return credit_;
+}
+
+void Session::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    size_t count = std::min({bytes.size(), allowance(), kMaxDataBytes});
+    std::string header;
+    append_data_header(header, channel_, 1, sent_, count);
+    transmit(header, bytes.substr(0, count));
+    sent_ += count;
+    credit_ -= static_cast<uint32_t>(count);
+    bytes.remove_prefix(count);
+  }
+}
+
+void Session::end() {
+  std::string frame;
+  append_end(frame, channel_, 1, sent_);
+  transmit(frame, {});
+}
+
+bool Session::readable() const {
+  if (incoming_taken_ < incoming_.size()) return true;
+  pollfd one{socket_.get(), POLLIN, 0};
+  return poll(&one, 1, 0) == 1;
+}
+
+void Session::breathe() {
+  while (readable()) take_control(take_frame());
+}
+
+void Session::read_exactly(char* to, size_t count) {
+  size_t early = std::min(count, incoming_.size() - incoming_taken_);
+  incoming_.copy(to, early, incoming_taken_);
+  incoming_taken_ += early;
+  for (size_t got = early; got < count;) {
+    ssize_t more = recv(socket_.get(), to + got, count - got, MSG_WAITALL);
+    if (more < 0 && errno == EINTR) continue;
+    if (more <= 0) leave();
+    got += static_cast<size_t>(more);
+  }
+}
+
+Frame Session::take_frame() {
+  char bytes[kFrameHeader];
+  read_exactly(bytes, sizeof(bytes));
+  if (const char* problem = header_problem({bytes, sizeof(bytes)})) protocol_error(problem);
+  FrameHeader header = read_header(bytes);
+  size_t count = header.length - kMinLength;
+  if (payload_.size() < count) payload_.resize(count);
+  read_exactly(payload_.data(), count);
+  Frame frame{header.kind, header.channel, {payload_.data(), count}};
+  if (const char* problem = payload_problem(frame)) protocol_error(problem);
+  if (frame.kind == Kind::kOpen) protocol_error("a connection of a file request has no other channel");
+  if (frame.channel != channel_) protocol_error("a frame is for a channel that was never opened");
+  return frame;
+}
+
+void Session::take_control(const Frame& frame) {
+  switch (frame.kind) {
+    case Kind::kCredit: {
+      uint32_t more = *parse_credit(frame.payload);
+      if (more > kMaxCredit - credit_) protocol_error("credit adds up to more than 2147483647");
+      credit_ += more;
+      return;
+    }
+    case Kind::kClose:
+      leave();
+    case Kind::kData:
+    case Kind::kEnd:
+      protocol_error("this operation takes no data");
+    default:
+      protocol_error("a host does not send frames of this kind");
+  }
+}
+
+std::optional<std::string_view> Session::receive() {
+  while (!ended_) {
+    // Granted as soon as the last bytes have been dealt with, which is now.
+    if (window_ <= kWindow - kGrantBytes) {
+      std::string frame;
+      append_credit(frame, channel_, kWindow - window_);
+      transmit(frame, {});
+      window_ = kWindow;
+    }
+    Frame frame = take_frame();
+    if (frame.kind != Kind::kData && frame.kind != Kind::kEnd) {
+      take_control(frame);
+      continue;
+    }
+    Data data = *parse_data(frame.payload);
+    if (data.stream != 0) protocol_error("a host sends on stream 0 alone");
+    if (data.bytes.size() > window_) protocol_error("more data than credit");
+    if (data.offset != received_) {
+      refuse({"bad-offset", "the data has a gap: it stands at " + std::to_string(received_)});
+      remove_scrap();
+      linger();
+      leave();
+    }
+    window_ -= static_cast<uint32_t>(data.bytes.size());
+    received_ += data.bytes.size();
+    if (frame.kind == Kind::kData) return data.bytes;
+    ended_ = true;
+  }
+  return std::nullopt;
+}
+
+}  // namespace plybox
