@@ -27,6 +27,13 @@ import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
 import type { processList, usageList, usageView } from "./schemas/usage.ts";
+import type {
+  createWebhookBody,
+  newWebhookView,
+  webhookList,
+  webhookTestView,
+  webhookView,
+} from "./schemas/webhook.ts";
 
 export type CreateSandboxBody = z.infer<typeof createSandboxBody>;
 export type SandboxView = z.infer<typeof sandboxView>;
@@ -52,6 +59,11 @@ export type AuditList = z.infer<typeof auditList>;
 export type UsageView = z.infer<typeof usageView>;
 export type UsageList = z.infer<typeof usageList>;
 export type ProcessList = z.infer<typeof processList>;
+export type CreateWebhookBody = z.infer<typeof createWebhookBody>;
+export type WebhookView = z.infer<typeof webhookView>;
+export type NewWebhookView = z.infer<typeof newWebhookView>;
+export type WebhookList = z.infer<typeof webhookList>;
+export type WebhookTestView = z.infer<typeof webhookTestView>;
 export type EventView = z.infer<typeof eventView>;
 export type EventList = z.infer<typeof eventList>;
 export type EventGapView = z.infer<typeof eventGap>;

@@ -10,6 +10,7 @@ import type { EventLog } from "../sandbox/events/event-log.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
+import type { Webhooks } from "../sandbox/webhooks/webhooks.ts";
 import type { Access } from "./access.ts";
 import { accessHandlers } from "./access-handlers.ts";
 import { errorAnswer } from "./answers.ts";
@@ -27,6 +28,7 @@ import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
 import { systemHandlers } from "./system-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
+import { webhookHandlers } from "./webhook-handlers.ts";
 
 export interface ApiLog {
   error(detail: object, message: string): void;
@@ -40,6 +42,7 @@ export interface ApiOptions {
   readonly agents: Agents;
   readonly usage: UsageSampler;
   readonly events: EventLog;
+  readonly webhooks: Webhooks;
   /** Ends the streams of usage and events, which have no end of their own. */
   readonly closing?: AbortSignal;
   /** Of the daemon, such as `0.1.0`. */
@@ -85,6 +88,7 @@ export function createApi(options: ApiOptions): Api {
     }),
     ...layerHandlers(layers),
     ...accessHandlers(options.accounts),
+    ...webhookHandlers(options.webhooks, sandboxes),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),
     ...usageHandlers({ sampler: options.usage, agents: options.agents, ...streams }),
   };

@@ -1,7 +1,8 @@
 import { PlyboxError } from "../model/errors.ts";
 import type { LoggedEvent } from "../model/event.ts";
-import { EVENT_TYPES } from "../model/event.ts";
+import { expandTypes } from "../model/event.ts";
 import type { Principal } from "../model/principal.ts";
+import { eventJson } from "../sandbox/events/event-data.ts";
 import type { EventFilter, EventLog, LogItem } from "../sandbox/events/event-log.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { acceptsEvents, json } from "./answers.ts";
@@ -20,6 +21,7 @@ export function eventHandlers({ events, sandboxes, ...options }: EventHandlerOpt
   return {
     readEvents({ principal, query, incoming }) {
       const filter = filterOf(principal, query, sandboxes);
+      events.flush();
       if (!acceptsEvents(incoming)) {
         const { limit = 100 } = query;
         const after = query.after === undefined ? undefined : known(query.after, events);
@@ -57,18 +59,13 @@ function filterOf(
   return {
     ...(!principal.isOperator && { tenant: principal.tenant }),
     ...(label !== undefined && { labels: label }),
-    ...(type !== undefined && { types: typesOf(type.split(",")) }),
-    ...(sandbox !== undefined && { sandbox: sandboxId(sandbox, principal, sandboxes) }),
+    ...(type !== undefined && { types: expandTypes(type.split(",")) }),
+    ...(sandbox !== undefined && { sandbox: eventSandboxId(sandbox, principal, sandboxes) }),
   };
 }
 
-/** Types by name, and all those of an area that is given as `exec.*`. */
-export function typesOf(words: readonly string[]): readonly string[] {
-  return EVENT_TYPES.filter((type) => words.includes(type) || words.includes(`${type.split(".")[0]}.*`));
-}
-
 /** What happened to a sandbox can be read when it is gone, by its id. */
-function sandboxId(ref: string, { tenant }: Principal, sandboxes: Pick<Sandboxes, "get">): string {
+export function eventSandboxId(ref: string, { tenant }: Principal, sandboxes: Pick<Sandboxes, "get">): string {
   try {
     return sandboxes.get(ref, tenant).id;
   } catch (error) {
@@ -97,5 +94,4 @@ function listView(items: readonly LogItem[], next: number): EventList {
 }
 
 /** The log holds what the schema says: it is written by this daemon or by an earlier one. */
-const eventView = ({ id, type, at, sandbox, name, labels, data }: LoggedEvent): EventView =>
-  ({ id, type, at: at.toISOString(), sandbox, name, labels, data }) as unknown as EventView;
+const eventView = (event: LoggedEvent): EventView => eventJson(event) as unknown as EventView;

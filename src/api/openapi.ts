@@ -9,6 +9,7 @@ import { layerList, layerView } from "./schemas/layer.ts";
 import { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import { errorBody, health, ready, version } from "./schemas/system.ts";
 import { processList, usageList, usageView } from "./schemas/usage.ts";
+import { createWebhookBody, newWebhookView, webhookList, webhookView } from "./schemas/webhook.ts";
 
 type Json = Record<string, unknown>;
 
@@ -29,6 +30,10 @@ const COMPONENTS = {
   ProcessList: processList,
   Event: eventView,
   EventList: eventList,
+  CreateWebhook: createWebhookBody,
+  Webhook: webhookView,
+  NewWebhook: newWebhookView,
+  WebhookList: webhookList,
   Health: health,
   Ready: ready,
   Version: version,

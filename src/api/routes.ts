@@ -21,6 +21,7 @@ import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
 import { USAGE_ROUTES } from "./usage-routes.ts";
+import { WEBHOOK_ROUTES } from "./webhook-routes.ts";
 
 const EVENTS = {
   started: execStarted,
@@ -218,6 +219,7 @@ export const ROUTES = {
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,
   ...EVENT_ROUTES,
+  ...WEBHOOK_ROUTES,
 } as const satisfies Record<string, Route>;
 
 export type SystemRoutes = typeof SYSTEM_ROUTES;

@@ -6,6 +6,7 @@ export type {
   SandboxView,
   TenantView,
   VersionView,
+  WebhookView,
 } from "../api/contract.ts";
 export type { ErrorCode } from "../model/errors.ts";
 export type { OutputStream, SignalScope } from "../model/exec.ts";
@@ -23,3 +24,4 @@ export { PlyboxApiError } from "./plybox-api-error.ts";
 export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions } from "./sandbox.ts";
 export type { Tenants } from "./tenants.ts";
 export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
+export type { NewWebhook, Webhooks } from "./webhooks.ts";

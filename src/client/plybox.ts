@@ -14,6 +14,7 @@ import type { Transport } from "./transport.ts";
 import { unixTransport } from "./unix-transport.ts";
 import type { Usage, WatchUsageOptions } from "./usage.ts";
 import { usageOfAll, watchUsageOfAll } from "./usage.ts";
+import { Webhooks } from "./webhooks.ts";
 
 /** Where the daemon is. With neither address: in Node its Unix socket, elsewhere the page's own origin. */
 export interface PlyboxOptions {
@@ -56,6 +57,7 @@ export class Plybox {
   readonly layers: Layers;
   readonly keys: Keys;
   readonly tenants: Tenants;
+  readonly webhooks: Webhooks;
   readonly #connection: Connection;
 
   constructor(options: PlyboxOptions = {}) {
@@ -63,6 +65,7 @@ export class Plybox {
     this.layers = new Layers(this.#connection);
     this.keys = new Keys(this.#connection);
     this.tenants = new Tenants(this.#connection);
+    this.webhooks = new Webhooks(this.#connection);
   }
 
   /** Creates a sandbox; resolves when it takes commands. */

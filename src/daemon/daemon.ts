@@ -18,6 +18,8 @@ import { EventLog } from "../sandbox/events/event-log.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
+import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
+import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
 import type { Config } from "./config.ts";
 import { DAEMON_IDS } from "./id-space.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
@@ -34,6 +36,8 @@ export interface Daemon {
 export interface DaemonOptions {
   /** Tests only: the step of the next launch that is to fail. */
   readonly failAt?: () => string | undefined;
+  /** Tests only: how soon a failed delivery is tried again, and when it is given up. */
+  readonly webhooks?: Partial<DeliveryOptions>;
 }
 
 /** How long an event stream or an upgraded connection may go on when the daemon stops. */
@@ -65,6 +69,8 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   await runtime.sandboxes.recover();
   await runtime.layers.sweep();
 
+  const webhooks = new Webhooks({ database, events, log, ...options.webhooks });
+  undo.push("stop telling of events", () => webhooks.close());
   const closing = new AbortController();
   const parts: ApiOptions = {
     accounts,
@@ -74,6 +80,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     agents: runtime.sandboxes,
     usage: new UsageSampler(runtime.sandboxes),
     events,
+    webhooks,
     closing: closing.signal,
     version: VERSION,
     ready: () => [],

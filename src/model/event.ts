@@ -59,3 +59,7 @@ export interface EventGap {
   readonly from: number;
   readonly to: number;
 }
+
+/** Types by name, and all those of an area that is given as `exec.*`. */
+export const expandTypes = (words: readonly string[]): readonly string[] =>
+  EVENT_TYPES.filter((type) => words.includes(type) || words.includes(`${type.split(".")[0]}.*`));

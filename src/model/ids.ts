@@ -33,6 +33,8 @@ function sortable(): string {
 }
 
 export const newSandboxId = (): SandboxId => `sb_${sortable()}` as SandboxId;
+/** `wh_` + 26 characters. */
+export const newWebhookId = (): string => `wh_${sortable()}`;
 export const newExecId = (): ExecId => `ex_${sortable()}` as ExecId;
 
 function parser<T extends string>(kind: string, pattern: RegExp, shape: string) {

@@ -14,6 +14,7 @@ import { createApi } from "../../src/api/create-api.ts";
 import { createUpgrades } from "../../src/api/create-upgrades.ts";
 import { EventLog } from "../../src/sandbox/events/event-log.ts";
 import type { SandboxLifecycle } from "../../src/sandbox/sandbox-lifecycle.ts";
+import { Webhooks } from "../../src/sandbox/webhooks/webhooks.ts";
 
 interface Served extends AsyncDisposable {
   readonly socketPath: string;
@@ -23,7 +24,7 @@ interface Served extends AsyncDisposable {
 }
 
 /** Of what a test does not give, the rest is made here. */
-export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "lifecycle"> &
+export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "webhooks" | "lifecycle"> &
   Partial<Pick<ApiOptions, "lifecycle">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
@@ -36,10 +37,12 @@ const NO_LIFECYCLE: SandboxLifecycle = {
 export async function serve(options: ServeOptions, token: string): Promise<Served> {
   const database = new Database(":memory:");
   const accounts = openAccounts(database);
-  const events = new EventLog({ database, log: { warn() {} } });
+  const log = { warn() {} };
+  const events = new EventLog({ database, log });
+  const webhooks = new Webhooks({ database, events, log });
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
-  const parts = { accounts, events, lifecycle: NO_LIFECYCLE, ...options };
+  const parts = { accounts, events, webhooks, lifecycle: NO_LIFECYCLE, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const listening = async (access: Access, where: object): Promise<Server> => {
@@ -55,6 +58,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
     accounts,
     events,
     async [Symbol.asyncDispose]() {
+      await webhooks.close();
       await Promise.all([upgrades.close(0), closed(onUnix), closed(onTcp)]);
       await rm(directory, { recursive: true });
     },

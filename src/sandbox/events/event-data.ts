@@ -1,4 +1,4 @@
-import type { SandboxEvent } from "../../model/event.ts";
+import type { LoggedEvent, SandboxEvent } from "../../model/event.ts";
 
 /** What is told of an event outside, beside its type, time and sandbox. */
 export function eventData(event: SandboxEvent): Record<string, unknown> {
@@ -15,3 +15,8 @@ export function eventData(event: SandboxEvent): Record<string, unknown> {
       return rest;
   }
 }
+
+/** An event as it is told outside, of the shape that docs/api.md gives. */
+export const eventJson = ({ id, type, at, sandbox, name, labels, data }: LoggedEvent): object => ({
+  ...{ id, type, at: at.toISOString(), sandbox, name, labels, data },
+});

@@ -72,7 +72,7 @@ export class EventLog {
       this.#dropped += 1;
     }
     this.#pending.push(event);
-    this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
   /** The next events after the id `after`, at most `limit` of them. */
@@ -102,18 +102,26 @@ export class EventLog {
       const page = this.read(at, filter, PAGE);
       at = page.next;
       if (page.items.length > 0) yield page;
-      else if (at >= this.newest) await this.#more(signal);
+      else if (at >= this.newest) await this.more(signal);
     }
+  }
+
+  /** Writes what waits to be written, so that who asks now is told of what has happened before. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#write();
   }
 
   /** Writes what is left. Idempotent. */
   close(): void {
-    this.#flush();
+    this.flush();
     clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
-  #more(signal: AbortSignal): Promise<void> {
+  /** Resolves when something has been written, or the signal aborts. */
+  more(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         stop();
@@ -125,15 +133,14 @@ export class EventLog {
     });
   }
 
-  #flush(): void {
-    this.#timer = undefined;
+  #write(): void {
     if (this.#pending.length === 0) return;
     const events = this.#pending;
     try {
       this.#table.append(events.map(rowOf), this.#dropped);
     } catch (err) {
       this.#options.log.warn({ err, events: events.length }, "events could not be written; they are tried again");
-      this.#timer = setTimeout(() => this.#flush(), 1000);
+      this.#timer = setTimeout(() => this.flush(), 1000);
       this.#timer.unref();
       return;
     }
