@@ -69,7 +69,7 @@ export interface SandboxSpec {
   readonly readyProbe?: ReadyProbe;
 }
 
-interface Processes {
+export interface Processes {
   /** The host's pid of its PID 1. */
   readonly pid: number;
   /** Field 22 of `/proc/PID/stat`; with the pid it names a process for good. */
