@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -114,14 +115,16 @@ describe("a daemon that comes back after kill -9", () => {
     await sandbox.remove();
   });
 
-  it("calls a sandbox lost whose processes ended meanwhile, and takes it away when asked", async () => {
+  it("calls a sandbox lost whose processes and upper are gone, and takes it away when asked", async () => {
     const { id } = await client.create({ name: "fated" });
     await ended(daemon, "SIGKILL");
     process.kill(processesWith(`--sandbox ${id}`)[0] as number, "SIGKILL");
+    const upper = join(cli.directory, "run/uppers", id);
+    execFileSync("umount", [upper]);
     client.close();
     daemon = await serve();
     const found: Sandbox = await client.get("fated");
-    expect((await found.inspect()).state.kind).toBe("lost");
+    expect((await found.inspect()).state).toEqual({ kind: "lost", reason: { type: "upper-gone" } });
     await expect(found.exec(["true"])).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
     await found.remove();
     expect(readdirSync(join(cli.directory, "run/uppers"))).toEqual([]);

@@ -1,0 +1,256 @@
+import type { ChildProcess } from "node:child_process";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import Database from "better-sqlite3";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { CreateOptions, Sandbox, SandboxView } from "../../src/client/index.ts";
+import { Plybox } from "../../src/client/index.ts";
+import { BuiltCli } from "../support/built-cli.ts";
+import { cgroupsWith, mountsWith, processesWith } from "../support/traces.ts";
+
+let cli: BuiltCli;
+let daemon: ChildProcess | undefined;
+let client: Plybox;
+
+beforeAll(async () => {
+  cli = await BuiltCli.make();
+});
+beforeEach(async () => {
+  await serve();
+});
+afterAll(async () => {
+  await Promise.all((await client.list()).map((sandbox) => sandbox.remove()));
+  client.close();
+  await end("SIGTERM");
+  expect(mountsWith(cli.directory)).toEqual([]);
+  cli[Symbol.dispose]();
+});
+
+async function serve(): Promise<void> {
+  if (daemon !== undefined) return;
+  daemon = cli.start(["serve"]);
+  daemon.stderr?.resume();
+  if (daemon.stdout !== null) await once(createInterface(daemon.stdout), "line");
+  client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
+}
+
+async function end(signal: NodeJS.Signals): Promise<void> {
+  if (daemon === undefined) return;
+  const closed = once(daemon, "close");
+  daemon.kill(signal);
+  await closed;
+  client.close();
+  daemon = undefined;
+}
+
+const create = (spec: CreateOptions = {}) => client.create({ layers: ["busybox"], ...spec });
+const found = async ({ id }: Sandbox) => await client.get(id);
+const agentOf = ({ id }: Sandbox) => processesWith(`--sandbox ${id}`)[0] as number;
+const upperOf = ({ id, view }: Sandbox) =>
+  join(cli.directory, view.upper.kind === "disk" ? "state/uppers" : "run/uppers", id);
+const freezerOf = ({ id }: Sandbox) => cgroupsWith("/freezer/").find((path) => path.endsWith(id)) ?? "";
+const freezerState = (sandbox: Sandbox) => readFileSync(join(freezerOf(sandbox), "freezer.state"), "utf8").trim();
+
+/** As a daemon that was killed right behind a write leaves the registry; nobody has it open. */
+function writeState({ id }: Sandbox, state: object): void {
+  const database = new Database(join(cli.directory, "state/registry.sqlite"), { timeout: 0 });
+  const read = database.prepare<[string], { body: string }>("SELECT body FROM sandboxes WHERE id = ?");
+  const body = JSON.parse(read.get(id)?.body ?? "") as Record<string, unknown>;
+  database.prepare("UPDATE sandboxes SET body = ? WHERE id = ?").run(JSON.stringify({ ...body, state }), id);
+  database.close();
+}
+
+const processesOf = (sandbox: Sandbox) => {
+  const pid = agentOf(sandbox);
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return { pid, startTime: Number(stat[19]) };
+};
+
+async function nothingRuns(sandbox: Sandbox): Promise<void> {
+  expect(processesWith(sandbox.id)).toEqual([]);
+  expect(cgroupsWith(sandbox.id)).toEqual([]);
+}
+
+/** Each state as the registry has it when a daemon is killed in it, and what the next one makes of it. */
+const LEFT_BEHIND: Record<string, { leave: (sandbox: Sandbox) => object; find: Partial<SandboxView> }> = {
+  "running, but frozen: a pause that was not announced": {
+    leave: (sandbox) => ({ kind: "running", ...processesOf(sandbox) }),
+    find: { state: { kind: "running", pid: expect.any(Number) }, incarnation: 1 },
+  },
+  paused: {
+    leave: (sandbox) => ({ kind: "paused", ...processesOf(sandbox) }),
+    find: { state: { kind: "paused", pid: expect.any(Number) }, incarnation: 1 },
+  },
+  "stopping, nothing of it done yet": {
+    leave: (sandbox) => ({ kind: "stopping", ...processesOf(sandbox), reason: { type: "idle", idleMs: 7 } }),
+    find: { state: { kind: "stopped", reason: { type: "idle", idleMs: 7 } }, incarnation: 1 },
+  },
+  "starting, its processes made already": {
+    leave: () => ({ kind: "starting" }),
+    find: { state: { kind: "stopped", reason: { type: "interrupted", during: "start" } }, incarnation: 1 },
+  },
+};
+
+describe.each(Object.entries(LEFT_BEHIND))("a daemon killed in the state %s", (name, { leave, find }) => {
+  it.each(["frozen", "running"] as const)("is made good by the next, its processes %s", async (processes) => {
+    const sandbox = await create();
+    await sandbox.exec("echo kept > /file; (sleep 600; true) &");
+    // What was announced is taken from the registry, what is so from the freezer: the two differ in the middle of a change.
+    await sandbox.pause();
+    if (processes === "running" && name !== "paused") await sandbox.resume();
+    await end("SIGKILL");
+    writeState(sandbox, leave(sandbox));
+    await serve();
+    const again = await found(sandbox);
+    expect(await again.inspect()).toMatchObject(find);
+    if (find.state?.kind === "stopped") {
+      await nothingRuns(sandbox);
+      expect(await again.start()).toMatchObject({ state: { kind: "running" }, incarnation: 2 });
+    } else {
+      expect(freezerState(again)).toBe(find.state?.kind === "paused" ? "FROZEN" : "THAWED");
+      await again.resume();
+    }
+    expect((await again.exec(["cat", "/file"])).stdout).toBe("kept\n");
+    await again.remove();
+    await nothingRuns(sandbox);
+  });
+});
+
+describe("a daemon killed at any moment of a change", () => {
+  it.each(["stop", "start", "pause", "resume", "restart"] as const)("%s: the next finds it whole", async (change) => {
+    for (let round = 0; round < 4; round++) {
+      const sandbox = await create();
+      await sandbox.exec("echo kept > /file");
+      if (change === "start") await sandbox.stop();
+      if (change === "resume") await sandbox.pause();
+      const begun = sandbox[change]().catch(() => {});
+      // A question that was asked behind it is answered when it has begun.
+      for (let i = 0; i < round; i++) await client.health();
+      await end("SIGKILL");
+      await begun;
+      await serve();
+      const again = await found(sandbox);
+      const { state } = await again.inspect();
+      expect(["running", "paused", "stopped"]).toContain(state.kind);
+      if (state.kind === "stopped") await again.start();
+      else await again.resume();
+      expect((await again.exec(["cat", "/file"])).stdout).toBe("kept\n");
+      await again.remove();
+      await nothingRuns(sandbox);
+      expect(existsSync(upperOf(sandbox))).toBe(false);
+    }
+  });
+});
+
+describe("processes that ended while no daemon ran", () => {
+  it("leave a sandbox that can be started, and does not say more than is known", async () => {
+    const sandbox = await create();
+    await sandbox.exec("echo kept > /file");
+    const pid = agentOf(sandbox);
+    await end("SIGKILL");
+    process.kill(pid, "SIGKILL");
+    await serve();
+    const again = await found(sandbox);
+    expect((await again.inspect()).state).toEqual({
+      kind: "stopped",
+      reason: { type: "exited", code: null, signal: null },
+    });
+    await again.start();
+    expect((await again.exec(["cat", "/file"])).stdout).toBe("kept\n");
+    await again.remove();
+  });
+});
+
+describe("a paused sandbox", () => {
+  it("can be removed by a daemon that did not pause it", async () => {
+    const sandbox = await create();
+    await sandbox.pause();
+    await end("SIGKILL");
+    await serve();
+    await (await found(sandbox)).remove();
+    await nothingRuns(sandbox);
+    expect(existsSync(upperOf(sandbox))).toBe(false);
+  });
+});
+
+describe("the machine's start", () => {
+  /** What it does: every process ends, every mount goes, and /run is empty. */
+  function reboot(sandboxes: readonly Sandbox[]): void {
+    for (const sandbox of sandboxes) for (const pid of processesWith(sandbox.id)) process.kill(pid, "SIGKILL");
+    for (const line of mountsWith(join(cli.directory, "run"))) execFileSync("umount", ["-l", line.split(" ")[4] ?? ""]);
+    rmSync(join(cli.directory, "run"), { recursive: true });
+  }
+
+  it("leaves what is on disk to be started, and says that what was in memory is gone", async () => {
+    const disk = await create({ upper: { kind: "disk" }, lifetimeMs: 3_600_000 });
+    const stopped = await create({ upper: { kind: "disk" } });
+    const memory = await create();
+    for (const sandbox of [disk, stopped, memory]) await sandbox.exec("echo kept > /file");
+    await stopped.stop();
+    await end("SIGKILL");
+    reboot([disk, memory]);
+    await serve();
+    expect((await found(disk)).view).toMatchObject({
+      state: { kind: "stopped", reason: { type: "exited", code: null, signal: null } },
+      expiresAt: disk.view.expiresAt,
+    });
+    expect((await found(stopped)).view.state).toEqual({ kind: "stopped", reason: { type: "asked" } });
+    for (const sandbox of [disk, stopped]) {
+      const again = await found(sandbox);
+      await again.start();
+      expect((await again.exec(["cat", "/file"])).stdout).toBe("kept\n");
+      await again.remove();
+    }
+    const lost = await found(memory);
+    expect(lost.view.state).toEqual({ kind: "lost", reason: { type: "upper-gone" } });
+    await expect(lost.exec(["true"])).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
+    await expect(lost.start()).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
+    await lost.remove();
+  });
+});
+
+describe("a start command", () => {
+  it("that ended while no daemon ran is run again by the next, and one that goes on is not", async () => {
+    const script = (file: string) =>
+      `echo run >> /runs; while [ ! -e ${file} ]; do sleep 0.01; done; rm ${file}; exit 5`;
+    const start = (file: string) => ({ command: script(file), restart: "on-failure", backoffMs: 1 }) as const;
+    const ended = await create({ start: start("/stop") });
+    const lasting = await create({ start: start("/other") });
+    const runs = async (sandbox: Sandbox) => (await sandbox.exec("cat /runs 2>/dev/null | wc -l")).stdout.trim();
+    for (const sandbox of [ended, lasting]) await expect.poll(() => runs(sandbox)).toBe("1");
+    await ended.detach("sleep 0.2; touch /stop");
+    await end("SIGKILL");
+    // The file comes and goes with the command's end.
+    const flag = join(upperOf(ended), "upper/stop");
+    await expect.poll(() => existsSync(flag), { interval: 1 }).toBe(true);
+    await expect.poll(() => existsSync(flag)).toBe(false);
+    await serve();
+    const again = await found(ended);
+    await expect.poll(() => runs(again)).toBe("2");
+    expect((await again.inspect()).start).toMatchObject({ restarts: 1, lastEnd: { kind: "exited", code: 5 } });
+    expect(await runs(await found(lasting))).toBe("1");
+    expect((await (await found(lasting)).inspect()).start).toMatchObject({ restarts: 0, status: { kind: "running" } });
+    await Promise.all([ended, lasting].map(async (sandbox) => (await found(sandbox)).remove()));
+  });
+});
+
+describe("time that is over when a daemon comes back", () => {
+  it("ends a sandbox then, with its reason", async () => {
+    const overdue = await create({ lifetimeMs: 150 });
+    const stopped = await create({ lifetimeMs: 150, onExpire: "stop" });
+    await end("SIGKILL");
+    const due = Date.parse(stopped.view.expiresAt ?? "");
+    await expect.poll(() => Date.now() > due).toBe(true);
+    await serve();
+    const reason = { type: "lifetime", lifetimeMs: 150 };
+    await expect.poll(async () => (await found(stopped)).view.state).toEqual({ kind: "stopped", reason });
+    await expect.poll(() => client.list({ state: "running" })).toEqual([]);
+    await nothingRuns(overdue);
+    await (await found(stopped)).remove();
+  });
+});

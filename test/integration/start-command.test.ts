@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
+import { NOTHING, remainsOf } from "../support/remains.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+
+let daemon: TestDaemon;
+beforeAll(async () => {
+  daemon = new TestDaemon();
+  await daemon.start();
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+  expect(remainsOf(daemon)).toEqual(NOTHING);
+});
+
+const create = (spec: CreateOptions) => daemon.client.create({ layers: ["busybox"], ...spec });
+const startOf = async (sandbox: Sandbox) => (await sandbox.inspect()).start;
+const lines = async (sandbox: Sandbox, file: string) =>
+  (await sandbox.exec(["cat", file])).stdout.split("\n").filter(Boolean);
+
+describe("a start command", () => {
+  it("runs from the start on, as it was asked for, and is seen among the commands", async () => {
+    const start = {
+      command: "echo $A $B $(id -u) $PWD > /tmp/seen; sleep 600",
+      env: { B: "b" },
+      cwd: "/tmp",
+      user: "7:8",
+    };
+    await using sandbox = await create({ env: { A: "a" }, start });
+    await expect
+      .poll(async () => (await startOf(sandbox))?.status)
+      .toMatchObject({ kind: "running", pid: expect.any(Number) });
+    await expect.poll(() => lines(sandbox, "/tmp/seen")).toEqual(["a b 7 /tmp"]);
+    const status = (await startOf(sandbox))?.status;
+    const [exec] = (await sandbox.execs()).filter(({ running }) => running);
+    expect(status).toEqual({ kind: "running", exec: exec?.exec, pid: exec?.pid });
+  });
+
+  it("is run again as often as it failed, and no more than asked for", async () => {
+    const command = "echo run >> /runs; exit 3";
+    const start = { command, restart: "on-failure", maxRestarts: 3, backoffMs: 1 } as const;
+    await using sandbox = await create({ start });
+    await expect
+      .poll(() => startOf(sandbox))
+      .toMatchObject({
+        status: { kind: "done" },
+        restarts: 3,
+        lastEnd: { kind: "exited", code: 3, signal: null },
+      });
+    expect(await lines(sandbox, "/runs")).toHaveLength(4);
+    expect((await sandbox.inspect()).state.kind).toBe("running");
+  });
+
+  it("is not run again when it did what it had to", async () => {
+    await using sandbox = await create({ start: { command: "echo run >> /runs", restart: "on-failure" } });
+    await expect
+      .poll(() => startOf(sandbox))
+      .toMatchObject({ status: { kind: "done" }, restarts: 0, lastEnd: { code: 0 } });
+    expect(await lines(sandbox, "/runs")).toEqual(["run"]);
+  });
+
+  it("that cannot be started says why", async () => {
+    await using sandbox = await create({ start: { command: ["/no/such"] } });
+    await expect
+      .poll(() => startOf(sandbox))
+      .toMatchObject({
+        status: { kind: "done" },
+        lastEnd: { kind: "refused", code: "exec/program-not-found" },
+      });
+  });
+
+  it("that is done can end its sandbox, which then says how", async () => {
+    await using sandbox = await create({ start: { command: "exit 4", whenDone: "stop" } });
+    const reason = { type: "start-command", code: 4, signal: null };
+    await expect.poll(async () => (await sandbox.inspect()).state).toEqual({ kind: "stopped", reason });
+    expect(await startOf(sandbox)).toMatchObject({ status: { kind: "idle" }, lastEnd: { kind: "exited", code: 4 } });
+  });
+
+  it("runs again after each start, and not while its sandbox is stopped", async () => {
+    await using sandbox = await create({ start: { command: "echo run >> /runs; sleep 600", restart: "always" } });
+    await expect.poll(() => lines(sandbox, "/runs")).toEqual(["run"]);
+    expect((await sandbox.stop()).start).toMatchObject({ status: { kind: "idle" }, restarts: 0 });
+    await sandbox.start();
+    await expect.poll(() => lines(sandbox, "/runs")).toEqual(["run", "run"]);
+  });
+
+  it("goes on over a pause, and over restarts of the daemon, and is never run twice", async () => {
+    const command = "echo run >> /runs; while [ ! -e /stop ]; do sleep 0.01; done; rm /stop; exit 1";
+    await using sandbox = await create({ start: { command, restart: "on-failure", backoffMs: 1 } });
+    await expect.poll(() => lines(sandbox, "/runs")).toEqual(["run"]);
+    const before = await startOf(sandbox);
+    await sandbox.pause();
+    await sandbox.resume();
+    await daemon.restart();
+    await daemon.restart();
+    expect(await startOf(sandbox)).toEqual(before);
+    expect(await lines(sandbox, "/runs")).toEqual(["run"]);
+    // Whoever runs it now sees its end.
+    await sandbox.exec(["touch", "/stop"]);
+    await expect.poll(() => lines(sandbox, "/runs")).toEqual(["run", "run"]);
+    expect(await startOf(sandbox)).toMatchObject({ restarts: 1, lastEnd: { kind: "exited", code: 1 } });
+  });
+});
+
+describe("a ready probe", () => {
+  it("holds back the answer to a create until it has succeeded", async () => {
+    const probe = { kind: "exec", command: "echo look >> /looks; test -e /up", intervalMs: 20 } as const;
+    await using sandbox = await create({ start: { command: "sleep 0.3; touch /up" }, readyProbe: probe });
+    expect(sandbox.view).toMatchObject({ ready: true, readyProbe: probe });
+    const looks = (await lines(sandbox, "/looks")).length;
+    expect(looks).toBeGreaterThan(1);
+    // It looks no more; and what it ran is not among the commands.
+    expect((await sandbox.execs()).every(({ running }) => !running)).toBe(true);
+    expect((await sandbox.execs()).length).toBeLessThan(3);
+    expect(await lines(sandbox, "/looks")).toHaveLength(looks);
+  });
+
+  it("can be waited for later, also by several, and over a restart of the daemon", async () => {
+    await using sandbox = await create({ readyProbe: { kind: "exec", command: ["test", "-e", "/up"] }, wait: false });
+    expect(sandbox.view.ready).toBe(false);
+    await daemon.restart();
+    const waiting = [sandbox.waitReady(), sandbox.waitReady()];
+    await sandbox.exec(["touch", "/up"]);
+    for (const view of await Promise.all(waiting)) expect(view.ready).toBe(true);
+    await daemon.restart();
+    expect((await sandbox.inspect()).ready).toBe(true);
+  });
+
+  it("begins anew with each start", async () => {
+    await using sandbox = await create({ readyProbe: { kind: "exec", command: "test ! -e /down" } });
+    await sandbox.exec(["touch", "/down"]);
+    expect((await sandbox.stop()).ready).toBe(false);
+    expect((await sandbox.start()).ready).toBe(false);
+    const waiting = sandbox.waitReady();
+    await sandbox.exec(["rm", "/down"]);
+    expect((await waiting).ready).toBe(true);
+  });
+
+  it("that never succeeds ends its sandbox with the create, and nothing is left", async () => {
+    const readyProbe = { kind: "exec", command: "sleep 60", attemptMs: 100, timeoutMs: 250, intervalMs: 1 } as const;
+    await expect(create({ name: "never", readyProbe })).rejects.toMatchObject({
+      code: "sandbox/not-ready",
+      message: "the sandbox is not ready: the command took longer than 100 ms",
+    });
+    expect(await daemon.client.list({ name: "never" })).toEqual([]);
+  });
+
+  it("is waited for no longer when the sandbox ends, or when the one who waits goes", async () => {
+    await using sandbox = await create({ readyProbe: { kind: "exec", command: "false" }, wait: false });
+    const leaving = new AbortController();
+    const left = sandbox.waitReady({ signal: leaving.signal });
+    const refused = expect(sandbox.waitReady()).rejects.toMatchObject({ code: "sandbox/wrong-state" });
+    leaving.abort(new Error("enough"));
+    await expect(left).rejects.toThrow("enough");
+    await sandbox.stop();
+    await refused;
+  });
+
+  it("leaves no sandbox of a client that went away while it waited", async () => {
+    const leaving = new AbortController();
+    const creating = daemon.client.create(
+      { name: "left", layers: ["busybox"], readyProbe: { kind: "exec", command: "false" } },
+      { signal: leaving.signal },
+    );
+    await expect.poll(async () => (await daemon.client.list({ name: "left" })).length).toBe(1);
+    leaving.abort(new Error("enough"));
+    await expect(creating).rejects.toThrow("enough");
+    await expect.poll(async () => (await daemon.client.list({ name: "left" })).length).toBe(0);
+  });
+});
