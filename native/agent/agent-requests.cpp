@@ -7,6 +7,9 @@
 
 #include "agent/agent.h"
 #include "agent/clock.h"
+#include "agent/dial-channel.h"
+#include "agent/exec-channel.h"
+#include "agent/listening-ports.h"
 #include "agent/process-list.h"
 #include "agent/processes.h"
 
@@ -82,7 +85,8 @@ void Agent::answer(Connection& connection, uint32_t channel, const ExecRequest& 
   JsonWriter json;
   json.begin_object().key("pid").integer(static_cast<uint64_t>(exec->pid())).end_object();
   connection.ack(channel, json.text());
-  connection.stream(channel, execs_.add(std::move(exec)), {0, 0});
+  constexpr uint64_t kFromTheStart[2] = {0, 0};
+  connection.stream(std::make_unique<ExecChannel>(connection, channel, execs_.add(std::move(exec)), kFromTheStart));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest& request) {
@@ -102,7 +106,7 @@ void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest
   json.key("running").boolean(exec->running());
   json.end_object();
   connection.ack(channel, json.text());
-  connection.stream(channel, *exec, request.offsets);
+  connection.stream(std::make_unique<ExecChannel>(connection, channel, *exec, request.offsets));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const ListRequest&) {
@@ -134,6 +138,17 @@ void Agent::answer(Connection& connection, uint32_t channel, const ForgetRequest
   if (!exec->finished()) return connection.refuse(channel, {"still-running", "the command has not finished", "exec"});
   exec->forget();
   connection.ack(channel, "{}");
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const DialRequest& request) {
+  std::variant<std::vector<SocketAddress>, Refusal> addresses = addresses_of(request);
+  if (const Refusal* refusal = std::get_if<Refusal>(&addresses)) return connection.refuse(channel, *refusal);
+  auto& found = std::get<std::vector<SocketAddress>>(addresses);
+  connection.stream(std::make_unique<DialChannel>(connection, channel, loop_, std::move(found)));
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const PortsRequest&) {
+  connection.ack(channel, listening_ports_json());
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const UsageRequest&) {

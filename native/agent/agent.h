@@ -67,6 +67,8 @@ class Agent final : public RequestServer {
   void answer(Connection& connection, uint32_t channel, const SignalRequest& request);
   void answer(Connection& connection, uint32_t channel, const ResizeRequest& request);
   void answer(Connection& connection, uint32_t channel, const ForgetRequest& request);
+  void answer(Connection& connection, uint32_t channel, const DialRequest& request);
+  void answer(Connection& connection, uint32_t channel, const PortsRequest& request);
   void answer(Connection& connection, uint32_t channel, const UsageRequest& request);
   void answer(Connection& connection, uint32_t channel, const ProcessesRequest& request);
   void answer(Connection& connection, uint32_t channel, const FileRequest& request);

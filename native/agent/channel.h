@@ -1,10 +1,12 @@
-// One command as one connection hears it: what has been sent of its streams, and the credit of both directions.
+// One channel of a connection that carries streams: the credit of both directions. What the bytes are is its kinds'.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "agent/batch.h"
-#include "agent/exec.h"
+#include "agent/input.h"
 #include "common/frame.h"
+#include "common/refusal.h"
 
 namespace plybox {
 
@@ -23,57 +25,43 @@ class ChannelOwner {
   ~ChannelOwner() = default;
 };
 
-class Channel final : public ExecListener {
+class Channel {
  public:
-  // Hears the command's streams from `offsets` on.
-  Channel(ChannelOwner& owner, uint32_t number, Exec& exec, const uint64_t (&offsets)[2]);
+  Channel(ChannelOwner& owner, uint32_t number) : owner_(owner), number_(number) {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
-  ~Channel() { exec_.stop_listening(*this); }
+  virtual ~Channel() = default;
 
   uint32_t number() const { return number_; }
-  Exec& exec() { return exec_; }
 
-  // Of the host's bytes for stdin: whether they are within what was granted.
+  // Of the host's bytes: whether they are within what was granted.
   bool spend_window(size_t count);
   // Answers false when credit adds up to more than there may be.
   bool add_credit(uint32_t count);
 
+  // Where the host's bytes go; nullptr while none may come.
+  virtual Input* input() = 0;
   // Adds its next frames to `batch`: at most `most` bytes of data.
-  void produce(Batch& batch, size_t most);
+  virtual void produce(Batch& batch, size_t most) = 0;
   // Whether produce() would add anything.
-  bool has_more() const;
-  // `exit` has been added: the channel has ended.
+  virtual bool has_more() const = 0;
+  // What produce() added has been sent or copied, so that there may be room to read on.
+  virtual void produced() = 0;
+  // The last frame has been added: the channel has ended.
   bool done() const { return done_; }
 
-  uint64_t sent(uint8_t stream) const override { return streams_[stream - 1].sent; }
-  void touch() override { owner_.touch(); }
-  void input_taken(size_t count) override;
-  void finished() override;
-  void dismiss(const Refusal& reason) override { owner_.end_channel(*this, reason); }
-
- private:
-  struct Stream {
-    uint64_t sent;
-    bool end_sent = false;
-    // Where the stream stood when the command finished; `exit` waits for no more.
-    uint64_t last = UINT64_MAX;
-  };
-  size_t produce_stream(Batch& batch, uint8_t number, size_t most);
-  uint64_t sendable(uint8_t number) const;
-  bool owes_end(uint8_t number) const;
-  bool all_sent() const;
+ protected:
+  // Bytes from the host need no room any more.
+  void grant(size_t count);
 
   ChannelOwner& owner_;
   uint32_t number_;
-  Exec& exec_;
-  Stream streams_[2];
-  uint8_t first_stream_ = 1;  // whose turn it is to go first
   uint32_t credit_ = kInitialCredit;
-  uint32_t window_ = kInitialCredit;
-  uint32_t owed_ = 0;  // taken from stdin, not yet granted anew
-  bool finished_ = false;
   bool done_ = false;
+
+ private:
+  uint32_t window_ = kInitialCredit;
+  uint32_t owed_ = 0;  // taken, not yet granted anew
 };
 
 }  // namespace plybox

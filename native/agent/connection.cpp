@@ -124,14 +124,15 @@ void Connection::take_channel_frame(const Frame& frame) {
 void Connection::take_input(Channel& channel, const Data& data, bool end) {
   if (data.stream != 0) return protocol_error("a host sends on stream 0 alone");
   if (!channel.spend_window(data.bytes.size())) return protocol_error("more data than credit");
-  Input& input = channel.exec().input();
-  switch (end ? input.end(data.offset) : input.accept(data.offset, data.bytes)) {
+  Input* input = channel.input();
+  if (input == nullptr) return end_channel(channel, {"bad-request", "stream 0 has come before the ack"});
+  switch (end ? input->end(data.offset) : input->accept(data.offset, data.bytes)) {
     case Input::Accepted::kYes:
       return;
     case Input::Accepted::kGap:
-      return end_channel(channel, {"bad-offset", "stdin has a gap: it stands at " + std::to_string(input.offset())});
+      return end_channel(channel, {"bad-offset", "stream 0 has a gap: it is at " + std::to_string(input->offset())});
     case Input::Accepted::kFull:
-      return end_channel(channel, {"no-resources", "too much of stdin waits for the command"});
+      return end_channel(channel, {"no-resources", "too much of stream 0 waits to be taken"});
   }
 }
 
@@ -144,8 +145,8 @@ void Connection::refuse(uint32_t channel, const Refusal& reason) {
   append_frame(outgoing(), Kind::kError, channel, to_json(reason));
 }
 
-void Connection::stream(uint32_t channel, Exec& exec, const uint64_t (&offsets)[2]) {
-  channels_.push_back(std::make_unique<Channel>(*this, channel, exec, offsets));
+void Connection::stream(std::unique_ptr<Channel> channel) {
+  channels_.push_back(std::move(channel));
   dirty_ = true;
 }
 
@@ -194,7 +195,7 @@ void Connection::flush() {
     writable_ = batch_.empty();
     std::erase_if(channels_, [](const std::unique_ptr<Channel>& channel) { return channel->done(); });
     // Not before the send: the batch pointed into the rings.
-    for (const std::unique_ptr<Channel>& channel : channels_) channel->exec().resume_reading();
+    for (const std::unique_ptr<Channel>& channel : channels_) channel->produced();
   }
   update_interest();
 }

@@ -44,8 +44,8 @@ class Connection final : public Watched, public ChannelOwner {
   // Answers to a request.
   void ack(uint32_t channel, std::string_view json);
   void refuse(uint32_t channel, const Refusal& reason);
-  // After an ack: the command's streams follow on this channel.
-  void stream(uint32_t channel, Exec& exec, const uint64_t (&offsets)[2]);
+  // After an ack, or instead of one: streams follow on this channel.
+  void stream(std::unique_ptr<Channel> channel);
 
   // How many requests it has had.
   size_t channels_opened() const { return opened_; }

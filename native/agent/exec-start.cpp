@@ -49,7 +49,6 @@ std::vector<const char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
-
 Refusal refusal_of(const ExecRequest& request, Failure failure) {
   std::string program(request.argv[0]);
   std::string_view step = failure.step;
@@ -120,7 +119,7 @@ std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
     Result<> opened = outputs_[i].open(std::move(stdio.outputs[i]));
     if (!opened) return no_resources("cannot watch the command's output", opened.failure());
   }
-  if (stdio.input) input_.open(std::move(stdio.input), on_terminal_);
+  if (stdio.input) input_.open(std::move(stdio.input), on_terminal_ ? Input::Sink::kTerminal : Input::Sink::kPipe);
   return std::nullopt;
 }
 

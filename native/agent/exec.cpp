@@ -22,10 +22,7 @@ Exec::Exec(ExecContext& context, const ExecRequest& request)
     : context_(context),
       id_(request.exec),
       output_bytes_(request.output_bytes),
-      input_(context.loop,
-             [this](size_t count) {
-               if (listener_ != nullptr) listener_->input_taken(count);
-             }),
+      input_(context.loop, *this),
       outputs_{{context.loop, *this, 1, request.ring_bytes}, {context.loop, *this, 2, request.ring_bytes}},
       wall_timer_(context.loop, [this] { end_by("wall"); }),
       end_timer_(context.loop, [this] {
@@ -54,6 +51,10 @@ void Exec::stop_listening(ExecListener& listener) {
 
 void Exec::resume_reading() {
   for (Output& output : outputs_) output.resume();
+}
+
+void Exec::input_taken(size_t count) {
+  if (listener_ != nullptr) listener_->input_taken(count);
 }
 
 uint64_t Exec::unsent_from(uint8_t stream) const { return listener_ == nullptr ? UINT64_MAX : listener_->sent(stream); }

@@ -46,7 +46,7 @@ struct ExecContext {
   std::function<void()> changed;
 };
 
-class Exec final : public OutputOwner {
+class Exec final : public InputOwner, public OutputOwner {
  public:
   Exec(ExecContext& context, const ExecRequest& request);
   ~Exec();
@@ -97,6 +97,8 @@ class Exec final : public OutputOwner {
   void finish_if_over();
   std::string make_report() const;
 
+  void input_taken(size_t count) override;
+  void input_closed() override {}
   uint64_t unsent_from(uint8_t stream) const override;
   uint64_t output_allowance() const override;
   void output_grew() override;

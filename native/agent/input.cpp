@@ -1,5 +1,6 @@
 #include "agent/input.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,9 +16,9 @@ constexpr size_t kMaxWaiting = 1 << 20;
 
 }  // namespace
 
-void Input::open(UniqueFd fd, bool terminal) {
+void Input::open(UniqueFd fd, Sink sink) {
   fd_ = std::move(fd);
-  terminal_ = terminal;
+  sink_ = sink;
 }
 
 Input::Accepted Input::accept(uint64_t at, std::string_view bytes) {
@@ -59,11 +60,20 @@ void Input::shut() {
 }
 
 void Input::close() {
+  if (!fd_) return;
   shut();
   size_t dropped = waiting_.size() - written_;
   std::string().swap(waiting_);
   written_ = 0;
   take(dropped);
+  owner_.input_closed();
+}
+
+void Input::tell_end() {
+  if (sink_ == Sink::kSocket) shutdown(fd_.get(), SHUT_WR);
+  if (sink_ != Sink::kTerminal) return;
+  char character = end_of_input(fd_.get());
+  if (character != '\0') (void)!write(fd_.get(), &character, 1);
 }
 
 void Input::ready(uint32_t) {
@@ -71,11 +81,14 @@ void Input::ready(uint32_t) {
   flush();
 }
 
-// How many bytes the command's side took; none when it is full or gone.
+// How many bytes the other side took; none when it is full or gone.
 size_t Input::write_some(std::string_view bytes) {
   if (bytes.empty()) return 0;
   ssize_t count = write(fd_.get(), bytes.data(), bytes.size());
-  if (count < 0 && errno != EAGAIN && errno != EINTR) close();
+  if (count < 0 && errno != EAGAIN && errno != EINTR) {
+    error_ = errno;
+    close();
+  }
   if (count <= 0) return 0;
   take(static_cast<size_t>(count));
   return static_cast<size_t>(count);
@@ -90,10 +103,7 @@ void Input::flush() {
     if (watching_) loop_.unwatch(fd_.get(), *this);
     watching_ = false;
     if (!ended_) return;
-    if (terminal_) {
-      char character = end_of_input(fd_.get());
-      if (character != '\0') (void)!write(fd_.get(), &character, 1);
-    }
+    tell_end();
     return close();
   }
   if (watching_) return;
@@ -102,7 +112,7 @@ void Input::flush() {
 }
 
 void Input::take(size_t count) {
-  if (count > 0) taken_(count);
+  if (count > 0) owner_.input_taken(count);
 }
 
 }  // namespace plybox

@@ -5,13 +5,15 @@
 // One thread, one epoll loop (event-loop.h). A turn serves every descriptor that is ready, then sends what has come of
 // it: at most one system call a connection (batch.h). Nothing blocks but the start of a process.
 //
-//   Connection ──▶ Channel ──▶ Exec ──▶ Output ×2, each with its Ring
-//   frames in/out  credit,      one      └▶ Input
-//                  offsets      command  └▶ ProcessSet, Ending, CommandCgroup
+//   Connection ─┬▶ ExecChannel ──▶ Exec ──▶ Output ×2, each with its Ring
+//   frames      │  credit,         one      └▶ Input
+//   in and out  │  offsets         command  └▶ ProcessSet, Ending, CommandCgroup
+//               └▶ DialChannel ──▶ Output, Input: of one socket
 //
 // - A Connection turns bytes into requests and serves its channels in turn. Whatever arrives, only that connection can
 //   be closed by it.
-// - An Exec does not depend on who listens. Its output goes into rings addressed by offset; a Channel is a reader at
+// - An Exec does not depend on who listens. Its output goes into rings addressed by offset; an ExecChannel is a reader
+// at
 //   some offset, and a new one may take its place at any time. While somebody listens, a ring that is full of unsent
 //   bytes stops the reading, and the pipe stops the command; while nobody does, the ring writes over its oldest bytes.
 // - A process is started as by vfork (child.cpp), so that it costs the same whatever the agent holds in memory. It

@@ -107,6 +107,7 @@ Output::Got Output::judge(ssize_t count) {
   }
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return Got::kNothing;
   // Nobody has it open for writing any more; a terminal says so by EIO.
+  error_ = count < 0 ? errno : 0;
   close();
   ring_.seal();
   settled_ = true;

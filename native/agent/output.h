@@ -1,4 +1,4 @@
-// One output stream of a command: its pipe or terminal, and the ring that keeps what came out of it.
+// One stream towards the host, of a command or a socket: where it comes from, and the ring that keeps what came.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace plybox {
 
-// What an Output asks of its command.
+// What an Output asks of whom it belongs to.
 class OutputOwner {
  public:
   // Bytes from this offset on have not been sent to the host that listens; the end of the stream where none listens.
@@ -38,6 +38,8 @@ class Output final : public Watched {
   bool used() const { return used_; }
   const Ring& ring() const { return ring_; }
   bool ended() const { return !fd_; }
+  // The errno that ended it; 0 for an orderly end.
+  int error() const { return error_; }
   int fd() const { return fd_.get(); }
 
   // Where reading had stopped for want of room: there may be room again.
@@ -73,6 +75,7 @@ class Output final : public Watched {
   bool watching_ = false;
   bool discarding_ = false;
   bool settled_ = true;
+  int error_ = 0;
   // Bytes read since the main process ended; nothing while it runs.
   std::optional<size_t> read_since_end_;
 };

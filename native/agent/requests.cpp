@@ -109,6 +109,20 @@ Request read_resize(JsonObject& json) {
   return ResizeRequest{exec, read_size(json)};
 }
 
+Request read_dial(JsonObject& json) {
+  DialRequest request{};
+  std::optional<uint64_t> port = json.optional_integer("port", 1, UINT16_MAX);
+  std::optional<std::string_view> socket = json.optional_string("socket");
+  if (port.has_value() == socket.has_value()) json.refuse("port", "or socket is needed, and not both");
+  request.port = static_cast<uint16_t>(port.value_or(0));
+  request.socket = socket.value_or("");
+  if (socket && !socket->starts_with('/')) json.refuse("socket", "is not an absolute path");
+  if (socket && socket->find('\0') != socket->npos) json.refuse("socket", "holds a NUL");
+  request.host = json.optional_string("host");
+  if (socket && request.host) json.refuse("host", "goes with a port alone");
+  return request;
+}
+
 struct RequestType {
   const char* name;
   Request (*read)(JsonObject&);
@@ -121,6 +135,8 @@ constexpr RequestType kTypes[] = {
     {"signal", read_signal},
     {"resize", read_resize},
     {"forget", [](JsonObject& json) -> Request { return ForgetRequest{read_exec_id(json)}; }},
+    {"dial", read_dial},
+    {"ports", [](JsonObject&) -> Request { return PortsRequest{}; }},
     {"usage", [](JsonObject&) -> Request { return UsageRequest{}; }},
     {"processes", [](JsonObject&) -> Request { return ProcessesRequest{}; }},
     {"file", [](JsonObject& json) -> Request { return read_file_request(json); }},

@@ -52,12 +52,19 @@ struct ResizeRequest {
 struct ForgetRequest {
   std::string_view exec;
 };
+// Either a port, on `host` or on any loopback address, or the path of a Unix socket.
+struct DialRequest {
+  uint16_t port;  // 0: none
+  std::optional<std::string_view> host;
+  std::string_view socket;
+};
+struct PortsRequest {};
 struct UsageRequest {};
 struct ProcessesRequest {};
 struct StopRequest {};
 
 using Request = std::variant<ExecRequest, AttachRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
-                             UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
+                             DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();

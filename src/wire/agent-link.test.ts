@@ -103,6 +103,7 @@ describe("requests are written as the protocol says", () => {
       json: { type: "resize", exec, columns: 80, rows: 24 },
     },
     { ask: (link) => link.forget(exec), json: { type: "forget", exec } },
+    { ask: (link) => link.ports(), json: { type: "ports" } },
     { ask: (link) => link.usage(), json: { type: "usage" } },
     { ask: (link) => link.processes(), json: { type: "processes" } },
     { ask: (link) => link.stop(), json: { type: "stop" } },

@@ -3,9 +3,11 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { PlyboxError } from "../model/errors.ts";
 import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
+import type { DialTarget, ListeningPort } from "../model/port.ts";
 import type { ProcessesView } from "../model/usage.ts";
 import type { AgentUsage, PlainRequest } from "./agent-messages.ts";
-import { execMessage, readExecList, readProcesses, readUsage } from "./agent-messages.ts";
+import { execMessage, readExecList, readPorts, readProcesses, readUsage } from "./agent-messages.ts";
+import { DialStream } from "./dial-stream.ts";
 import { ExecChannel } from "./exec-channel.ts";
 import { Link } from "./link.ts";
 import type { PeerHello } from "./messages.ts";
@@ -74,6 +76,16 @@ export class AgentLink implements Disposable {
 
   usage(signal?: AbortSignal): Promise<AgentUsage> {
     return this.#request({ type: "usage" }, readUsage, signal);
+  }
+
+  /** Connects to what listens inside; the stream is the caller's. */
+  dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex> {
+    return DialStream.open(this.#link, target, signal);
+  }
+
+  /** The TCP ports that something listens on, in their order. */
+  async ports(signal?: AbortSignal): Promise<readonly ListeningPort[]> {
+    return (await this.#request({ type: "ports" }, readPorts, signal)).ports;
   }
 
   /** The processes inside, by pid. */

@@ -1,6 +1,7 @@
 import type { ExecReport, ExecRequest, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import { EXEC_ID } from "../model/ids.ts";
+import type { ListeningPort } from "../model/port.ts";
 import type { ProcessesView, ProcessView } from "../model/usage.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 import type { Reader } from "./strict-reader.ts";
@@ -20,6 +21,7 @@ export type PlainRequest =
   | { readonly type: "signal"; readonly exec: ExecId; readonly signal: string; readonly scope: SignalScope }
   | { readonly type: "resize"; readonly exec: ExecId; readonly columns: number; readonly rows: number }
   | { readonly type: "forget"; readonly exec: ExecId }
+  | { readonly type: "ports" }
   | { readonly type: "usage" }
   | { readonly type: "processes" }
   | { readonly type: "stop" };
@@ -56,6 +58,15 @@ export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
 });
 
 export const readUsage = object<AgentUsage>({ processes: count, rssBytes: count, uptimeMs: nonNegative });
+
+export const readDialReport = object<{ readonly inBytes: number; readonly outBytes: number }>({
+  inBytes: count,
+  outBytes: count,
+});
+
+export const readPorts = object<{ readonly ports: readonly ListeningPort[] }>({
+  ports: list(object<ListeningPort>({ port: integer(1, 65_535), addresses: list(matching(/^[0-9a-f.:]{2,45}$/)) })),
+});
 
 const readProcess = object<ProcessView>({
   pid,

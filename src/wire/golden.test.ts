@@ -3,7 +3,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readAttachAck, readExecAck, readExecList, readExecReport, readUsage } from "./agent-messages.ts";
+import {
+  readAttachAck,
+  readDialReport,
+  readExecAck,
+  readExecList,
+  readExecReport,
+  readPorts,
+  readUsage,
+} from "./agent-messages.ts";
 import type { Frame } from "./frame.ts";
 import { encodeFrame } from "./frame.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
@@ -89,8 +97,10 @@ describe("golden messages", () => {
     "ack-exec": readExecAck,
     "ack-attach": readAttachAck,
     "ack-list": readExecList,
+    "ack-ports": readPorts,
     "ack-usage": readUsage,
     "ack-launch": readLaunchAck,
+    "exit-dial": readDialReport,
     "exit-exec": readExecReport,
     "exit-exec-signal": readExecReport,
     "exit-exec-limit": readExecReport,

@@ -102,6 +102,9 @@ const good = {
   "open-signal": [open(10, { type: "signal", exec: EXEC, signal: "SIGTERM", scope: "group" })],
   "open-resize": [open(11, { type: "resize", exec: EXEC, columns: 132, rows: 50 })],
   "open-forget": [open(12, { type: "forget", exec: EXEC })],
+  "open-dial-port": [open(18, { type: "dial", port: 8080, host: "127.0.0.1" })],
+  "open-dial-socket": [open(19, { type: "dial", socket: "/run/x.sock" })],
+  "open-ports": [open(20, { type: "ports" })],
   "open-usage": [open(13, { type: "usage" })],
   "open-stop": [open(14, { type: "stop" })],
 
@@ -142,6 +145,7 @@ const good = {
   "ack-exec": [ack(1, { pid: 7 })],
   "ack-attach": [ack(8, { pid: 7, stdinOffset: 12, running: true })],
   "ack-list": [ack(9, { execs: [{ exec: EXEC, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0 }] })],
+  "ack-ports": [ack(20, { ports: [{ port: 80, addresses: ["0.0.0.0", "::1"] }] })],
   "ack-usage": [ack(13, { processes: 3, rssBytes: 811008, uptimeMs: 1234.5 })],
   "ack-launch": [
     ack(1, {
@@ -154,6 +158,7 @@ const good = {
     }),
   ],
 
+  "exit-dial": [exit(18, { inBytes: 8, outBytes: 6 })],
   "exit-exec": [exit(1, report)],
   "exit-exec-signal": [exit(1, { ...report, code: null, signal: "SIGSEGV" })],
   "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory" })],
