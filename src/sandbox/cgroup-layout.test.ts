@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newSandboxId } from "../model/ids.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
-import { findCgroups, planCgroups, prepareCgroups } from "./cgroup-layout.ts";
+import { findCgroups, findFreezer, parentsOf, planCgroups, prepareCgroups } from "./cgroup-layout.ts";
 
 /** Stands in for the root of a version 2 hierarchy: what is read there are plain files. */
 let unified: string;
@@ -114,5 +114,28 @@ describe("planCgroups", () => {
   it("asks for no smaller quota than the kernel takes, which is 1 ms", () => {
     const [cgroup] = planCgroups(v2(), "plybox", id, { ...limits, cpus: 0.001 });
     expect(cgroup?.set).toContainEqual(["cpu.max", "1000 100000"]);
+  });
+});
+
+describe("findFreezer", () => {
+  const freezer = "cgroup /sys/fs/cgroup/freezer cgroup rw,nosuid,freezer 0 0";
+
+  it("is the freezer's own hierarchy in version 1, below the same parent", () => {
+    const layout = findCgroups(`${V1}\n${freezer}`);
+    const place = { version: 1, directory: "/sys/fs/cgroup/freezer/plybox" };
+    expect(findFreezer(`${V1}\n${freezer}`, layout, "plybox")).toEqual(place);
+    expect(parentsOf(layout, "plybox", findFreezer(`${V1}\n${freezer}`, layout, "plybox"))).toContain(
+      "/sys/fs/cgroup/freezer/plybox",
+    );
+  });
+
+  it("is none where version 1 has no such hierarchy", () => {
+    const layout = findCgroups(V1);
+    expect(findFreezer(V1, layout, "plybox")).toBeUndefined();
+    expect(parentsOf(layout, "plybox", undefined)).toHaveLength(V1_ROOTS.size);
+  });
+
+  it("is built into version 2", () => {
+    expect(findFreezer(freezer, { version: 2, root: "/sys/fs/cgroup" }, "plybox")).toEqual({ version: 2 });
   });
 });

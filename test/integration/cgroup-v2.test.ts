@@ -20,7 +20,7 @@ const ROOT = readFileSync("/proc/mounts", "utf8")
 
 const directory = mkdtempSync(join(tmpdir(), "plybox-v2-"));
 const launcher = new NativeLauncher({ private: true });
-const backend = new NativeBackend(launcher);
+const backend = new NativeBackend(launcher, { version: 2 });
 const id = newSandboxId();
 let parent: string;
 let plan: LaunchPlan;
@@ -90,7 +90,25 @@ it("finds what escaped its session, its group and its parent", async () => {
   expect(code).toBe(1);
 });
 
-it("is gone with the sandbox", async () => {
+const frozen = () => readFileSync(join(parent, id, "cgroup.events"), "utf8").includes("frozen 1\n");
+
+it("freezes the sandbox with what its commands started, and lets it go on", async () => {
+  expect(backend.capabilities.pause).toBe(true);
+  using agent = new AgentLink(await running.connect(), id, 1);
+  const session = await agent.exec({ exec: newExecId(), command: "sleep 600 & echo started; wait" });
+  for await (const event of session) if (event.kind === "output") break;
+  await running.pause();
+  await running.pause();
+  expect(frozen()).toBe(true);
+  const usage = agent.usage();
+  await running.resume();
+  expect(frozen()).toBe(false);
+  expect((await usage).processes).toBeGreaterThan(2);
+});
+
+it("is gone with the sandbox, which may be frozen", async () => {
+  await running.pause();
+  expect(frozen()).toBe(true);
   await running[Symbol.asyncDispose]();
   expect(readdirSync(parent).filter((name) => name.startsWith("sb_"))).toEqual([]);
 });

@@ -115,6 +115,48 @@ describe("a ready probe", () => {
     expect(await lines(sandbox, "/looks")).toHaveLength(looks);
   });
 
+  describe("of a port", () => {
+    /** Answers with the status that the path names, or never where that is 0. */
+    const SERVER = [
+      "import http.server, time",
+      "class Handler(http.server.BaseHTTPRequestHandler):",
+      "  def do_GET(self):",
+      "    status = int(self.path[1:])",
+      "    time.sleep(600 if status == 0 else 0)",
+      "    self.send_response(status)",
+      "    self.end_headers()",
+      "time.sleep(0.3)",
+      "http.server.ThreadingHTTPServer(('127.0.0.1', 8080), Handler).serve_forever()",
+    ].join("\n");
+    const server = (readyProbe: NonNullable<CreateOptions["readyProbe"]>) =>
+      daemon.client.create({
+        start: { command: ["python3", "-c", SERVER] },
+        readyProbe: { intervalMs: 20, ...readyProbe },
+      });
+
+    it.each([
+      { kind: "tcp", port: 8080 },
+      { kind: "http", port: 8080, path: "/200" },
+      { kind: "http", port: 8080, path: "/302" },
+    ] as const)("%j succeeds when it listens", async (probe) => {
+      await using sandbox = await server(probe);
+      expect(sandbox.view.ready).toBe(true);
+      const look = "import socket; socket.create_connection(('127.0.0.1', 8080))";
+      expect((await sandbox.exec(["python3", "-c", look])).exitCode).toBe(0);
+    });
+
+    it.each([
+      [{ kind: "tcp", port: 8081 }, "connection"],
+      [{ kind: "http", port: 8080, path: "/500" }, "GET /500 was answered with 500"],
+      [{ kind: "http", port: 8080, path: "/0", attemptMs: 200 }, "it took longer than 200 ms"],
+    ] as const)("%j fails, and says why", async (probe, message) => {
+      await expect(server({ ...probe, timeoutMs: 1500 })).rejects.toMatchObject({
+        code: "sandbox/not-ready",
+        message: expect.stringContaining(message),
+      });
+    });
+  });
+
   it("can be waited for later, also by several, and over a restart of the daemon", async () => {
     await using sandbox = await create({ readyProbe: { kind: "exec", command: ["test", "-e", "/up"] }, wait: false });
     expect(sandbox.view.ready).toBe(false);
@@ -140,7 +182,7 @@ describe("a ready probe", () => {
     const readyProbe = { kind: "exec", command: "sleep 60", attemptMs: 100, timeoutMs: 250, intervalMs: 1 } as const;
     await expect(create({ name: "never", readyProbe })).rejects.toMatchObject({
       code: "sandbox/not-ready",
-      message: "the sandbox is not ready: the command took longer than 100 ms",
+      message: "the sandbox is not ready: it took longer than 100 ms",
     });
     expect(await daemon.client.list({ name: "never" })).toEqual([]);
   });

@@ -20,7 +20,7 @@ const labelValue = z.string().max(LABEL_BOUNDS.valueLength);
 const tooMany = `must be at most ${LABEL_BOUNDS.count}`;
 const few = (labels: object): boolean => Object.keys(labels).length <= LABEL_BOUNDS.count;
 
-export const labels = z.record(labelKey, labelValue).refine(few, tooMany);
+const labels = z.record(labelKey, labelValue).refine(few, tooMany);
 const labelChanges = z.record(labelKey, labelValue.nullable()).refine(few, tooMany);
 
 const timeout = z.int().min(TIMEOUT_BOUNDS.min).max(TIMEOUT_BOUNDS.max);

@@ -1,19 +1,25 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:http";
+import type { Duplex } from "node:stream";
 import { newExecId } from "../../model/ids.ts";
 import type { ProbeTarget } from "../../model/ready-probe.ts";
 import type { AgentLink } from "../../wire/agent-link.ts";
 
 /** Tries a probe once, for at most so long. Answers why it did not succeed, undefined where it did. */
 export async function attempt(agent: AgentLink, target: ProbeTarget, attemptMs: number): Promise<string | undefined> {
-  switch (target.kind) {
-    case "exec":
-      return await attemptCommand(agent, target.command, attemptMs);
-    case "tcp":
-      return await attemptPort(agent, target.port, attemptMs);
-    case "http":
-      return await attemptRequest(agent, target, attemptMs);
+  if (target.kind === "exec") return await attemptCommand(agent, target.command, attemptMs);
+  const signal = AbortSignal.timeout(attemptMs);
+  try {
+    const stream = await agent.dial({ port: target.port }, signal);
+    try {
+      return target.kind === "tcp" ? undefined : await attemptRequest(stream, target, signal);
+    } finally {
+      stream.destroy();
+    }
+  } catch (error) {
+    if (signal.aborted) return `it took longer than ${attemptMs.toLocaleString("en")} ms`;
+    throw error;
   }
 }
 
@@ -30,32 +36,23 @@ async function attemptCommand(
     await agent.forget(exec);
     const { code, signal, limit } = event.report;
     if (code === 0) return undefined;
-    if (limit === "wall") return `the command took longer than ${wallMs.toLocaleString("en")} ms`;
+    if (limit === "wall") return `it took longer than ${wallMs.toLocaleString("en")} ms`;
     return `the command ended with ${signal ?? `exit code ${code}`}`;
   }
   return "the command's end was not seen";
 }
 
-async function attemptPort(agent: AgentLink, port: number, attemptMs: number): Promise<string | undefined> {
-  const stream = await agent.dial({ port }, AbortSignal.timeout(attemptMs));
-  stream.destroy();
-  return undefined;
-}
-
 async function attemptRequest(
-  agent: AgentLink,
+  stream: Duplex,
   { port, path = "/" }: { readonly port: number; readonly path?: string },
-  attemptMs: number,
+  signal: AbortSignal,
 ): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(attemptMs);
-  const stream = await agent.dial({ port }, signal);
-  try {
-    const headers = { host: `localhost:${port}`, connection: "close" };
-    const sent = request({ path, headers, signal, createConnection: () => stream }).end();
-    const [answer] = (await once(sent, "response")) as [IncomingMessage];
-    const { statusCode = 0 } = answer;
-    return statusCode >= 200 && statusCode < 400 ? undefined : `GET ${path} was answered with ${statusCode}`;
-  } finally {
-    stream.destroy();
-  }
+  const headers = { host: `localhost:${port}`, connection: "close" };
+  const sent = request({ path, headers, signal, createConnection: () => stream }).end();
+  // The stream is destroyed under it, and what it says of that is of no use.
+  sent.on("error", () => {});
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  answer.on("error", () => {});
+  const { statusCode = 0 } = answer;
+  return statusCode >= 200 && statusCode < 400 ? undefined : `GET ${path} was answered with ${statusCode}`;
 }
