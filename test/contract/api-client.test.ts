@@ -42,6 +42,46 @@ describe.each(Object.entries(CONNECTIONS))("the SDK %s", (_name, connect) => {
     expect(await sandbox.inspect()).toEqual(sandbox.view);
   });
 
+  it("finds sandboxes by label, state and name, also one after the other over several pages", async () => {
+    const made = await Promise.all(
+      ["red", "red", "blue"].map((team, n) => plybox.create({ name: `team-${n}`, labels: { team } })),
+    );
+    await made[1]?.stop();
+    const names = (found: readonly Sandbox[]) => found.map(({ name }) => name).sort();
+    expect(names(await plybox.list({ labels: { team: "red" } }))).toEqual(["team-0", "team-1"]);
+    expect(names(await plybox.list({ labels: { team: true }, state: "running" }))).toEqual(["team-0", "team-2"]);
+    expect(names(await plybox.list({ state: ["stopped", "paused"] }))).toEqual(["team-1"]);
+    expect(names(await plybox.list({ name: ["team-*", "sdk"], pageSize: 1 }))).toEqual([
+      "sdk",
+      "team-0",
+      "team-1",
+      "team-2",
+    ]);
+    const each: Sandbox[] = [];
+    for await (const found of plybox.each({ name: "team-*", pageSize: 2 })) each.push(found);
+    expect(names(each)).toEqual(["team-0", "team-1", "team-2"]);
+    const page = await plybox.page({ name: "team-*", pageSize: 2 });
+    expect(page.sandboxes).toHaveLength(2);
+    expect((await plybox.page({ name: "team-*", after: page.next ?? "" })).next).toBeNull();
+    await Promise.all(made.map((each) => each.remove()));
+  });
+
+  it("takes a sandbox through its life", async () => {
+    await using own = await plybox.create({ idleMs: 60_000 });
+    expect((await own.pause()).state.kind).toBe("paused");
+    await expect(own.exec(["true"])).rejects.toMatchObject({ code: "sandbox/paused", status: 409 });
+    expect((await own.resume()).state.kind).toBe("running");
+    expect((await own.stop()).state).toEqual({ kind: "stopped", reason: { type: "asked" } });
+    expect((await own.start()).incarnation).toBe(2);
+    expect((await own.restart()).incarnation).toBe(3);
+    expect((await own.extend(5000)).lifetimeMs).toBe(5000);
+    expect(await own.update({ labels: { a: "b" }, lifetimeMs: null })).toMatchObject({
+      labels: { a: "b" },
+      expiresAt: null,
+    });
+    expect((await own.waitReady()).ready).toBeNull();
+  });
+
   it("lists and shows layers", async () => {
     const layers = await plybox.layers.list();
     const [first] = layers;

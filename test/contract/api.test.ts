@@ -166,6 +166,63 @@ describe("sandboxes", () => {
     await call("removeSandbox", { path: `/v1/sandboxes/${id}` });
   });
 
+  it("go through their life, as the routes document it", async () => {
+    const start = {
+      command: ["sleep", "600"],
+      restart: "always",
+      maxRestarts: 3,
+      env: { A: "b" },
+      cwd: "/",
+      user: "0",
+    };
+    const made = await create({
+      ...{ labels: { team: "red" }, lifetimeMs: 3_600_000, idleMs: 60_000, resumeOnDemand: true, start },
+      readyProbe: { kind: "exec", command: ["true"], intervalMs: 10 },
+    });
+    expect(made).toMatchObject({
+      ...{ labels: { team: "red" }, lifetimeMs: 3_600_000, idleMs: 60_000, ready: true, onExpire: "destroy" },
+      start: { ...start, backoffMs: 100, maxBackoffMs: 60_000, whenDone: "keep", restarts: 0, lastEnd: null },
+    });
+    const path = `/v1/sandboxes/${made.id}`;
+    const kind = async (name: "pauseSandbox" | "resumeSandbox" | "stopSandbox" | "startSandbox" | "restartSandbox") =>
+      (await call<{ state: { kind: string } }>(name, { path: `${path}/${name.replace("Sandbox", "")}` })).state.kind;
+    expect(await kind("pauseSandbox")).toBe("paused");
+    expect(await kind("resumeSandbox")).toBe("running");
+    expect(await kind("stopSandbox")).toBe("stopped");
+    expect(await kind("startSandbox")).toBe("running");
+    expect(await kind("restartSandbox")).toBe("running");
+    const extended = await call("extendSandbox", { path: `${path}/extend`, body: { lifetimeMs: 7_200_000 } });
+    expect(extended).toMatchObject({ lifetimeMs: 7_200_000 });
+    const body = { name: "changed", labels: { team: null, tier: "1" }, idleMs: null, onExpire: "stop" };
+    expect(await call("updateSandbox", { path, body })).toMatchObject({ ...body, labels: { tier: "1" } });
+    expect(await call("getSandbox", { path: "/v1/sandboxes/changed?wait=ready" })).toMatchObject({ ready: true });
+    const listed = await call<{ sandboxes: unknown[] }>("listSandboxes", { path: "/v1/sandboxes?label=tier=1" });
+    expect(listed).toMatchObject({ sandboxes: [{ id: made.id }], next: null });
+    await call("removeSandbox", { path });
+  });
+
+  it("are listed a page at a time", async () => {
+    const made = await Promise.all(Array.from({ length: 5 }, () => create({ labels: { paged: "" } })));
+    const ids: string[] = [];
+    let pages = 0;
+    for (let after = ""; ; pages++) {
+      const path = `/v1/sandboxes?label=paged&limit=2${after}`;
+      const page = await call<{ sandboxes: { id: string }[]; next: string | null }>("listSandboxes", { path });
+      ids.push(...page.sandboxes.map(({ id }) => id));
+      if (page.next === null) break;
+      after = `&after=${page.next}`;
+    }
+    expect({ ids, pages }).toEqual({ ids: made.map(({ id }) => id).sort(), pages: 2 });
+    await Promise.all(made.map(({ id }) => call("removeSandbox", { path: `/v1/sandboxes/${id}` })));
+  });
+
+  it("answer a wait that is over with what is", async () => {
+    const { id } = await create({ readyProbe: { kind: "exec", command: ["false"] }, wait: false });
+    const view = await call("getSandbox", { path: `/v1/sandboxes/${id}?wait=ready&waitMs=20` });
+    expect(view).toMatchObject({ ready: false, state: { kind: "running" } });
+    await call("removeSandbox", { path: `/v1/sandboxes/${id}` });
+  });
+
   it("of one name: one of many creates wins", async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => send(api, { method: "POST", path: "/v1/sandboxes", body: { name: "one" } })),
