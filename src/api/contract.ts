@@ -21,9 +21,19 @@ import type {
   lostEvent,
   outputEvent,
   signalBody,
+  terminalSize,
 } from "./schemas/exec.ts";
 import type { layerList, layerView } from "./schemas/layer.ts";
 import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
+import type {
+  createPortTokenBody,
+  newPortTokenView,
+  portList,
+  portTokenList,
+  portTokenView,
+  signedUrlView,
+  signUrlBody,
+} from "./schemas/port.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
 import type { processList, usageList, usageView } from "./schemas/usage.ts";
@@ -45,6 +55,7 @@ export type ExecBody = z.infer<typeof execBody>;
 export type ExecResultView = z.infer<typeof execResult>;
 export type ExecStartedView = z.infer<typeof execStarted>;
 export type ExecListView = z.infer<typeof execList>;
+export type TerminalSizeBody = z.infer<typeof terminalSize>;
 export type SignalBody = z.infer<typeof signalBody>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
@@ -58,6 +69,13 @@ export type TenantList = z.infer<typeof tenantList>;
 export type AuditList = z.infer<typeof auditList>;
 export type UsageView = z.infer<typeof usageView>;
 export type UsageList = z.infer<typeof usageList>;
+export type PortList = z.infer<typeof portList>;
+export type CreatePortTokenBody = z.infer<typeof createPortTokenBody>;
+export type PortTokenView = z.infer<typeof portTokenView>;
+export type NewPortTokenView = z.infer<typeof newPortTokenView>;
+export type PortTokenList = z.infer<typeof portTokenList>;
+export type SignUrlBody = z.infer<typeof signUrlBody>;
+export type SignedUrlView = z.infer<typeof signedUrlView>;
 export type ProcessList = z.infer<typeof processList>;
 export type CreateWebhookBody = z.infer<typeof createWebhookBody>;
 export type WebhookView = z.infer<typeof webhookView>;

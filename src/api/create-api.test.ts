@@ -27,6 +27,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     execs: unused,
     attach: unused,
     signal: unused,
+    resize: unused,
   };
   const layers = { list: unused, inspect: unused, remove: unused };
   const token = "t";

@@ -47,7 +47,7 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       const { id } = sandboxes.get(params.ref);
       const session = await sandboxes.exec(id, execRequest(body));
       if (body.detach === true) return await detach(session, body);
-      const share = open.read(id, session, body.stdin === "stream");
+      const share = open.read(id, session, body.stdin === "stream" || body.pty !== undefined);
       feed(session, body.stdin).catch(() => {}); // The reader meets the same failure, or the command's end.
       if (acceptsEvents(incoming)) return events(share, START);
       releaseOnClose(share, outgoing);
@@ -72,6 +72,11 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       return noContent();
     },
 
+    async resizeTerminal({ params, body }) {
+      await sandboxes.resize(params.ref, params.exec as ExecId, body);
+      return noContent();
+    },
+
     async writeStdin({ params, query, incoming, signal }) {
       const exec = params.exec as ExecId;
       const { id } = sandboxes.get(params.ref);
@@ -92,7 +97,7 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
 }
 
 function execRequest(body: ExecBody): ExecRequest {
-  const { command, cwd, env, user, stdin, merge, timeLimitMs, outputLimitBytes, ringBytes } = body;
+  const { command, cwd, env, user, stdin, merge, pty, timeLimitMs, outputLimitBytes, ringBytes } = body;
   return {
     exec: (body.exec as ExecId | undefined) ?? newExecId(),
     command,
@@ -101,6 +106,7 @@ function execRequest(body: ExecBody): ExecRequest {
     ...(user !== undefined && { user }),
     ...(stdin !== undefined && { stdin: true }),
     ...(merge !== undefined && { merge }),
+    ...(pty !== undefined && { pty }),
     ...(timeLimitMs !== undefined && { wallMs: timeLimitMs }),
     ...(outputLimitBytes !== undefined && { outputBytes: outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),

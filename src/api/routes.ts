@@ -1,6 +1,7 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
+import { PORT_ROUTES } from "./port-routes.ts";
 import type { Route } from "./route.ts";
 import {
   endEvent,
@@ -15,6 +16,7 @@ import {
   outputQuery,
   signalBody,
   stdinQuery,
+  terminalSize,
 } from "./schemas/exec.ts";
 import { layerList, layerParams, layerView } from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
@@ -171,6 +173,15 @@ const EXEC_ROUTES = {
     answers: { 204: { description: "Sent" } },
     errors: [...AGENT_ERRORS, "exec/not-found", "exec/refused"],
   },
+  resizeTerminal: {
+    method: "POST",
+    path: "/v1/sandboxes/:ref/execs/:exec/resize",
+    summary: "Give a command's terminal another size",
+    params: execParams,
+    body: terminalSize,
+    answers: { 204: { description: "It has it, and the command was told by SIGWINCH" } },
+    errors: [...AGENT_ERRORS, "exec/not-found", "exec/refused"],
+  },
   writeStdin: {
     method: "POST",
     path: "/v1/sandboxes/:ref/execs/:exec/stdin",
@@ -218,6 +229,7 @@ export const ROUTES = {
   ...LAYER_ROUTES,
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,
+  ...PORT_ROUTES,
   ...EVENT_ROUTES,
   ...WEBHOOK_ROUTES,
 } as const satisfies Record<string, Route>;

@@ -12,6 +12,8 @@ export interface CommandOptions extends CallOptions {
   readonly user?: string;
   /** Write stderr to stdout's stream, in order. */
   readonly merge?: boolean;
+  /** Run on a terminal of this size: its output is stdout, and it is fed as with `stdin: true`. */
+  readonly pty?: { readonly columns: number; readonly rows: number };
   /** Wall time after which the command is ended. */
   readonly timeLimitMs?: number;
   /** Bytes of stdout and stderr together after which the command is ended. */
@@ -29,13 +31,14 @@ export type CommandLine = string | readonly string[];
 
 /** The options that go into the request as they are. */
 export function execBody(command: CommandLine, options: CommandOptions): ExecBody {
-  const { cwd, env, user, merge, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
+  const { cwd, env, user, merge, pty, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
   return {
     command: typeof command === "string" ? command : [...command],
     ...(cwd !== undefined && { cwd }),
     ...(env !== undefined && { env }),
     ...(user !== undefined && { user }),
     ...(merge !== undefined && { merge }),
+    ...(pty !== undefined && { pty }),
     ...(timeLimitMs !== undefined && { timeLimitMs }),
     ...(outputLimitBytes !== undefined && { outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),

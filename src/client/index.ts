@@ -21,7 +21,8 @@ export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.t
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";
 export { PlyboxApiError } from "./plybox-api-error.ts";
-export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions } from "./sandbox.ts";
+export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions, TerminalOptions } from "./sandbox.ts";
 export type { Tenants } from "./tenants.ts";
+export type { Terminal, TerminalSize } from "./terminal.ts";
 export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 export type { NewWebhook, Webhooks } from "./webhooks.ts";

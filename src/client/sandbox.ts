@@ -7,6 +7,7 @@ import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
+import { Terminal } from "./terminal.ts";
 import type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 import { usageOf, watchUsage } from "./usage.ts";
 
@@ -23,6 +24,18 @@ export interface SpawnOptions extends CommandOptions {
   /** What the command reads, or `true` to feed it with `write` and `end`; nothing by default. */
   readonly stdin?: string | Uint8Array | true;
 }
+
+export interface TerminalOptions extends Omit<CommandOptions, "merge" | "pty"> {
+  /** The user's shell by default. */
+  readonly command?: CommandLine;
+  /** 80 by default. */
+  readonly columns?: number;
+  /** 24 by default. */
+  readonly rows?: number;
+}
+
+/** The user's shell as the sandbox's passwd names it, or what there is. */
+const SHELL = 'if [ -x "$SHELL" ]; then exec "$SHELL"; fi; exec /bin/sh';
 
 /** A command that the sandbox still knows. */
 export type ExecSummary = ExecListView["execs"][number];
@@ -95,6 +108,17 @@ export class Sandbox implements AsyncDisposable {
     const { stdout = 0, stderr = 0 } = from;
     const path = `/execs/${encodeURIComponent(exec)}/output?stdout=${stdout}&stderr=${stderr}`;
     return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close" });
+  }
+
+  /** Starts a command on a terminal: the user's shell by default. Resolves when it runs. */
+  async terminal({ command = SHELL, columns = 80, rows = 24, ...options }: TerminalOptions = {}): Promise<Terminal> {
+    const running = await this.spawn(command, { ...options, pty: { columns, rows } });
+    return new Terminal(running, this.#connection, this.#path);
+  }
+
+  /** Listens again to a command on a terminal, from the given offset on, in place of whoever listens now. */
+  async attachTerminal(exec: string, from = 0, options?: CallOptions): Promise<Terminal> {
+    return new Terminal(await this.attach(exec, { stdout: from }, options), this.#connection, this.#path);
   }
 
   /** Starts a command that nobody follows; `attach` reads what it wrote. */

@@ -3,6 +3,12 @@ import type { ExecId } from "./ids.ts";
 /** What ended a command, when it was not the command itself. */
 export type ExecLimit = "wall" | "output" | "memory";
 
+/** Of a terminal, in characters. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /** A command to run in a sandbox; the fields are those of `exec` in docs/protocol.md §4. */
 export interface ExecRequest {
   readonly exec: ExecId;
@@ -15,7 +21,8 @@ export interface ExecRequest {
   readonly stdin?: boolean;
   /** Whether stderr is written to stdout's stream, in order. */
   readonly merge?: boolean;
-  readonly pty?: { readonly columns: number; readonly rows: number };
+  /** Run on a terminal of this size; implies `stdin` and `merge`. */
+  readonly pty?: TerminalSize;
   readonly wallMs?: number;
   readonly outputBytes?: number;
   readonly ringBytes?: number;

@@ -4,7 +4,7 @@ import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { EventBody, SandboxEvent } from "../model/event.ts";
 import { subjectOf } from "../model/event.ts";
-import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope, TerminalSize } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
@@ -77,6 +77,11 @@ export class SandboxService implements Sandboxes, Agents {
   async signal(ref: string, exec: ExecId, name: string, scope: SignalScope): Promise<void> {
     const { agent } = await this.agent(ref, "signal a command");
     await agent.signal(exec, name, scope);
+  }
+
+  async resize(ref: string, exec: ExecId, size: TerminalSize): Promise<void> {
+    const { agent } = await this.agent(ref, "resize a terminal");
+    await agent.resize(exec, size);
   }
 
   async agent(ref: string, verb: string): Promise<ActiveAgent> {

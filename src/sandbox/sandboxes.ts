@@ -1,4 +1,4 @@
-import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope, TerminalSize } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 
@@ -20,4 +20,6 @@ export interface Sandboxes {
   /** Listens again to a command, from the given offsets on. */
   attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession>;
   signal(ref: string, exec: ExecId, signal: string, scope: SignalScope): Promise<void>;
+  /** Throws `exec/refused` for a command that has no terminal. */
+  resize(ref: string, exec: ExecId, size: TerminalSize): Promise<void>;
 }

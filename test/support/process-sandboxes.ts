@@ -81,6 +81,10 @@ export class ProcessSandboxes implements Sandboxes {
     return this.#command(ref, exec).attach(from);
   }
 
+  async resize(): Promise<void> {
+    throw new PlyboxError("exec/refused", "the command has no terminal");
+  }
+
   async signal(ref: string, exec: ExecId, signal: string, _scope: SignalScope): Promise<void> {
     this.#command(ref, exec).signal(signal as NodeJS.Signals);
   }

@@ -26,6 +26,14 @@ const stdin = z.union(
   { error: 'must be "stream", {"text": …} or {"base64": …}' },
 );
 
+/** The kernel's counters are 16 bits wide. */
+const characters = z.int().min(1).max(65_535);
+
+export const terminalSize = z.strictObject({
+  columns: characters.describe("Characters in a line."),
+  rows: characters.describe("Lines."),
+});
+
 export const execBody = z.strictObject({
   command: z
     .union([shellLine, argumentList], { error: "must be a line for /bin/sh, or a program with its arguments" })
@@ -37,6 +45,11 @@ export const execBody = z.strictObject({
     stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
   ),
   merge: z.exactOptional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
+  pty: z.exactOptional(
+    terminalSize.describe(
+      "Run it on a terminal of this size, whose output is stdout and whose input is the stdin route.",
+    ),
+  ),
   timeLimitMs: z.exactOptional(
     z
       .int()
