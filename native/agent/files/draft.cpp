@@ -18,6 +18,12 @@ std::string draft_name() {
   return name;
 }
 
+bool is_draft_name(const char* name) {
+  std::string_view text(name);
+  return text.size() == 24 && text.starts_with(".plybox-") &&
+         text.find_first_not_of("0123456789abcdef", 8) == text.npos;
+}
+
 Outcome<Draft> Draft::open(int directory) {
   UniqueFd fd(openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
   if (fd) return Draft(directory, std::move(fd), "");

@@ -11,6 +11,8 @@ namespace plybox {
 
 // A name of our own for what is put in its place by a rename.
 std::string draft_name();
+// Whether it is one of these: nobody is told of it.
+bool is_draft_name(const char* name);
 
 class Draft {
  public:

@@ -73,6 +73,31 @@ Outcome<UniqueFd> open_directory(int directory, const char* name) {
   return fd;
 }
 
+Outcome<UniqueFd> open_below(int directory, const std::string& path, int flags) {
+  flags |= O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  for (int attempt = 0; attempt < kMostAttempts; attempt++) {
+    UniqueFd fd(sys::openat2(directory, path.c_str(), how));
+    if (fd) return fd;
+    if (errno != EAGAIN) break;
+  }
+  if (errno != ENOSYS) return failed("open");
+  UniqueFd at;
+  for (size_t start = 0; start < path.size();) {
+    size_t slash = std::min(path.find('/', start), path.size());
+    std::string name = path.substr(start, slash - start);
+    if (name == "..") return failed("open", EXDEV);
+    int step = slash < path.size() ? O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC : flags;
+    UniqueFd next(openat(at ? at.get() : directory, name.c_str(), step));
+    if (!next) return failed("open");
+    at = std::move(next);
+    start = slash + 1;
+  }
+  return at;
+}
+
 Outcome<UniqueFd> reopen(int place, int flags) {
   struct stat status;
   if (fstat(place, &status) != 0) return failed("stat");

@@ -18,6 +18,8 @@ Outcome<UniqueFd> open_place(const std::string& path, LastLink last = LastLink::
 Outcome<UniqueFd> open_directory_place(const std::string& path, const char* field = "path");
 // A directory that can be read, of a place or of a name in one; a symlink is not followed.
 Outcome<UniqueFd> open_directory(int directory, const char* name = ".");
+// What stands at `path`, which is relative, below `directory`: through no symlink and no "..". As O_PATH with `flags`.
+Outcome<UniqueFd> open_below(int directory, const std::string& path, int flags = 0);
 // A regular file, of its place, with the rights that `flags` ask for. Never blocks.
 Outcome<UniqueFd> reopen(int place, int flags);
 
