@@ -11,14 +11,17 @@ import { LOCAL } from "../model/principal.ts";
 export interface Access {
   /** Who asks. Throws PlyboxError `auth/missing` or `auth/refused`. */
   check(authorization: string | undefined): Principal;
+  /** Whether this is a credential of this daemon, valid or not any more: nobody else may be told it. */
+  owns(authorization: string | undefined): boolean;
 }
 
 /**
  * For a Unix socket, whose file mode is the guard: whoever may open it is the operator. Who shows an API key all the
- * same is held to it.
+ * same is held to it. `token` is the one that guards TCP.
  */
-export function openAccess(keys: Pick<ApiKeys, "principalOf">): Access {
+export function openAccess(keys: Pick<ApiKeys, "principalOf">, token?: string): Access {
   return {
+    owns: ownership(keys, token),
     check(authorization) {
       const given = bearerOf(authorization);
       return (given === undefined ? undefined : keys.principalOf(given)) ?? LOCAL;
@@ -31,6 +34,7 @@ export function bearerAccess(token: string, keys: Pick<ApiKeys, "principalOf">):
   if (token === "") throw new PlyboxError("internal", "an empty token guards nothing");
   const expected = sha256(token);
   return {
+    owns: ownership(keys, token),
     check(authorization) {
       if (authorization === undefined) {
         throw new PlyboxError("auth/missing", "send authorization: Bearer, and the daemon's token or an API key");
@@ -44,6 +48,21 @@ export function bearerAccess(token: string, keys: Pick<ApiKeys, "principalOf">):
       }
       return LOCAL;
     },
+  };
+}
+
+function ownership(keys: Pick<ApiKeys, "principalOf">, token: string | undefined): Access["owns"] {
+  const expected = token === undefined ? undefined : sha256(token);
+  return (authorization) => {
+    const given = bearerOf(authorization);
+    if (given === undefined) return false;
+    if (expected !== undefined && timingSafeEqual(sha256(given), expected)) return true;
+    try {
+      return keys.principalOf(given) !== undefined;
+    } catch {
+      // It has the form of a key, and was one perhaps.
+      return true;
+    }
   };
 }
 

@@ -6,14 +6,22 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Access } from "./access.ts";
 import { errorAnswer, errorView } from "./answers.ts";
 import type { Api } from "./create-api.ts";
+import type { PortProxy } from "./ports/proxy.ts";
 import type { Upgrades } from "./upgrades.ts";
+
+/** What serves requests, each kind its own. */
+export interface ApiParts {
+  readonly api: Api;
+  readonly upgrades: Upgrades;
+  readonly portProxy: PortProxy;
+}
 
 /** Longer than the pauses of a working client, so that it seldom meets a connection that is just being closed. */
 const KEEP_ALIVE_MS = 75_000;
 const HEADERS_MS = 30_000;
 
 /** An HTTP server for one listener: `listen` on it is the caller's, so is closing it and `upgrades`. */
-export function createApiServer(api: Api, upgrades: Upgrades, access: Access): Server {
+export function createApiServer({ api, upgrades, portProxy }: ApiParts, access: Access): Server {
   const listener = getRequestListener(
     (request, { incoming, outgoing }) =>
       api.fetch(request, { incoming: incoming as IncomingMessage, outgoing: outgoing as ServerResponse, access }),
@@ -29,10 +37,15 @@ export function createApiServer(api: Api, upgrades: Upgrades, access: Access): S
       // The listener answers it with a body; the parser would close without one.
       requireHostHeader: false,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing),
+    (incoming, outgoing) => {
+      // Before everything that reads bodies or takes URLs apart.
+      if (!portProxy.serve(incoming, outgoing, access)) void listener(incoming, outgoing);
+    },
   );
   server.on("clientError", answerBadBytes);
-  upgrades.attach(server, access);
+  server.on("upgrade", (incoming, socket, head) => {
+    if (!portProxy.upgrade(incoming, socket, head, access)) void upgrades.serve(incoming, socket, head, access);
+  });
   return server;
 }
 

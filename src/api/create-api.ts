@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { Hono } from "hono";
 import type { Accounts } from "../access/accounts.ts";
+import type { UrlSigner } from "../access/signed-urls.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import { DEFAULT_TENANT } from "../model/principal.ts";
 import type { Agents } from "../sandbox/agents.ts";
+import { Ports } from "../sandbox/ports/ports.ts";
 import type { EventLog } from "../sandbox/events/event-log.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
@@ -22,6 +24,7 @@ import type { Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
 import { lifecycleHandlers } from "./lifecycle-handlers.ts";
 import { parse } from "./parse.ts";
+import { portHandlers } from "./port-handlers.ts";
 import { listsOf, readQuery } from "./query.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -41,6 +44,8 @@ export interface ApiOptions {
   readonly layers: Layers;
   readonly agents: Agents;
   readonly usage: UsageSampler;
+  /** How ports are opened to those who have no account; `PORT-REF.domain` names a port where there is a domain. */
+  readonly portAccess: { readonly signer: UrlSigner; readonly domain: string | null };
   readonly events: EventLog;
   readonly webhooks: Webhooks;
   /** Ends the streams of usage and events, which have no end of their own. */
@@ -88,6 +93,11 @@ export function createApi(options: ApiOptions): Api {
     }),
     ...layerHandlers(layers),
     ...accessHandlers(options.accounts),
+    ...portHandlers({
+      ports: new Ports(options.agents),
+      tokens: options.accounts.portTokens,
+      ...options.portAccess,
+    }),
     ...webhookHandlers(options.webhooks, sandboxes),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),
     ...usageHandlers({ sampler: options.usage, agents: options.agents, ...streams }),

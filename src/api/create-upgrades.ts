@@ -1,13 +1,15 @@
+import { Ports } from "../sandbox/ports/ports.ts";
 import type { ApiOptions } from "./create-api.ts";
 import { errorMapper } from "./create-api.ts";
 import { Gate } from "./gate.ts";
+import { dialRoute } from "./port-upgrades.ts";
 import { Upgrades } from "./upgrades.ts";
 
 /** What API v1 serves on connections that leave HTTP; `createApiServer` attaches it to a listener. */
 export function createUpgrades(options: ApiOptions): Upgrades {
   return new Upgrades({
     gate: new Gate(options.accounts, options.sandboxes),
-    routes: [],
+    routes: [dialRoute(new Ports(options.agents))],
     fail: errorMapper(options.log),
   });
 }

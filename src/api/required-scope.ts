@@ -12,6 +12,8 @@ const OF_SANDBOX: Readonly<Record<string, readonly [reads: Scope, writes: Scope]
   terminal: ["exec", "exec"],
   files: ["files:read", "files:write"],
   ports: ["ports", "ports"],
+  "port-tokens": ["ports", "ports"],
+  "signed-urls": ["ports", "ports"],
   dial: ["ports", "ports"],
   pause: ["sandboxes:write", "sandboxes:write"],
   resume: ["sandboxes:write", "sandboxes:write"],

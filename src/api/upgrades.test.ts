@@ -45,7 +45,8 @@ async function serve() {
   const fail = (error: unknown) => (error instanceof PlyboxError ? error : new PlyboxError("internal", String(error)));
   const upgrades = new Upgrades({ gate, routes: [ECHO, FAIL], fail });
   const server = createServer((_incoming, outgoing) => outgoing.end("plain"));
-  upgrades.attach(server, bearerAccess(TOKEN, accounts.keys));
+  const access = bearerAccess(TOKEN, accounts.keys);
+  server.on("upgrade", (incoming, socket, head) => void upgrades.serve(incoming, socket, head, access));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   servers.push(server);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -51,11 +51,7 @@ export class Upgrades {
     this.#options = options;
   }
 
-  /** Serves those that come to a listener with this guard. */
-  attach(server: Server, access: Access): void {
-    server.on("upgrade", (incoming, socket, head) => void this.serve(incoming, socket, head, access));
-  }
-
+  /** Serves one that came to a listener with this guard. Never rejects. */
   async serve(incoming: IncomingMessage, socket: Duplex, head: Buffer, access: Access): Promise<void> {
     this.track(socket);
     const written = bytesWritten(socket);

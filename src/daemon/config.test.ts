@@ -12,6 +12,7 @@ describe("parseConfig", () => {
       socket: "/run/plybox/plybox.sock",
       listen: null,
       tokenFile: "/var/lib/plybox/token",
+      portDomain: null,
       logLevel: "warn",
     });
   });
@@ -46,6 +47,8 @@ describe("parseConfig", () => {
     [{ PLYBOX_LISTEN: "a:-1" }, "", "listen", "listen is HOST:PORT"],
     [{ PLYBOX_LISTEN: ":80" }, "", "listen", "listen is HOST:PORT"],
     [{ PLYBOX_LISTEN: "[]:80" }, "", "listen", "listen is HOST:PORT"],
+    [{ PLYBOX_PORT_DOMAIN: "box..test" }, "", "portDomain", "portDomain is a domain"],
+    [{ PLYBOX_PORT_DOMAIN: "box.test:80" }, "", "portDomain", "portDomain is a domain"],
     [{ PLYBOX_LOG_LEVEL: "loud" }, "", "logLevel", "logLevel must be one of trace, debug"],
     [{}, 'statedir = "/x"', "statedir", "statedir is not known"],
     [{}, 'constructor = "/x"', "constructor", "constructor is not known"],

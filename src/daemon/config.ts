@@ -15,6 +15,8 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number } | null;
   /** Holds the bearer token for TCP; made at first start. */
   readonly tokenFile: string;
+  /** `PORT-REF.DOMAIN` is served as that port of that sandbox. */
+  readonly portDomain: string | null;
   readonly logLevel: string;
 }
 
@@ -27,6 +29,7 @@ const VARIABLES = {
   socket: "PLYBOX_SOCKET",
   listen: "PLYBOX_LISTEN",
   tokenFile: "PLYBOX_TOKEN_FILE",
+  portDomain: "PLYBOX_PORT_DOMAIN",
   logLevel: "PLYBOX_LOG_LEVEL",
 } as const satisfies Record<keyof Config, string>;
 
@@ -46,6 +49,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = ""): Config {
     socket: resolve(given.socket ?? join(runDir, "plybox.sock")),
     listen: given.listen === undefined ? null : parseAddress(given.listen),
     tokenFile: resolve(given.tokenFile ?? join(stateDir, "token")),
+    portDomain: given.portDomain === undefined ? null : parseDomain(given.portDomain),
     logLevel: parseLogLevel(given.logLevel ?? "warn"),
   });
 }
@@ -93,6 +97,13 @@ function readEnvironment(env: NodeJS.ProcessEnv): Settings {
 function parseLogLevel(level: string): string {
   if ((LOG_LEVELS as readonly string[]).includes(level)) return level;
   throw invalid("logLevel", `must be one of ${LOG_LEVELS.join(", ")}`);
+}
+
+function parseDomain(text: string): string {
+  const domain = text.toLowerCase();
+  if (/^(?=.{1,190}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(domain))
+    return domain;
+  throw invalid("portDomain", `is a domain such as box.example.com, not ${JSON.stringify(text)}`);
 }
 
 function parseAddress(text: string): Config["listen"] {

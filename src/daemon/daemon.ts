@@ -5,11 +5,13 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import pino from "pino";
 import { openAccounts } from "../access/accounts.ts";
+import { UrlSigner } from "../access/signed-urls.ts";
 import type { Access } from "../api/access.ts";
 import { bearerAccess, openAccess } from "../api/access.ts";
 import { createApiServer } from "../api/api-server.ts";
 import type { ApiOptions } from "../api/create-api.ts";
 import { createApi } from "../api/create-api.ts";
+import { createPortProxy } from "../api/create-port-proxy.ts";
 import { createUpgrades } from "../api/create-upgrades.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
@@ -66,7 +68,12 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   });
   undo.push("close the runtime", () => runtime.close());
   runtime.sandboxes.events.listen((event) => events.append(event));
+  runtime.sandboxes.events.listen((event) => {
+    if (event.type === "sandbox.state" && event.state.kind === "destroyed") accounts.portTokens.forget(event.sandbox);
+  });
   await runtime.sandboxes.recover();
+  const living = new Set<string>(runtime.sandboxes.list().map(({ id }) => id));
+  accounts.portTokens.keepOnly((sandbox) => living.has(sandbox));
   await runtime.layers.sweep();
 
   const webhooks = new Webhooks({ database, events, log, ...options.webhooks });
@@ -79,6 +86,10 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     layers: runtime.layers,
     agents: runtime.sandboxes,
     usage: new UsageSampler(runtime.sandboxes),
+    portAccess: {
+      signer: new UrlSigner(await readOrMakeToken(join(stateDir, "url-key"))),
+      domain: config.portDomain,
+    },
     events,
     webhooks,
     closing: closing.signal,
@@ -88,11 +99,12 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
-  const serverOf = (access: Access): Server => createApiServer(api, upgrades, access);
-  const urls = [await serveUnix(serverOf(openAccess(accounts.keys)), config.socket, undo)];
-  if (listen !== null) {
-    const access = bearerAccess(await readOrMakeToken(config.tokenFile), accounts.keys);
-    urls.push(await serveTcp(serverOf(access), listen, undo));
+  const portProxy = createPortProxy(parts, upgrades);
+  const serverOf = (access: Access): Server => createApiServer({ api, upgrades, portProxy }, access);
+  const token = listen === null ? undefined : await readOrMakeToken(config.tokenFile);
+  const urls = [await serveUnix(serverOf(openAccess(accounts.keys, token)), config.socket, undo)];
+  if (listen !== null && token !== undefined) {
+    urls.push(await serveTcp(serverOf(bearerAccess(token, accounts.keys)), listen, undo));
   }
   undo.push("end streams of events", () => closing.abort());
   undo.push("end upgraded connections", () => upgrades.close(GRACE_MS));

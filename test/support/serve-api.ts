@@ -6,11 +6,13 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { Accounts } from "../../src/access/accounts.ts";
 import { openAccounts } from "../../src/access/accounts.ts";
+import { UrlSigner } from "../../src/access/signed-urls.ts";
 import type { Access } from "../../src/api/access.ts";
 import { bearerAccess, openAccess } from "../../src/api/access.ts";
 import { createApiServer } from "../../src/api/api-server.ts";
 import type { ApiOptions } from "../../src/api/create-api.ts";
 import { createApi } from "../../src/api/create-api.ts";
+import { createPortProxy } from "../../src/api/create-port-proxy.ts";
 import { createUpgrades } from "../../src/api/create-upgrades.ts";
 import { EventLog } from "../../src/sandbox/events/event-log.ts";
 import type { SandboxLifecycle } from "../../src/sandbox/sandbox-lifecycle.ts";
@@ -24,8 +26,8 @@ interface Served extends AsyncDisposable {
 }
 
 /** Of what a test does not give, the rest is made here. */
-export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "webhooks" | "lifecycle"> &
-  Partial<Pick<ApiOptions, "lifecycle">>;
+export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "webhooks" | "lifecycle" | "portAccess"> &
+  Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
 const NO_LIFECYCLE: SandboxLifecycle = {
@@ -42,11 +44,13 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const webhooks = new Webhooks({ database, events, log });
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
-  const parts = { accounts, events, webhooks, lifecycle: NO_LIFECYCLE, ...options };
+  const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
+  const parts = { accounts, events, webhooks, portAccess, lifecycle: NO_LIFECYCLE, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
+  const portProxy = createPortProxy(parts, upgrades);
   const listening = async (access: Access, where: object): Promise<Server> => {
-    const server = createApiServer(api, upgrades, access);
+    const server = createApiServer({ api, upgrades, portProxy }, access);
     await new Promise<void>((resolve) => server.listen(where, resolve));
     return server;
   };
