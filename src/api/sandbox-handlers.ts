@@ -1,3 +1,4 @@
+import { PlyboxError } from "../model/errors.ts";
 import type { SandboxName } from "../model/ids.ts";
 import type { SandboxSpec } from "../model/sandbox.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
@@ -23,9 +24,10 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
       concerns(sandbox.id);
       if (!wait) return json(201, sandboxView(sandbox));
       try {
-        return json(201, sandboxView(await lifecycle.waitReady(sandbox.id, signal)));
+        await untilReady(lifecycle, sandbox.id, undefined, signal);
+        return json(201, sandboxView(sandboxes.get(sandbox.id)));
       } catch (error) {
-        await sandboxes.remove(sandbox.id);
+        await sandboxes.remove(sandbox.id).catch(unlessGone);
         throw error;
       }
     },
@@ -43,6 +45,10 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
       return noContent();
     },
   };
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof PlyboxError) || error.code !== "sandbox/not-found") throw error;
 }
 
 /** The schema has checked the name, and knows no `binds`: host paths are never taken from HTTP. */

@@ -91,7 +91,10 @@ export class SandboxService implements Sandboxes, Agents {
 
   async ownAgent(ref: string, verb: string): Promise<ActiveAgent> {
     const { live, running } = await this.#running(ref, verb);
-    return { agent: await live.connect(running), sandbox: live.sandbox, activity: live.activity };
+    const agent = await live.connect(running);
+    const end = live.activity.hold();
+    void agent.ended.then(end);
+    return { agent, sandbox: live.sandbox, activity: live.activity };
   }
 
   announce(ref: string, body: EventBody): void {

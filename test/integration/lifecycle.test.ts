@@ -271,6 +271,16 @@ describe("the time of a sandbox", () => {
     await expect.poll(() => kindOf(counted), { timeout: 5000 }).toBe("stopped");
   });
 
+  it("ends with the lifetime also where a command keeps it from being idle", async () => {
+    const spec = { idleMs: 200, idleCountsCommands: true, lifetimeMs: 900, onExpire: "stop" } as const;
+    await using sandbox = await create(spec);
+    await sandbox.detach(["sleep", "600"]);
+    const reason = { type: "lifetime", lifetimeMs: 900 };
+    await expect
+      .poll(async () => (await sandbox.inspect()).state, { timeout: 3000 })
+      .toEqual({ kind: "stopped", reason });
+  });
+
   it("does not run out by idleness while it is paused", async () => {
     await using paused = await create({ idleMs: 300, onExpire: "stop" });
     await paused.pause();

@@ -38,37 +38,48 @@ export class Reaper implements Attendant {
 
   async #look(id: string): Promise<void> {
     const live = this.#context.live.get(id);
-    if (live === undefined) return;
+    if (live === undefined || this.#context.isStopping()) return;
     try {
       await this.#end(live);
     } catch (err) {
+      if (this.#context.isStopping()) return;
       this.#context.log.warn({ sandbox: id, err }, "a sandbox whose time is over could not be ended");
       this.#deadlines.set(id, Date.now() + RETRY_MS);
     }
   }
 
   async #end(live: LiveSandbox): Promise<void> {
-    if (await this.#isBusy(live)) return;
+    const { id, state } = live.sandbox;
+    // An earlier attempt could not be finished.
+    if (state.kind === "destroyed") return await removeSandbox(this.#context, live, state.reason);
+    if (state.kind === "stopping") return await this.#stop(live, state.reason);
+    if ((await this.#isBusy(live)) || this.#context.isStopping()) return;
     const reason = dueReason(live);
     if (reason === undefined) return this.attend(live);
     if (live.sandbox.onExpire === "destroy") return await removeSandbox(this.#context, live, reason);
-    await exclusively(this.#context, live.sandbox.id, async () => {
+    await exclusively(this.#context, id, async () => {
+      // What was asked for before may have given it more time.
       if (dueReason(live) !== undefined) await stopSandbox(this.#context, live, reason);
     });
+  }
+
+  async #stop(live: LiveSandbox, reason: EndReason): Promise<void> {
+    await exclusively(this.#context, live.sandbox.id, () => stopSandbox(this.#context, live, reason));
   }
 
   /** Whether commands keep it from being idle; it is then looked at again, often enough to see when they have ended. */
   async #isBusy(live: LiveSandbox): Promise<boolean> {
     const { id, idleMs, idleCountsCommands } = live.sandbox;
-    if (!idleCountsCommands || idleMs === null) return false;
-    if (dueReason(live)?.type !== "idle" && !this.#busy.has(id)) return false;
+    const due = dueReason(live)?.type;
+    if (!idleCountsCommands || idleMs === null || due === "lifetime") return false;
+    if (due === undefined && !this.#busy.has(id)) return false;
     if (!(await hasCommands(live))) {
       this.#busy.delete(id);
       return false;
     }
     this.#busy.add(id);
     live.activity.touch();
-    this.#deadlines.set(id, Date.now() + Math.min(LOOK_AGAIN_MS, idleMs));
+    this.#deadlines.set(id, Math.min(lifetimeEnd(live), Date.now() + Math.min(LOOK_AGAIN_MS, idleMs)));
     return true;
   }
 }
