@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <vector>
+#include <cstring>
+#include <utility>
 
 namespace plybox {
 namespace {
@@ -14,92 +15,6 @@ constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kBinaryBytes = 8192;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-class Scan {
- public:
-  Scan(const Pattern& pattern, const std::function<bool(const Match&)>& take) : pattern_(pattern), take_(take) {
-    buffer_.reserve(kPieceBytes + 1);
-  }
-
-  Outcome<> run(int file, uint64_t size, const std::function<void()>& breathe) {
-    for (uint64_t offset = 0; offset < size && wanted_;) {
-      breathe();
-      size_t kept = buffer_.size();
-      buffer_.resize(kPieceBytes);
-      ssize_t count = pread(file, buffer_.data() + kept, kPieceBytes - kept, static_cast<off_t>(offset));
-      if (count < 0 && errno != EINTR) return failed("read");
-      buffer_.resize(kept + static_cast<size_t>(std::max<ssize_t>(count, 0)));
-      if (count == 0) break;
-      if (offset == 0 && memchr(buffer_.data(), '\0', std::min(buffer_.size(), kBinaryBytes)) != nullptr) return {};
-      if (count > 0) offset += static_cast<uint64_t>(count);
-      take_lines(false);
-    }
-    if (wanted_) take_lines(true);
-    return {};
-  }
-
- private:
-  void take_lines(bool last) {
-    size_t start = 0;
-    while (start < buffer_.size() && wanted_) {
-      if (pattern_.quick()) start = pass_over(start);
-      size_t newline = buffer_.find('\n', start);
-      if (newline == buffer_.npos) break;
-      take_line(start, newline);
-      line_++;
-      passed_ = 0;
-      start = newline + 1;
-    }
-    buffer_.erase(0, start);
-    if (buffer_.empty() || !wanted_) return;
-    if (last) {
-      take_line(0, buffer_.size());
-    } else if (buffer_.size() >= kPieceBytes) {
-      // Of a line longer than the buffer: keeps what a match could begin in.
-      take_line(0, buffer_.size());
-      size_t done = buffer_.size() - (pattern_.text().size() - 1);
-      passed_ += done;
-      buffer_.erase(0, done);
-    }
-  }
-
-  // The start of the first line that may match, or of the last, which is not whole.
-  size_t pass_over(size_t start) {
-    const std::string& text = pattern_.text();
-    const void* found = memmem(buffer_.data() + start, buffer_.size() - start, text.data(), text.size());
-    size_t limit =
-        found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - buffer_.data()) : buffer_.size();
-    size_t newline = limit > start ? buffer_.rfind('\n', limit - 1) : buffer_.npos;
-    if (newline == buffer_.npos || newline < start) return start;
-    line_ += static_cast<uint64_t>(std::count(buffer_.begin() + static_cast<ptrdiff_t>(start),
-                                              buffer_.begin() + static_cast<ptrdiff_t>(newline) + 1, '\n'));
-    passed_ = 0;
-    return newline + 1;
-  }
-
-  void take_line(size_t start, size_t end) {
-    // One answer a line, however many pieces it has.
-    if (line_ == taken_line_) return;
-    char after = buffer_[end];
-    buffer_[end] = '\0';
-    std::string_view line(buffer_.data() + start, end - start);
-    Match match{line_, 0, line, 0, 0};
-    if (pattern_.find(line, match.start, match.length)) {
-      taken_line_ = line_;
-      match.column = passed_ + match.start + 1;
-      wanted_ = take_(match);
-    }
-    buffer_[end] = after;
-  }
-
-  const Pattern& pattern_;
-  const std::function<bool(const Match&)>& take_;
-  std::string buffer_;
-  uint64_t line_ = 1;
-  uint64_t taken_line_ = 0;
-  uint64_t passed_ = 0;  // of the line at the buffer's start, bytes that are gone
-  bool wanted_ = true;
-};
 
 }  // namespace
 
@@ -147,9 +62,77 @@ bool Pattern::find(std::string_view line, size_t& start, size_t& length) const {
   return found != line.end();
 }
 
-Outcome<> search_content(int file, uint64_t size, const Pattern& pattern, const std::function<bool(const Match&)>& take,
-                         const std::function<void()>& breathe) {
-  return Scan(pattern, take).run(file, size, breathe);
+ContentSearch::ContentSearch(const Pattern& pattern) : pattern_(pattern), buffer_(new char[kPieceBytes + 1]) {}
+
+Outcome<> ContentSearch::run(int file, uint64_t size, const Take& take, const std::function<void()>& breathe) {
+  filled_ = passed_ = 0;
+  line_ = 1;
+  taken_line_ = 0;
+  wanted_ = true;
+  for (uint64_t offset = 0; offset < size && wanted_;) {
+    breathe();
+    size_t want = static_cast<size_t>(std::min<uint64_t>(kPieceBytes - filled_, size - offset));
+    ssize_t count = pread(file, buffer_.get() + filled_, want, static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed("read");
+    if (count == 0) break;
+    filled_ += static_cast<size_t>(count);
+    if (offset == 0 && memchr(buffer_.get(), '\0', std::min(filled_, kBinaryBytes)) != nullptr) return {};
+    offset += static_cast<uint64_t>(count);
+    take_lines(take);
+  }
+  if (wanted_ && filled_ > 0) take_line(0, filled_, take);
+  return {};
+}
+
+// The lines that are whole; the rest moves to the buffer's start.
+void ContentSearch::take_lines(const Take& take) {
+  size_t start = 0;
+  while (start < filled_ && wanted_) {
+    if (pattern_.quick()) start = pass_over(start);
+    const void* newline = memchr(buffer_.get() + start, '\n', filled_ - start);
+    if (newline == nullptr) break;
+    auto end = static_cast<size_t>(static_cast<const char*>(newline) - buffer_.get());
+    take_line(start, end, take);
+    line_++;
+    passed_ = 0;
+    start = end + 1;
+  }
+  if (start == 0 && filled_ == kPieceBytes && wanted_) {
+    // Of a line longer than the buffer: what a match could begin in is looked at again.
+    take_line(0, filled_, take);
+    start = filled_ - (pattern_.text().size() - 1);
+    passed_ += start;
+  }
+  filled_ -= start;
+  std::memmove(buffer_.get(), buffer_.get() + start, filled_);
+}
+
+// The start of the first line that may match, or of the last, which is not whole.
+size_t ContentSearch::pass_over(size_t start) {
+  const std::string& text = pattern_.text();
+  const char* from = buffer_.get() + start;
+  const void* found = memmem(from, filled_ - start, text.data(), text.size());
+  size_t limit = found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - from) : filled_ - start;
+  const void* newline = memrchr(from, '\n', limit);
+  if (newline == nullptr) return start;
+  const char* next = static_cast<const char*>(newline) + 1;
+  line_ += static_cast<uint64_t>(std::count(from, next, '\n'));
+  passed_ = 0;
+  return static_cast<size_t>(next - buffer_.get());
+}
+
+void ContentSearch::take_line(size_t start, size_t end, const Take& take) {
+  // One answer a line, however many pieces it has.
+  if (line_ == taken_line_) return;
+  char after = std::exchange(buffer_[end], '\0');
+  Match match{line_, 0, {buffer_.get() + start, end - start}, 0, 0};
+  if (pattern_.find(match.text, match.start, match.length)) {
+    taken_line_ = line_;
+    match.column = passed_ + match.start + 1;
+    wanted_ = take(match);
+  }
+  buffer_[end] = after;
 }
 
 }  // namespace plybox

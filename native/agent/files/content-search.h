@@ -41,9 +41,27 @@ class Pattern {
   regex_t compiled_;
 };
 
-// Goes through the file's lines; each that matches is handed on once. Stops where `take` answers false. `breathe` is
-// called for each piece. Files with a NUL in their first 8 KiB have no lines.
-Outcome<> search_content(int file, uint64_t size, const Pattern& pattern, const std::function<bool(const Match&)>& take,
-                         const std::function<void()>& breathe);
+class ContentSearch {
+ public:
+  using Take = std::function<bool(const Match&)>;
+
+  explicit ContentSearch(const Pattern& pattern);
+  // Goes through the file's lines; each that matches is handed on once. Stops where `take` answers false. `breathe` is
+  // called for each piece. Files with a NUL in their first 8 KiB have no lines.
+  Outcome<> run(int file, uint64_t size, const Take& take, const std::function<void()>& breathe);
+
+ private:
+  void take_lines(const Take& take);
+  void take_line(size_t start, size_t end, const Take& take);
+  size_t pass_over(size_t start);
+
+  const Pattern& pattern_;
+  std::unique_ptr<char[]> buffer_;
+  size_t filled_ = 0;
+  uint64_t line_ = 1;
+  uint64_t taken_line_ = 0;
+  uint64_t passed_ = 0;  // of the line at the buffer's start, bytes that are gone
+  bool wanted_ = true;
+};
 
 }  // namespace plybox

@@ -22,6 +22,8 @@ Outcome<UniqueFd> open_directory(int directory, const char* name = ".");
 Outcome<UniqueFd> open_below(int directory, const std::string& path, int flags = 0);
 // A regular file, of its place, with the rights that `flags` ask for. Never blocks.
 Outcome<UniqueFd> reopen(int place, int flags);
+// The same of what is known to be a regular file.
+Outcome<UniqueFd> reopen_regular(int place, int flags);
 
 // A name in a directory: what may be created, replaced, renamed or removed.
 struct Spot {

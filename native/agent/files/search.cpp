@@ -28,8 +28,9 @@ std::string_view around(const Match& match, size_t most) {
 
 class Searcher final : public Visitor {
  public:
-  Searcher(Session& session, const SearchOp& op, const Pattern* pattern)
-      : session_(session), op_(op), pattern_(pattern), lines_(session) {}
+  Searcher(Session& session, const SearchOp& op, const Pattern* pattern) : session_(session), op_(op), lines_(session) {
+    if (pattern != nullptr) content_.emplace(*pattern);
+  }
 
   Outcome<> visit(const Place& place) override {
     lines_.flush_if_old();
@@ -39,7 +40,7 @@ class Searcher final : public Visitor {
     }
     struct stat status;
     if (fstatat(place.directory, place.name, &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
-    if (pattern_ != nullptr) return S_ISREG(status.st_mode) ? search(place) : Outcome<>();
+    if (content_) return S_ISREG(status.st_mode) ? search(place) : Outcome<>();
     files_++;
     JsonWriter json;
     json.begin_object().key("path").bytes(place.path).key("entry");
@@ -60,7 +61,7 @@ class Searcher final : public Visitor {
 
  private:
   Outcome<> count() {
-    if (pattern_ == nullptr) files_++;
+    if (!content_) files_++;
     return {};
   }
 
@@ -72,8 +73,7 @@ class Searcher final : public Visitor {
     files_++;
     auto take = [&](const Match& match) { return static_cast<bool>(add(line_json(place, match))); };
     // A file that cannot be read to its end is passed over like one that cannot be opened.
-    (void)!search_content(file->get(), static_cast<uint64_t>(status.st_size), *pattern_, take,
-                          [&] { session_.breathe(); });
+    (void)!content_->run(file->get(), static_cast<uint64_t>(status.st_size), take, [&] { session_.breathe(); });
     return more_ ? Outcome<>(Refusal{"", ""}) : Outcome<>();
   }
 
@@ -98,7 +98,7 @@ class Searcher final : public Visitor {
 
   Session& session_;
   const SearchOp& op_;
-  const Pattern* pattern_;
+  std::optional<ContentSearch> content_;
   Lines lines_;
   uint64_t matches_ = 0;
   uint64_t files_ = 0;

@@ -26,8 +26,10 @@ void add_record(std::string& records, std::string_view key, std::string_view val
 // Answers whether the number fits, with a NUL behind its digits.
 template <size_t kSize>
 bool put_octal(char (&field)[kSize], uint64_t value) {
+  // By hand: an archive of small files is mostly headers.
   bool fits = value >> (3 * (kSize - 1)) == 0;
-  std::snprintf(field, kSize, "%0*llo", static_cast<int>(kSize - 1), static_cast<unsigned long long>(fits ? value : 0));
+  if (!fits) value = 0;
+  for (size_t i = kSize - 1; i-- > 0; value >>= 3) field[i] = static_cast<char>('0' + (value & 7));
   return fits;
 }
 
@@ -90,14 +92,15 @@ std::string_view bytes_of(const UstarHeader& header) {
 
 // Seconds with nine decimals; POSIX wants a true decimal fraction below zero too.
 std::string time_text(const timespec& time) {
-  __int128 nanoseconds = static_cast<__int128>(time.tv_sec) * 1000000000 + time.tv_nsec;
-  bool negative = nanoseconds < 0;
-  if (negative) nanoseconds = -nanoseconds;
-  char text[48];
-  std::snprintf(text, sizeof(text), "%s%llu.%09llu", negative ? "-" : "",
-                static_cast<unsigned long long>(nanoseconds / 1000000000),
-                static_cast<unsigned long long>(nanoseconds % 1000000000));
-  return text;
+  int64_t seconds = time.tv_sec, nanoseconds = time.tv_nsec;
+  bool negative = seconds < 0;
+  if (negative) {
+    // The kernel counts nanoseconds upwards from the second below.
+    seconds = -seconds - (nanoseconds > 0 ? 1 : 0);
+    nanoseconds = nanoseconds > 0 ? 1000000000 - nanoseconds : 0;
+  }
+  std::string fraction = std::to_string(1000000000 + nanoseconds).substr(1);
+  return (negative ? "-" : "") + std::to_string(seconds) + "." + fraction;
 }
 
 std::string pax_header(const std::string& records) {

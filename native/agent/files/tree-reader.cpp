@@ -109,12 +109,12 @@ class TreeReader final : public Visitor {
   }
 
   Outcome<> tell_file(int place, TarEntry& entry) {
-    Outcome<UniqueFd> file = reopen(place, O_RDONLY);
+    Outcome<UniqueFd> file = reopen_regular(place, O_RDONLY);
     if (!file) return file.refusal();
     read_attributes(file->get(), entry);
     if (Outcome<> begun = sink_.begin(entry); !begun) return begun;
     for (uint64_t left = entry.size; left > 0;) {
-      if (session_ != nullptr) session_->breathe();
+      if (session_ != nullptr && left < entry.size) session_->breathe();
       size_t want = static_cast<size_t>(std::min<uint64_t>(left, kPieceBytes));
       ssize_t count = ::read(file->get(), buffer_.get(), want);
       if (count < 0 && errno == EINTR) continue;
