@@ -6,9 +6,10 @@ import type { UrlSigner } from "../access/signed-urls.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import { DEFAULT_TENANT } from "../model/principal.ts";
+import type { ObservedResult, RequestObserver } from "../model/request-observer.ts";
 import type { Agents } from "../sandbox/agents.ts";
-import { Ports } from "../sandbox/ports/ports.ts";
 import type { EventLog } from "../sandbox/events/event-log.ts";
+import { Ports } from "../sandbox/ports/ports.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
@@ -23,6 +24,8 @@ import { Gate } from "./gate.ts";
 import type { Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
 import { lifecycleHandlers } from "./lifecycle-handlers.ts";
+import type { MetricsText } from "./metrics-handlers.ts";
+import { metricsHandlers } from "./metrics-handlers.ts";
 import { parse } from "./parse.ts";
 import { portHandlers } from "./port-handlers.ts";
 import { listsOf, readQuery } from "./query.ts";
@@ -48,6 +51,9 @@ export interface ApiOptions {
   readonly portAccess: { readonly signer: UrlSigner; readonly domain: string | null };
   readonly events: EventLog;
   readonly webhooks: Webhooks;
+  readonly metrics: MetricsText;
+  /** Who watches over every request. */
+  readonly observers?: readonly RequestObserver[];
   /** Ends the streams of usage and events, which have no end of their own. */
   readonly closing?: AbortSignal;
   /** Of the daemon, such as `0.1.0`. */
@@ -99,6 +105,7 @@ export function createApi(options: ApiOptions): Api {
       ...options.portAccess,
     }),
     ...webhookHandlers(options.webhooks, sandboxes),
+    ...metricsHandlers(options.metrics),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),
     ...usageHandlers({ sampler: options.usage, agents: options.agents, ...streams }),
   };
@@ -108,7 +115,7 @@ export function createApi(options: ApiOptions): Api {
     // The literal types of table and handlers agree by `Handlers`; a loop over both cannot say so.
     const handler = handlers[name as keyof typeof handlers] as Handler<Route>;
     const served: Served = { action: name, route, handler, gate, bodyBytes, fail };
-    app.on(route.method, route.path, (context) => serve(context, served));
+    app.on(route.method, route.path, (context) => observed(context, served, options.observers ?? []));
   }
   app.notFound((context) => {
     context.env.access.check(context.env.incoming.headers.authorization);
@@ -132,20 +139,43 @@ interface Served {
 /** Who asks on a route that is open to everybody. */
 const ANYBODY: Principal = { tenant: DEFAULT_TENANT, name: "anybody", key: null, scopes: new Set(), isOperator: false };
 
+/** Serves a request before the eyes of the observers. */
+async function observed(context: ApiContext, served: Served, observers: readonly RequestObserver[]): Promise<Response> {
+  const { headers } = context.env.incoming;
+  const watches = observers.map((observer) =>
+    observer.begin({
+      ...{ operation: served.action, method: context.req.method, path: served.route.path },
+      header: (name) => headers[name]?.toString(),
+    }),
+  );
+  let result: ObservedResult = { status: 500 };
+  const work = (): Promise<Response> =>
+    serve(context, served, (known) => {
+      result = known;
+    });
+  try {
+    return await watches.reduceRight<() => Promise<Response>>((inner, watch) => () => watch.run(inner), work)();
+  } finally {
+    for (const watch of watches) watch.end(result);
+  }
+}
+
 /** Checks a request from the outside in: who asks, what for, with what. Nothing is read before the guard agreed. */
-async function serve(context: ApiContext, served: Served): Promise<Response> {
+async function serve(context: ApiContext, served: Served, note: (result: ObservedResult) => void): Promise<Response> {
   const { action, route, handler, gate, bodyBytes, fail } = served;
   const { incoming, outgoing, access } = context.env;
   const errand = { action, method: context.req.method, path: route.path, incoming, access };
   let principal: Principal | undefined;
   let sandbox: string | undefined;
-  const record = (status: number, code?: string): void =>
+  const record = (status: number, code?: string): void => {
+    note({ status, code, sandbox, tenant: principal?.tenant });
     gate.record(errand, {
       status,
       ...(principal && { principal }),
       ...(sandbox !== undefined && { sandbox }),
       ...(code !== undefined && { code }),
     });
+  };
   try {
     principal = route.open === true ? ANYBODY : gate.identify(errand);
     if (route.open !== true) gate.admit(principal, errand);
@@ -180,7 +210,8 @@ async function serve(context: ApiContext, served: Served): Promise<Response> {
   }
 }
 
-const onlyEvents = (route: Route): boolean => Object.values(route.answers).every((answer) => answer.json === undefined);
+const onlyEvents = (route: Route): boolean =>
+  Object.values(route.answers).every((answer) => answer.json === undefined && answer.text === undefined);
 
 function checkQuery(route: Route, url: string): unknown {
   if (route.query !== undefined) return parse(route.query, readQuery(url, listsOf(route.query)));

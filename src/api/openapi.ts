@@ -138,10 +138,12 @@ const answersOf = (route: Route): Json =>
     ]),
   );
 
-const hasContent = (answer: Answer): boolean => answer.json !== undefined || answer.events !== undefined;
+const hasContent = (answer: Answer): boolean =>
+  answer.json !== undefined || answer.text !== undefined || answer.events !== undefined;
 
-function contentOf({ json, events }: Answer): Json {
+function contentOf({ json, text, events }: Answer): Json {
   return {
+    ...(text !== undefined && { [text]: { schema: { type: "string" } } }),
     ...(json !== undefined && { "application/json": { schema: schemaOf(json) } }),
     ...(events !== undefined && { "text/event-stream": eventContent(events) }),
   };

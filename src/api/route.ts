@@ -8,6 +8,8 @@ export interface Answer {
   readonly description: string;
   /** JSON of this shape; no body where absent. */
   readonly json?: z.ZodType;
+  /** Text of this media type instead of JSON. */
+  readonly text?: string;
   /** Server-sent events instead, where the request accepts `text/event-stream`, or always where there is no JSON. */
   readonly events?: Readonly<Record<string, z.ZodType>>;
 }

@@ -1,6 +1,7 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
+import { METRICS_ROUTES } from "./metrics-routes.ts";
 import { PORT_ROUTES } from "./port-routes.ts";
 import type { Route } from "./route.ts";
 import {
@@ -232,6 +233,7 @@ export const ROUTES = {
   ...PORT_ROUTES,
   ...EVENT_ROUTES,
   ...WEBHOOK_ROUTES,
+  ...METRICS_ROUTES,
 } as const satisfies Record<string, Route>;
 
 export type SystemRoutes = typeof SYSTEM_ROUTES;

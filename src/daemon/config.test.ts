@@ -14,7 +14,15 @@ describe("parseConfig", () => {
       tokenFile: "/var/lib/plybox/token",
       portDomain: null,
       logLevel: "warn",
+      otlpEndpoint: null,
+      sandboxMetrics: false,
     });
+  });
+
+  it("takes where spans go from the variable that every program has for it", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", PLYBOX_SANDBOX_METRICS: "true" };
+    expect(parseConfig(env)).toMatchObject({ otlpEndpoint: "http://127.0.0.1:4318", sandboxMetrics: true });
+    expect(parseConfig({}, 'sandboxMetrics = "true"')).toMatchObject({ sandboxMetrics: true });
   });
 
   it("keeps the socket with the run directory, and the token with the state", () => {
@@ -50,6 +58,8 @@ describe("parseConfig", () => {
     [{ PLYBOX_PORT_DOMAIN: "box..test" }, "", "portDomain", "portDomain is a domain"],
     [{ PLYBOX_PORT_DOMAIN: "box.test:80" }, "", "portDomain", "portDomain is a domain"],
     [{ PLYBOX_LOG_LEVEL: "loud" }, "", "logLevel", "logLevel must be one of trace, debug"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" }, "", "otlpEndpoint", "otlpEndpoint is an address"],
+    [{ PLYBOX_SANDBOX_METRICS: "yes" }, "", "sandboxMetrics", "sandboxMetrics is true or false"],
     [{}, 'statedir = "/x"', "statedir", "statedir is not known"],
     [{}, 'constructor = "/x"', "constructor", "constructor is not known"],
     [{}, "stateDir = 5", "stateDir", "stateDir must be a text"],

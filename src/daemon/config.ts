@@ -18,6 +18,10 @@ export interface Config {
   /** `PORT-REF.DOMAIN` is served as that port of that sandbox. */
   readonly portDomain: string | null;
   readonly logLevel: string;
+  /** Where spans are sent by OTLP over HTTP, such as `http://127.0.0.1:4318`. */
+  readonly otlpEndpoint: string | null;
+  /** Whether `/metrics` has series of each sandbox. */
+  readonly sandboxMetrics: boolean;
 }
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -31,6 +35,8 @@ const VARIABLES = {
   tokenFile: "PLYBOX_TOKEN_FILE",
   portDomain: "PLYBOX_PORT_DOMAIN",
   logLevel: "PLYBOX_LOG_LEVEL",
+  otlpEndpoint: "OTEL_EXPORTER_OTLP_ENDPOINT",
+  sandboxMetrics: "PLYBOX_SANDBOX_METRICS",
 } as const satisfies Record<keyof Config, string>;
 
 type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
@@ -51,6 +57,8 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = ""): Config {
     tokenFile: resolve(given.tokenFile ?? join(stateDir, "token")),
     portDomain: given.portDomain === undefined ? null : parseDomain(given.portDomain),
     logLevel: parseLogLevel(given.logLevel ?? "warn"),
+    otlpEndpoint: given.otlpEndpoint === undefined ? null : parseEndpoint(given.otlpEndpoint),
+    sandboxMetrics: parseFlag("sandboxMetrics", given.sandboxMetrics ?? "false"),
   });
 }
 
@@ -104,6 +112,17 @@ function parseDomain(text: string): string {
   if (/^(?=.{1,190}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(domain))
     return domain;
   throw invalid("portDomain", `is a domain such as box.example.com, not ${JSON.stringify(text)}`);
+}
+
+function parseEndpoint(text: string): string {
+  const { protocol } = URL.canParse(text) ? new URL(text) : { protocol: "" };
+  if (protocol === "http:" || protocol === "https:") return text;
+  throw invalid("otlpEndpoint", `is an address such as http://127.0.0.1:4318, not ${JSON.stringify(text)}`);
+}
+
+function parseFlag(setting: keyof Settings, text: string): boolean {
+  if (text === "true" || text === "false") return text === "true";
+  throw invalid(setting, `is true or false, not ${JSON.stringify(text)}`);
 }
 
 function parseAddress(text: string): Config["listen"] {

@@ -16,14 +16,12 @@ import { createUpgrades } from "../api/create-upgrades.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
-import { EventLog } from "../sandbox/events/event-log.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
-import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
-import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
 import type { Config } from "./config.ts";
 import { DAEMON_IDS } from "./id-space.ts";
+import { openObservation } from "./observation.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
 import { readOrMakeToken } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -58,8 +56,6 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   undo.push("close the database", () => void database.close());
   const registry = openRegistry(database);
   const accounts = openAccounts(database);
-  const events = new EventLog({ database, log });
-  undo.push("write the last events", () => events.close());
   const runtime = await openRuntime({
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
@@ -67,7 +63,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     ...options,
   });
   undo.push("close the runtime", () => runtime.close());
-  runtime.sandboxes.events.listen((event) => events.append(event));
+  const observation = await openObservation({ config, database, runtime, log, delivery: options.webhooks }, undo);
   runtime.sandboxes.events.listen((event) => {
     if (event.type === "sandbox.state" && event.state.kind === "destroyed") accounts.portTokens.forget(event.sandbox);
   });
@@ -76,22 +72,18 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   accounts.portTokens.keepOnly((sandbox) => living.has(sandbox));
   await runtime.layers.sweep();
 
-  const webhooks = new Webhooks({ database, events, log, ...options.webhooks });
-  undo.push("stop telling of events", () => webhooks.close());
   const closing = new AbortController();
   const parts: ApiOptions = {
+    ...observation,
     accounts,
     sandboxes: runtime.sandboxes,
     lifecycle: runtime.sandboxes.lifecycle,
     layers: runtime.layers,
     agents: runtime.sandboxes,
-    usage: new UsageSampler(runtime.sandboxes),
     portAccess: {
       signer: new UrlSigner(await readOrMakeToken(join(stateDir, "url-key"))),
       domain: config.portDomain,
     },
-    events,
-    webhooks,
     closing: closing.signal,
     version: VERSION,
     ready: () => [],

@@ -47,10 +47,16 @@ export class NativeLauncher {
   readonly #options: LauncherOptions;
   #process: LauncherProcess | undefined;
   #link: Link | undefined;
+  #starts = 0;
   #isClosed = false;
 
   constructor(options: LauncherOptions) {
     this.#options = options;
+  }
+
+  /** How often it had to be started anew. */
+  get restarts(): number {
+    return Math.max(0, this.#starts - 1);
   }
 
   /** Host pid of the launcher that runs now. */
@@ -133,6 +139,7 @@ export class NativeLauncher {
     const link = new Link({ input: child.stdout, output: child.stdin, peer: "launcher", sandbox: "", incarnation: 0 });
     this.#process = child;
     this.#link = link;
+    this.#starts += 1;
     void link.ended.then(() => {
       if (this.#link === link) this.#link = undefined;
     });

@@ -111,7 +111,10 @@ describe("plybox stats", () => {
   });
 
   it("refuses a sandbox that is not there", async () => {
-    expect(await cli("stats", "nobody")).toMatchObject({ exitCode: 125, stderr: expect.stringMatching(/sandbox\/not-found/) });
+    expect(await cli("stats", "nobody")).toMatchObject({
+      exitCode: 125,
+      stderr: expect.stringMatching(/sandbox\/not-found/),
+    });
   });
 });
 

@@ -24,12 +24,15 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   sandbox: { code: BELOW_SANDBOX },
   access: { code: ["base", "model"] },
   run: { code: ["base", "model", "sandbox"] },
+  telemetry: { code: ["base", "model"] },
   api: { code: ["base", "model", "access", "sandbox", "run"] },
   compat: { code: ["base", "model", "sandbox", "run", "api"] },
   client: { code: [], types: ["api", "model"], standsAlone: true },
   fleet: { code: ["base", "model", "client"] },
   mcp: { code: ["model", "client"] },
-  daemon: { code: [...BELOW_SANDBOX, "sandbox", "access", "run", "api", "compat", "client", "fleet", "mcp"] },
+  daemon: {
+    code: [...BELOW_SANDBOX, "sandbox", "access", "run", "api", "compat", "client", "fleet", "mcp", "telemetry"],
+  },
   cli: { code: ["client", "model"], types: ["api"], lazy: ["daemon"] },
 };
 

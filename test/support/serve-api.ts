@@ -26,7 +26,10 @@ interface Served extends AsyncDisposable {
 }
 
 /** Of what a test does not give, the rest is made here. */
-export type ServeOptions = Omit<ApiOptions, "accounts" | "events" | "webhooks" | "lifecycle" | "portAccess"> &
+export type ServeOptions = Omit<
+  ApiOptions,
+  "accounts" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess"
+> &
   Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
@@ -45,7 +48,8 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
-  const parts = { accounts, events, webhooks, portAccess, lifecycle: NO_LIFECYCLE, ...options };
+  const metrics = { contentType: "text/plain", text: unused };
+  const parts = { accounts, events, webhooks, metrics, portAccess, lifecycle: NO_LIFECYCLE, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const portProxy = createPortProxy(parts, upgrades);

@@ -1,0 +1,62 @@
+import type { ApiOptions } from "../api/create-api.ts";
+import type { UndoStack } from "../base/undo-stack.ts";
+import type { Database } from "../sandbox/database.ts";
+import { EventLog } from "../sandbox/events/event-log.ts";
+import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
+import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
+import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
+import type { Config } from "./config.ts";
+import type { Runtime } from "./runtime.ts";
+import { VERSION } from "./version.ts";
+
+export interface ObservationOptions {
+  readonly config: Config;
+  readonly database: Database;
+  readonly runtime: Runtime;
+  readonly log: { warn(detail: object, message: string): void };
+  /** Tests only. */
+  readonly delivery?: Partial<DeliveryOptions> | undefined;
+}
+
+/** What the API tells of usage, events and itself. */
+export type Observation = Required<Pick<ApiOptions, "usage" | "events" | "webhooks" | "metrics" | "observers">>;
+
+/** Watches over sandboxes and requests: to be opened before anything happens to them. */
+export async function openObservation(options: ObservationOptions, undo: UndoStack): Promise<Observation> {
+  const { config, database, runtime, log, delivery } = options;
+  const { sandboxes, launcher } = runtime;
+  const usage = new UsageSampler(sandboxes);
+  const events = new EventLog({ database, log });
+  undo.push("write the last events", () => events.close());
+  sandboxes.events.listen((event) => events.append(event));
+
+  const metrics = new Metrics({
+    version: VERSION,
+    sandboxStates: () => sandboxes.list().map(({ state }) => state.kind),
+    webhookStates: () => webhooks.list(null).map(({ status }) => status.state),
+    launcherRestarts: () => launcher.restarts,
+    ...(config.sandboxMetrics && { usage: () => usage.all() }),
+  });
+  sandboxes.events.listen((event) => metrics.happened(event));
+  const tracing = await openTracing(config, log);
+  if (tracing !== undefined) {
+    undo.push("send the last spans", () => tracing.close());
+    sandboxes.events.listen((event) => tracing.happened(event));
+  }
+
+  const webhooks = new Webhooks({
+    ...{ database, events, log, onAttempt: (attempt) => metrics.webhookAttempted(attempt) },
+    ...delivery,
+  });
+  undo.push("stop telling of events", () => webhooks.close());
+  return { usage, events, webhooks, metrics, observers: tracing === undefined ? [metrics] : [metrics, tracing] };
+}
+
+/** The packages behind it take longer to load than all the rest, and few want them. */
+async function openTracing({ otlpEndpoint }: Config, log: ObservationOptions["log"]): Promise<Tracing | undefined> {
+  if (otlpEndpoint === null) return undefined;
+  const tracing = await import("../telemetry/tracing.ts");
+  return await tracing.openTracing({ endpoint: otlpEndpoint, version: VERSION, log });
+}
