@@ -61,6 +61,30 @@ export const COMMANDS = {
     summary: "change a sandbox's name and times",
     load: async () => (await import("./commands/update.ts")).defineUpdate,
   },
+  shell: {
+    summary: "open a shell in a sandbox on this terminal",
+    load: async () => (await import("./commands/shell.ts")).defineShell,
+  },
+  attach: {
+    summary: "listen again to a command in a sandbox",
+    load: async () => (await import("./commands/attach.ts")).defineAttach,
+  },
+  ports: {
+    summary: "show what listens in a sandbox, or wait for it",
+    load: async () => (await import("./commands/ports.ts")).definePorts,
+  },
+  forward: {
+    summary: "reach ports of a sandbox on ports of this machine",
+    load: async () => (await import("./commands/forward.ts")).defineForward,
+  },
+  "port-url": {
+    summary: "make an address that opens a port for a time",
+    load: async () => (await import("./commands/port-url.ts")).definePortUrl,
+  },
+  "port-token": {
+    summary: "make, list and revoke tokens that open one port",
+    load: async () => (await import("./commands/port-token.ts")).definePortToken,
+  },
   rm: {
     summary: "remove sandboxes with everything in them",
     load: async () => (await import("./commands/rm.ts")).defineRm,

@@ -7,11 +7,16 @@ import { exitCodeOfSignal } from "../exit-code.ts";
 import type { CommandOptions } from "../options.ts";
 import { commandOptions, environmentOf, withoutSeparator } from "../options.ts";
 import { attend } from "../stdio/attend.ts";
+import { requireTerminal } from "../stdio/attend-terminal.ts";
 import { daemonCommand } from "../stdio/daemon-command.ts";
 import { Interrupts } from "../stdio/interrupts.ts";
+import type { TerminalOptions } from "../stdio/terminal-session.ts";
+import { terminalOptions } from "../stdio/terminal-session.ts";
+import { openTerminal } from "./shell.ts";
 
-interface ExecOptions extends CommandOptions, ConnectOptions {
+interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
   readonly interactive?: true;
+  readonly tty?: true;
 }
 
 export function defineExec(program: Command, context: CliContext): void {
@@ -22,9 +27,13 @@ export function defineExec(program: Command, context: CliContext): void {
     .argument("<command...>", "program and its arguments")
     .passThroughOptions()
     .option("-i, --interactive", "pass stdin on even where it is a terminal");
+  terminalOptions(command);
   commandOptions(command, context.env);
   connectOptions(command).action(async (ref: string, words: string[]) => {
-    await exec(ref, commandWords(command, words), command.opts<ExecOptions>(), context);
+    const line = commandWords(command, words);
+    const options = command.opts<ExecOptions>();
+    if (options.tty === true) await execOnTerminal(ref, line, options, context);
+    else await exec(ref, line, options, context);
   });
 }
 
@@ -37,6 +46,17 @@ function commandWords(command: Command, words: readonly string[]): readonly stri
   }
   if (operands.length === 0) throw new PlyboxError("input/invalid", "missing required argument 'command'");
   return operands;
+}
+
+async function execOnTerminal(
+  ref: string,
+  words: readonly string[],
+  options: ExecOptions,
+  context: CliContext,
+): Promise<void> {
+  if (options.json) throw new PlyboxError("input/invalid", "a terminal cannot be collected", { field: "--json" });
+  requireTerminal(context);
+  await openTerminal(ref, words, options, context);
 }
 
 async function exec(ref: string, words: readonly string[], options: ExecOptions, context: CliContext): Promise<void> {

@@ -9,12 +9,18 @@ import { loadOneShot } from "../load-daemon.ts";
 import type { CommandOptions, SandboxOptions } from "../options.ts";
 import { commandOptions, environmentOf, repeated, sandboxOptions, sandboxSpecOf } from "../options.ts";
 import { attend } from "../stdio/attend.ts";
+import { requireTerminal, sizeOf, terminalEnvironment } from "../stdio/attend-terminal.ts";
 import { inProcessCommand } from "../stdio/in-process-command.ts";
 import { Interrupts } from "../stdio/interrupts.ts";
+import { inProcessTerminal } from "../stdio/terminal-command.ts";
+import type { TerminalOptions } from "../stdio/terminal-session.ts";
+import { holdTerminal, terminalOptions } from "../stdio/terminal-session.ts";
 import { bindsFor, isShown } from "../values/allowed-paths.ts";
 import { formatSize } from "../values/size.ts";
 
-interface RunOptions extends CommandOptions, SandboxOptions {
+interface RunOptions extends CommandOptions, SandboxOptions, TerminalOptions {
+  readonly interactive?: true;
+  readonly tty?: true;
   readonly allowRead?: readonly string[];
   readonly allowWrite?: readonly string[];
 }
@@ -36,6 +42,8 @@ export function defineRun(program: Command, context: CliContext): void {
   sandboxOptions(command)
     .addOption(repeated("--allow-read <path>", "show a file or directory of this machine, read-only", String))
     .addOption(repeated("--allow-write <path>", "show a file or directory of this machine, writable", String));
+  command.option("-i, --interactive", "pass stdin on, which is what is done anyway");
+  terminalOptions(command);
   commandOptions(command, context.env).action(async (words: string[], options: RunOptions) => {
     await run(words, options, context);
   });
@@ -43,6 +51,7 @@ export function defineRun(program: Command, context: CliContext): void {
 
 /** Makes a sandbox in this process, runs the command in it, and removes it. */
 async function run(words: readonly string[], options: RunOptions, context: CliContext): Promise<void> {
+  if (options.tty === true) checkTerminal(options, context);
   const { spec, request } = planOf(words, options, context);
   const abort = new AbortController();
   using interrupts = new Interrupts(context.interrupts, (signal) =>
@@ -55,6 +64,11 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
     if (!abort.signal.aborted || interrupts.last === undefined) throw error;
     context.exitCode = exitCodeOfSignal(interrupts.last);
   }
+}
+
+function checkTerminal({ json }: RunOptions, context: CliContext): void {
+  if (json) throw new PlyboxError("input/invalid", "a terminal cannot be collected", { field: "--json" });
+  requireTerminal(context);
 }
 
 interface Attempt {
@@ -70,6 +84,11 @@ async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt
   try {
     const { id } = await oneShot.sandboxes.create(spec, signal);
     const session = await oneShot.sandboxes.exec(id, request, signal);
+    if (options.tty === true) {
+      const terminal = inProcessTerminal(session, oneShot.sandboxes, id);
+      await holdTerminal(terminal, { context, interrupts, comeBack: undefined, ...options });
+      return;
+    }
     await attend(inProcessCommand(session, oneShot.sandboxes, id), {
       ...{ context, interrupts, timeLimitMs: options.timeLimit, json: options.json === true, input: true },
       memoryLimit: options.memoryLimit === undefined ? undefined : formatSize(options.memoryLimit),
@@ -79,7 +98,8 @@ async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt
   }
 }
 
-function planOf(words: readonly string[], options: RunOptions, { cwd }: CliContext) {
+function planOf(words: readonly string[], options: RunOptions, context: CliContext) {
+  const { cwd } = context;
   const binds = bindsFor({ read: options.allowRead ?? [], write: options.allowWrite ?? [] }, cwd());
   // Who shows the directory that they are in means to work there.
   const here = isShown(cwd(), binds) ? cwd() : undefined;
@@ -89,7 +109,8 @@ function planOf(words: readonly string[], options: RunOptions, { cwd }: CliConte
     exec: newExecId(),
     command: words,
     stdin: true,
-    ...environmentOf(options.env),
+    ...(options.tty === true && { pty: sizeOf(context.stdout) }),
+    env: { ...(options.tty === true && terminalEnvironment(context)), ...environmentOf(options.env).env },
     ...(directory !== undefined && { cwd: directory }),
     ...(options.user !== undefined && { user: options.user }),
     ...(options.timeLimit !== undefined && { wallMs: options.timeLimit }),

@@ -3,7 +3,7 @@ import type { ExecId } from "../../model/ids.ts";
 import type { ExitReport, RelayedCommand } from "./relayed-command.ts";
 
 /** What is asked of the sandbox that the command runs in. */
-interface Signaller {
+export interface Signaller {
   signal(ref: string, exec: ExecId, signal: string, scope: SignalScope): Promise<void>;
 }
 

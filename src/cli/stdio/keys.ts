@@ -9,9 +9,9 @@ export class Keys implements Disposable {
   readonly #stdin: CliContext["stdin"];
   readonly #listener: (bytes: Buffer | string) => void;
 
-  constructor(stdin: CliContext["stdin"], onKeys: (keys: string) => void) {
+  constructor(stdin: CliContext["stdin"], onKeys: (keys: Buffer) => void) {
     this.#stdin = stdin;
-    this.#listener = (bytes) => onKeys(bytes.toString());
+    this.#listener = (keys) => onKeys(typeof keys === "string" ? Buffer.from(keys) : keys);
     this.#setRaw(true);
     stdin.on("data", this.#listener);
     stdin.resume();
