@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { errorOfAnswer } from "./plybox-api-error.ts";
 import type { ServerSentEvent } from "./server-sent-events.ts";
 import { serverSentEvents } from "./server-sent-events.ts";
@@ -8,7 +9,9 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Method = TransportRequest["method"];
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+/** Answers that have no body, which a Response refuses to be given. */
+const EMPTY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /** The API's conventions over a transport: token, JSON, events, errors. */
 export class Connection {
@@ -46,6 +49,27 @@ export class Connection {
     return serverSentEvents(response.chunks());
   }
 
+  /** Hands on a request that is not the daemon's own, and its answer whatever it is. */
+  async respond(request: TransportRequest): Promise<Response> {
+    // The daemon's token goes before an `authorization` of the caller's, which would not let it in.
+    const sent = { "accept-encoding": "identity", ...request.headers, ...this.#headers };
+    const { status, headers, chunks } = await this.#transport.send({ ...request, headers: sent });
+    const body = EMPTY.has(status) || request.method === "HEAD" ? null : streamOf(chunks());
+    return new Response(body, { status, headers: headers.map(([name, value]): [string, string] => [name, value]) });
+  }
+
+  /** Leaves HTTP; Node alone. */
+  upgrade(path: string, protocol: string, { signal }: CallOptions): Promise<Duplex> {
+    return this.#transport.upgrade({ path, protocol, headers: this.#headers, ...(signal !== undefined && { signal }) });
+  }
+
+  /** Of the daemon on TCP. Throws a TypeError on a Unix socket. */
+  get baseUrl(): string {
+    const { baseUrl } = this.#transport;
+    if (baseUrl === null) throw new TypeError("a Unix socket has no address; use fetch, forward or signUrl");
+    return baseUrl;
+  }
+
   /** Drops idle connections. */
   close(): void {
     this.#transport.close();
@@ -67,6 +91,21 @@ export class Connection {
     if (response.status >= 200 && response.status < 300) return response;
     throw errorOfAnswer(response.status, await response.text());
   }
+}
+
+/** Not every runtime can make a stream from an iterable by itself. */
+function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { value, done } = await iterator.next();
+      if (done === true) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
 }
 
 const jsonBody = (body: object | undefined): Pick<TransportRequest, "headers" | "body"> =>

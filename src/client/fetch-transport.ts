@@ -1,19 +1,31 @@
 import { unreachable } from "./plybox-api-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
+import { upgradeConnection } from "./upgrade.ts";
 
 /** Over `fetch`: browsers, and TCP everywhere. */
 export function fetchTransport(baseUrl: string, fetch: typeof globalThis.fetch): Transport {
   const base = baseUrl.replace(/\/+$/, "");
   return {
     async send({ method, path, headers, body, signal }: TransportRequest): Promise<TransportResponse> {
-      const init = { method, headers, ...(body !== undefined && { body }), ...(signal !== undefined && { signal }) };
+      // A redirect of a server inside a sandbox leads to where only the caller knows the way.
+      const redirect = "manual" as const;
+      const init = {
+        method,
+        headers,
+        redirect,
+        ...(body !== undefined && { body }),
+        ...(signal !== undefined && { signal }),
+      };
       const response = await orUnreachable(base, signal, () => fetch(base + path, init));
       return {
         status: response.status,
+        headers: [...response.headers],
         text: () => orUnreachable(base, signal, () => response.text()),
         chunks: () => chunksOf(response, base, signal),
       };
     },
+    upgrade: (request) => upgradeConnection({ baseUrl: base }, request),
+    baseUrl: base,
     close() {},
   };
 }

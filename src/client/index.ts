@@ -21,6 +21,17 @@ export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.t
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";
 export { PlyboxApiError } from "./plybox-api-error.ts";
+export type { ForwardOptions, PortForward } from "./port-forward.ts";
+export type {
+  DialTarget,
+  ListeningPort,
+  NewPortToken,
+  PortConnection,
+  Ports,
+  PortToken,
+  SignedUrl,
+  WaitForPortOptions,
+} from "./ports.ts";
 export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions, TerminalOptions } from "./sandbox.ts";
 export type { Tenants } from "./tenants.ts";
 export type { Terminal, TerminalSize } from "./terminal.ts";

@@ -7,6 +7,7 @@ import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
+import { Ports } from "./ports.ts";
 import { Terminal } from "./terminal.ts";
 import type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 import { usageOf, watchUsage } from "./usage.ts";
@@ -52,6 +53,7 @@ export class Sandbox implements AsyncDisposable {
   readonly name: string | null;
   /** The sandbox as it was when this object was made; `inspect` asks again. */
   readonly view: SandboxView;
+  readonly ports: Ports;
   readonly #connection: Connection;
   readonly #path: string;
 
@@ -61,6 +63,7 @@ export class Sandbox implements AsyncDisposable {
     this.view = view;
     this.#connection = connection;
     this.#path = `/v1/sandboxes/${view.id}`;
+    this.ports = new Ports(connection, this.#path);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Agent, ClientRequest, IncomingMessage } from "node:http";
 import { unreachable } from "./plybox-api-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
+import { upgradeConnection } from "./upgrade.ts";
 
 /** Over a Unix socket with kept-alive connections; Node only, because `fetch` knows no Unix sockets. */
 export function unixTransport(socketPath: string): Transport {
@@ -20,6 +21,8 @@ export function unixTransport(socketPath: string): Transport {
         return await attempt(request);
       }
     },
+    upgrade: (request) => upgradeConnection({ socketPath }, request),
+    baseUrl: null,
     close: () => agent.destroy(),
   };
 }
@@ -70,6 +73,9 @@ function responseOf(incoming: IncomingMessage, socketPath: string, signal: Abort
   incoming.on("error", () => {});
   return {
     status: incoming.statusCode ?? 0,
+    headers: Object.entries(incoming.headersDistinct).flatMap(([name, values = []]) =>
+      values.map((value): [string, string] => [name, value]),
+    ),
     text: () =>
       new Promise((resolve, reject) => {
         let text = "";
