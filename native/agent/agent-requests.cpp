@@ -12,6 +12,7 @@
 #include "agent/listening-ports.h"
 #include "agent/process-list.h"
 #include "agent/processes.h"
+#include "agent/wait-channel.h"
 
 namespace plybox {
 namespace {
@@ -107,6 +108,13 @@ void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest
   json.end_object();
   connection.ack(channel, json.text());
   connection.stream(std::make_unique<ExecChannel>(connection, channel, *exec, request.offsets));
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const WaitRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  connection.ack(channel, "{}");
+  connection.stream(std::make_unique<WaitChannel>(connection, channel, *exec));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const ListRequest&) {

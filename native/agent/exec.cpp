@@ -49,6 +49,13 @@ void Exec::stop_listening(ExecListener& listener) {
   resume_reading();
 }
 
+void Exec::await(ExecWaiter& waiter) {
+  if (finished_) return waiter.finished(report_);
+  waiters_.push_back(&waiter);
+}
+
+void Exec::stop_awaiting(ExecWaiter& waiter) { std::erase(waiters_, &waiter); }
+
 void Exec::resume_reading() {
   for (Output& output : outputs_) output.resume();
 }
@@ -115,6 +122,7 @@ void Exec::finish_if_over() {
   report_ = make_report();
   input_.close();
   if (listener_ != nullptr) listener_->finished();
+  for (ExecWaiter* waiter : std::exchange(waiters_, {})) waiter->finished(report_);
   context_.changed();
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/cgroups.h"
 #include "agent/ending.h"
@@ -34,6 +35,15 @@ class ExecListener {
 
  protected:
   ~ExecListener() = default;
+};
+
+// Is told once of a command's end, and then no more.
+class ExecWaiter {
+ public:
+  virtual void finished(const std::string& report) = 0;
+
+ protected:
+  ~ExecWaiter() = default;
 };
 
 // What commands share.
@@ -71,6 +81,9 @@ class Exec final : public InputOwner, public OutputOwner {
   void listen(ExecListener& listener);
   void stop_listening(ExecListener& listener);
   bool has_listener() const { return listener_ != nullptr; }
+  // Any number may wait. Tells at once where the command has finished.
+  void await(ExecWaiter& waiter);
+  void stop_awaiting(ExecWaiter& waiter);
   // Something has been sent, so that reading may go on.
   void resume_reading();
 
@@ -108,6 +121,7 @@ class Exec final : public InputOwner, public OutputOwner {
   ExecContext& context_;
   std::string id_;
   ExecListener* listener_ = nullptr;
+  std::vector<ExecWaiter*> waiters_;
   std::optional<uint64_t> output_bytes_;
 
   std::unique_ptr<CommandCgroup> cgroup_;

@@ -38,6 +38,9 @@ struct AttachRequest {
   std::string_view exec;
   uint64_t offsets[2];  // of stdout and stderr
 };
+struct WaitRequest {
+  std::string_view exec;
+};
 struct ListRequest {};
 enum class SignalScope { kProcess, kGroup, kAll };
 struct SignalRequest {
@@ -63,8 +66,9 @@ struct UsageRequest {};
 struct ProcessesRequest {};
 struct StopRequest {};
 
-using Request = std::variant<ExecRequest, AttachRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
-                             DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
+using Request =
+    std::variant<ExecRequest, AttachRequest, WaitRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
+                 DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();

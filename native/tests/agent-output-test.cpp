@@ -242,6 +242,48 @@ TEST_CASE("a finished command is forgotten on request, a running one is not") {
   });
 }
 
+TEST_CASE("any number may wait for a command's end, and those that have gone are not told") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect(), waiting = agent.connect();
+    std::string id;
+    host.open(1, exec_request(R"("argv":["cat"],"stdin":true)", &id));
+    CHECK(host.next().kind == Kind::kAck);
+    for (uint32_t channel : {1, 2, 3}) {
+      waiting.open(channel, about("wait", id));
+      CHECK(waiting.next().kind == Kind::kAck);
+    }
+    waiting.send(Kind::kClose, 2);
+    // Input is nothing that a wait takes; it ends that one alone.
+    waiting.input(3, 0, "x");
+    CHECK(waiting.next().text("code") == "bad-request");
+    {
+      Host gone = agent.connect();
+      gone.open(1, about("wait", id));
+      CHECK(gone.next().kind == Kind::kAck);
+    }
+    // Answered behind the end of that connection.
+    CHECK(agent.connect().ask(R"({"type":"list"})").kind == Kind::kAck);
+    host.end_input(1, 0);
+    Outcome outcome = host.collect(1);
+    CHECK(outcome.last.number("code") == 0);
+    Message told = waiting.next();
+    CHECK(told.kind == Kind::kExit);
+    CHECK(told.channel == 1);
+    CHECK(told.payload == outcome.last.payload);
+    // Of one that has finished, at once; also where it is forgotten in the same turn.
+    waiting.open(4, about("wait", id));
+    waiting.open(5, about("forget", id));
+    waiting.open(6, about("wait", id));
+    std::map<uint32_t, Kind> last;
+    for (int i = 0; i < 4; i++) {
+      Message message = waiting.next();
+      last[message.channel] = message.kind;
+    }
+    CHECK(last == std::map<uint32_t, Kind>{{4, Kind::kExit}, {5, Kind::kAck}, {6, Kind::kError}});
+  });
+}
+
 TEST_CASE("the last 64 finished commands are kept") {
   for_each_agent([](const std::string& program) {
     AgentProcess agent(program);

@@ -87,6 +87,7 @@ TEST_CASE("ids of another shape are refused") {
         "ex_../../../../../../etc/pass", "ex_01k6zq3w2mtvwxyz01234567890"}) {
     CAPTURE(id);
     CHECK(refused(std::string(R"({"type":"forget","exec":")") + id + "\"}") == "exec");
+    CHECK(refused(std::string(R"({"type":"wait","exec":")") + id + "\"}") == "exec");
   }
 }
 

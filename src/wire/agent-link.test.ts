@@ -102,6 +102,7 @@ describe("requests are written as the protocol says", () => {
       ask: (link) => link.resize(exec, { columns: 80, rows: 24 }),
       json: { type: "resize", exec, columns: 80, rows: 24 },
     },
+    { ask: (link) => link.wait(exec), json: { type: "wait", exec } },
     { ask: (link) => link.forget(exec), json: { type: "forget", exec } },
     { ask: (link) => link.ports(), json: { type: "ports" } },
     { ask: (link) => link.usage(), json: { type: "usage" } },
@@ -113,6 +114,27 @@ describe("requests are written as the protocol says", () => {
     expect(open.json).toEqual(json);
     peer.send({ kind: "error", channel: open.channel, json: { code: "exec-not-found", message: "no" } });
     await expect(answer).rejects.toMatchObject({ code: "exec/not-found" });
+  });
+
+  test("and a wait is answered by the report of the command's end", async () => {
+    const answer = agent.wait(exec);
+    const { channel } = await peer.next("open");
+    peer.send({ kind: "ack", channel, json: {} });
+    const json: ExecReport = {
+      ...{ exec, code: null, signal: "SIGKILL", limit: "wall", wallMs: 5.5, userMs: 1, systemMs: 2 },
+      ...{ peakRssBytes: 4096, stdoutBytes: 7, stderrBytes: 0 },
+    };
+    peer.send({ kind: "exit", channel, json: { ...json } });
+    await expect(answer).resolves.toEqual(json);
+  });
+
+  test("and a wait that is given up is closed", async () => {
+    const leaving = new AbortController();
+    const answer = agent.wait(exec, leaving.signal);
+    const { channel } = await peer.next("open");
+    leaving.abort(new Error("enough"));
+    await expect(answer).rejects.toThrow("enough");
+    expect(await peer.next("close")).toMatchObject({ channel });
   });
 
   test("and their answers are read", async () => {

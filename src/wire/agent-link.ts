@@ -1,17 +1,19 @@
 import type { Duplex } from "node:stream";
-import { throwIfAborted } from "../base/abort.ts";
-import type { PlyboxError } from "../model/errors.ts";
-import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import { throwIfAborted, watchAbort } from "../base/abort.ts";
+import { deferred } from "../base/deferred.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { ExecReport, ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
 import type { DialTarget, ListeningPort } from "../model/port.ts";
 import type { ProcessesView } from "../model/usage.ts";
-import type { AgentUsage, PlainRequest } from "./agent-messages.ts";
-import { execMessage, readExecList, readPorts, readProcesses, readUsage } from "./agent-messages.ts";
+import type { AgentUsage, PlainRequest, WaitRequest } from "./agent-messages.ts";
+import { execMessage, readExecList, readExecReport, readPorts, readProcesses, readUsage } from "./agent-messages.ts";
 import { DialStream } from "./dial-stream.ts";
 import { ExecChannel } from "./exec-channel.ts";
-import { Link } from "./link.ts";
+import { Link, unexpected } from "./link.ts";
 import type { PeerHello } from "./messages.ts";
 import { readEmpty } from "./messages.ts";
+import { fileError } from "./peer-errors.ts";
 import type { Reader } from "./strict-reader.ts";
 
 /**
@@ -59,6 +61,25 @@ export class AgentLink implements Disposable {
     return (await this.#request({ type: "list" }, readExecList, signal)).execs;
   }
 
+  /** Resolves with the command's report when it has ended; nobody who listens to it is disturbed. */
+  async wait(exec: ExecId, signal?: AbortSignal): Promise<ExecReport> {
+    throwIfAborted(signal);
+    const ended = deferred<ExecReport>();
+    const request: WaitRequest = { type: "wait", exec };
+    const channel = this.#link.open(request, {
+      receive(frame) {
+        if (frame.kind === "exit") ended.resolve(readExecReport(frame.json, "exit"));
+        else if (frame.kind !== "ack") throw unexpected(frame);
+        else readEmpty(frame.json, "ack");
+      },
+      fail: ended.reject,
+    });
+    return watchAbort(ended.promise, signal, (reason) => {
+      channel.close();
+      ended.reject(reason);
+    });
+  }
+
   /** Harmless after the command's end. */
   async signal(exec: ExecId, name: string, scope: SignalScope, signal?: AbortSignal): Promise<void> {
     await this.#request({ type: "signal", exec, signal: name, scope }, readEmpty, signal);
@@ -91,6 +112,33 @@ export class AgentLink implements Disposable {
   /** The processes inside, by pid. */
   processes(signal?: AbortSignal): Promise<ProcessesView> {
     return this.#request({ type: "processes" }, readProcesses, signal);
+  }
+
+  /** What is done with files by one answer; only on a connection that has had no other request. Throws `file/…`. */
+  async file<T>(request: FileMessage, read: Reader<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return await this.#link.request(request, read, signal);
+    } catch (error) {
+      throw error instanceof PlyboxError ? fileError(error) : error;
+    }
+  }
+
+  /** What answers with a stream; the same holds. */
+  download<Ack, Report>(
+    request: FileMessage,
+    readers: DownloadReaders<Ack, Report>,
+    signal?: AbortSignal,
+  ): Promise<FileDownload<Ack, Report>> {
+    return FileDownload.open(this.#link, request, readers, signal);
+  }
+
+  /** What takes a stream; the same holds. */
+  upload<Report>(
+    request: FileMessage,
+    readers: UploadReaders<Report>,
+    signal?: AbortSignal,
+  ): Promise<FileUpload<Report>> {
+    return FileUpload.open(this.#link, request, readers, signal);
   }
 
   /** Ends every process of the sandbox, the agent last; resolves when that has begun. */

@@ -15,6 +15,12 @@ type ExecMessage = Omit<ExecRequest, "command"> & { readonly type: "exec" } & (
 /** The requests whose channel carries a command's streams. */
 export type StreamRequest = ExecMessage | ({ readonly type: "attach"; readonly exec: ExecId } & OutputOffsets);
 
+/** A request whose channel carries nothing but a command's end. */
+export interface WaitRequest {
+  readonly type: "wait";
+  readonly exec: ExecId;
+}
+
 /** The requests that `ack` answers, docs/protocol.md §4. */
 export type PlainRequest =
   | { readonly type: "list" }

@@ -101,6 +101,7 @@ const good = {
   "open-list": [open(9, { type: "list" })],
   "open-signal": [open(10, { type: "signal", exec: EXEC, signal: "SIGTERM", scope: "group" })],
   "open-resize": [open(11, { type: "resize", exec: EXEC, columns: 132, rows: 50 })],
+  "open-wait": [open(21, { type: "wait", exec: EXEC })],
   "open-forget": [open(12, { type: "forget", exec: EXEC })],
   "open-dial-port": [open(18, { type: "dial", port: 8080, host: "127.0.0.1" })],
   "open-dial-socket": [open(19, { type: "dial", socket: "/run/x.sock" })],

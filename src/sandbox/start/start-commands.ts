@@ -134,17 +134,13 @@ async function startOnce(
   }
 }
 
-/** Resolves when the command has ended. */
-async function endOf(agent: AgentLink, exec: ExecId, signal: AbortSignal): Promise<StartEnd> {
-  for (let pauseMs = 10; ; pauseMs = Math.min(1000, pauseMs * 2)) {
-    const known = (await agent.list(signal)).find((each) => each.exec === exec);
-    if (known === undefined) return { kind: "unseen" };
-    if (!known.running) {
-      const { stdoutBytes: stdout, stderrBytes: stderr } = known;
-      for await (const event of await agent.attach(exec, { stdout, stderr }, signal)) {
-        if (event.kind === "exit") return { kind: "exited", code: event.report.code, signal: event.report.signal };
-      }
-    }
-    await delay(pauseMs, undefined, { signal, ref: false });
+/** Resolves when the command has ended; nobody who follows it is disturbed. */
+async function endOf(agent: AgentLink, exec: ExecId, abort: AbortSignal): Promise<StartEnd> {
+  try {
+    const { code, signal } = await agent.wait(exec, abort);
+    return { kind: "exited", code, signal };
+  } catch (error) {
+    if (error instanceof PlyboxError && error.code === "exec/not-found") return { kind: "unseen" };
+    throw error;
   }
 }

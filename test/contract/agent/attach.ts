@@ -98,6 +98,33 @@ export const attachTests: AgentTests = {
     expect(await failureOf(link.attach(exec, { stdout: 2, stderr: 0 }))).toMatchObject({ code: "exec/refused" });
   },
 
+  "tells all who wait of a command's end, and disturbs nobody who listens": async (agent) => {
+    const [link, other] = [await agent.link(), await agent.link()];
+    const exec = newExecId();
+    const session = await link.exec({ exec, command: "cat; exit 3", stdin: true });
+    const waiting = [link.wait(exec), link.wait(exec), other.wait(exec)];
+    const leaving = new AbortController();
+    const left = failureOf(other.wait(exec, leaving.signal));
+    await session.write(Buffer.from("12345"));
+    leaving.abort(new Error("enough"));
+    expect(await left).toMatchObject({ message: "enough" });
+    await session.endInput();
+    const { report, stdout } = await collect(session);
+    expect(stdout).toBe("12345");
+    expect(report).toMatchObject({ exec, code: 3, stdoutBytes: 5 });
+    expect(await Promise.all(waiting)).toEqual([report, report, report]);
+    expect(await other.wait(exec)).toEqual(report);
+    await link.forget(exec);
+    expect(await failureOf(link.wait(exec))).toMatchObject({ code: "exec/not-found" });
+  },
+
+  "tells of the end of a command that nobody listens to": async (agent) => {
+    const link = await agent.link();
+    const exec = newExecId();
+    (await link.exec({ exec, command: "head -c 3000000 /dev/zero; exit 4" })).close();
+    expect(await link.wait(exec)).toMatchObject({ code: 4, stdoutBytes: 3_000_000 });
+  },
+
   "lists commands until they are forgotten": async (agent) => {
     const link = await agent.link();
     const [done, running] = [newExecId(), newExecId()];
