@@ -51,6 +51,19 @@ describe("a start command", () => {
     expect((await sandbox.inspect()).state.kind).toBe("running");
   });
 
+  it("can be followed to its end as any other", async () => {
+    const command = "echo begun; while [ ! -e /stop ]; do sleep 0.01; done; echo ended; exit 6";
+    await using sandbox = await create({ start: { command } });
+    await expect.poll(async () => (await startOf(sandbox))?.status).toMatchObject({ pid: expect.any(Number) });
+    const [exec] = await sandbox.execs();
+    const follower = await sandbox.attach(exec?.exec ?? "");
+    await sandbox.exec(["touch", "/stop"]);
+    let output = "";
+    for await (const event of follower) if (event.kind === "output") output += Buffer.from(event.bytes).toString();
+    expect({ output, exitCode: (await follower.exit).exitCode }).toEqual({ output: "begun\nended\n", exitCode: 6 });
+    await expect.poll(() => startOf(sandbox)).toMatchObject({ status: { kind: "done" }, lastEnd: { code: 6 } });
+  });
+
   it("is not run again when it did what it had to", async () => {
     await using sandbox = await create({ start: { command: "echo run >> /runs", restart: "on-failure" } });
     await expect
