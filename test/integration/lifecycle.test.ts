@@ -89,6 +89,16 @@ describe("a paused sandbox", () => {
     expect(cgroupsWith(removed.id)).toEqual([]);
   });
 
+  it("stands still also where it has hundreds of processes", async () => {
+    await using sandbox = await create();
+    await sandbox.detach("i=0; while [ $i -lt 500 ]; do sleep 600 & i=$((i+1)); done; touch /all; wait");
+    await expect.poll(async () => (await sandbox.exec(["test", "-e", "/all"])).exitCode, { timeout: 20_000 }).toBe(0);
+    await sandbox.pause();
+    const [cgroup = ""] = cgroupsWith("/freezer/").filter((path) => path.endsWith(sandbox.id));
+    expect(readFileSync(`${cgroup}/cgroup.procs`, "utf8").trim().split("\n").length).toBeGreaterThan(500);
+    expect(readFileSync(`${cgroup}/freezer.state`, "utf8")).toBe("FROZEN\n");
+  });
+
   it("has a fork bomb frozen whole", async () => {
     await using sandbox = await create({ limits: { pids: 64 } });
     await sandbox.detach("f() { while true; do sleep 0.001 & wait; done; }; f & f & f & f & f");

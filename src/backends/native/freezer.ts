@@ -69,13 +69,18 @@ function freezerOfVersion1(path: string, tracked: string): Freezer {
   };
 }
 
-/** Moves whatever is below one cgroup into another, until nothing is left outside. */
+/** Moves whatever is below one cgroup into another, until a look finds nothing outside. */
 async function moveAll(from: string, to: string): Promise<void> {
+  const move = (pid: number): Promise<void> => writeFile(join(to, "cgroup.procs"), String(pid)).catch(unlessGone);
   await until(async () => {
-    const moved = new Set(pidsOf(to));
-    const outside = pidsBelow(from).filter((pid) => !moved.has(pid));
-    for (const pid of outside) await writeFile(join(to, "cgroup.procs"), String(pid)).catch(unlessGone);
-    return outside.length === 0;
+    for (;;) {
+      const moved = new Set(pidsOf(to));
+      const outside = pidsBelow(from).filter((pid) => !moved.has(pid));
+      if (outside.length === 0) return true;
+      await Promise.all(outside.map(move));
+      // One that is ending is not moved, and is gone soon.
+      if (pidsOf(to).length <= moved.size) return false;
+    }
   });
 }
 
