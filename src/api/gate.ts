@@ -18,6 +18,8 @@ export interface Errand {
   readonly incoming: IncomingMessage;
   /** The listener's guard. */
   readonly access: Access;
+  /** Whether it is written down though its method is GET. */
+  readonly recorded?: true;
 }
 
 /**
@@ -70,8 +72,8 @@ export class Gate {
 
   /** Writes down what was asked for and what became of it, where it was to change something. */
   record(errand: Errand, result: { principal?: Principal; sandbox?: string; status: number; code?: string }): void {
-    const { method, action, incoming } = errand;
-    if (method === "GET" || method === "HEAD") return;
+    const { method, action, incoming, recorded } = errand;
+    if (recorded !== true && (method === "GET" || method === "HEAD")) return;
     const { principal, sandbox, status, code } = result;
     this.#accounts.audit.write({
       at: new Date(),

@@ -6,9 +6,9 @@ import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import type { Access } from "./access.ts";
 import { errorView } from "./answers.ts";
-import type { Gate } from "./gate.ts";
+import type { Errand, Gate } from "./gate.ts";
 import type { PathParams } from "./path-pattern.ts";
-import { matchPath } from "./path-pattern.ts";
+import { isAt, matchPath } from "./path-pattern.ts";
 
 /** A request to leave HTTP for another protocol on the same connection, admitted. */
 export interface UpgradeCall {
@@ -51,11 +51,18 @@ export class Upgrades {
     this.#options = options;
   }
 
+  /** Whether there is anything at its path that can be upgraded; a server may ignore what it does not know. */
+  serves({ url = "" }: IncomingMessage): boolean {
+    const [path] = splitTarget(url);
+    return this.#options.routes.some((route) => isAt(route.path, path));
+  }
+
   /** Serves one that came to a listener with this guard. Never rejects. */
   async serve(incoming: IncomingMessage, socket: Duplex, head: Buffer, access: Access): Promise<void> {
     this.track(socket);
     const written = bytesWritten(socket);
     try {
+      showToken(incoming);
       if (this.#stopping.signal.aborted) throw new PlyboxError("daemon/stopping", "the daemon is stopping");
       await this.#dispatch(incoming, socket, head, access);
     } catch (error) {
@@ -86,16 +93,15 @@ export class Upgrades {
   }
 
   async #dispatch(incoming: IncomingMessage, socket: Duplex, head: Buffer, access: Access): Promise<void> {
-    const { gate, routes } = this.#options;
+    const { routes } = this.#options;
     const [path = "", query = ""] = splitTarget(incoming.url ?? "");
     const method = incoming.method ?? "GET";
     for (const route of routes) {
       const params = matchPath(route.path, path);
       if (params === undefined) continue;
-      const errand = { action: route.action, method, path: route.path, incoming, access };
-      const principal = gate.identify(errand);
-      gate.admit(principal, errand);
-      const found = params.ref === undefined ? undefined : gate.find(principal, params.ref).id;
+      // What is open cannot be told from what only reads: every one is written down.
+      const errand: Errand = { action: route.action, method, path: route.path, incoming, access, recorded: true };
+      const { principal, found } = this.#admit(errand, params.ref);
       const call = { principal, query: new URLSearchParams(query), stopping: this.#stopping.signal };
       const named = found === undefined ? params : { ...params, ref: found };
       await route.handle({ ...call, params: named, incoming, socket, head });
@@ -104,6 +110,30 @@ export class Upgrades {
     access.check(incoming.headers.authorization);
     throw new PlyboxError("route/not-found", `nothing at ${path} can be upgraded`);
   }
+
+  #admit(errand: Errand, ref: string | undefined) {
+    const { gate, fail } = this.#options;
+    let principal: Principal | undefined;
+    try {
+      principal = gate.identify(errand);
+      gate.admit(principal, errand);
+      const found = ref === undefined ? undefined : gate.find(principal, ref).id;
+      gate.record(errand, { principal, status: 101, ...(found !== undefined && { sandbox: found }) });
+      return { principal, found };
+    } catch (error) {
+      const { code } = fail(error);
+      gate.record(errand, { status: ERRORS[code].http, code, ...(principal && { principal }) });
+      throw error;
+    }
+  }
+}
+
+/**
+ * A browser's WebSocket sends no header of its choice but the names of protocols: `bearer.TOKEN` among them is the token.
+ */
+function showToken({ headers }: IncomingMessage): void {
+  const [, token] = /(?:^|, *)bearer\.([A-Za-z0-9._~-]+)(?:$| *,)/.exec(headers["sec-websocket-protocol"] ?? "") ?? [];
+  if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
 }
 
 /** Path and query of a request target, as they came. */
