@@ -42,6 +42,7 @@ export interface DaemonOptions {
 
 /** How long an event stream or an upgraded connection may go on when the daemon stops. */
 const GRACE_MS = 2000;
+const SWEEP_MS = 20;
 
 /**
  * Opens what an earlier daemon left, and serves.
@@ -143,8 +144,11 @@ async function closeServer(server: Server): Promise<void> {
   const closed = once(server, "close");
   server.close();
   server.closeIdleConnections();
+  // An answer that ends from here on leaves its connection open, for a next request that nobody would hear.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
   const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
   await closed;
+  clearInterval(sweep);
   clearTimeout(timer);
 }
 
