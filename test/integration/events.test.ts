@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { EventItem, SandboxEvent } from "../../src/client/index.ts";
 import { runCli } from "../support/cli-context.ts";
@@ -70,5 +71,20 @@ describe("plybox events", () => {
       data: { state: "destroyed" },
     });
     expect((await cli("--type", "nonsense")).exitCode).toBe(125);
+  });
+
+  it("follows what happens until it is interrupted, and begins where it is told to", async () => {
+    const interrupts = new EventEmitter();
+    const past = await daemon.client.create({ ...BUSYBOX, name: "past", labels: { team: "a" } });
+    const onStdout = (text: string) => text.includes("destroyed") && interrupts.emit("SIGINT", "SIGINT");
+    const args = ["events", "-f", "--last", "10", "--label", "team=a", "--socket", daemon.config.socket];
+    const following = runCli(args, { interrupts, onStdout });
+    const other = await daemon.client.create(BUSYBOX);
+    await past.remove();
+    const { exitCode, stdout } = await following;
+    expect(exitCode).toBe(130);
+    expect(stdout).toMatch(new RegExp(`${past.id} sandbox\\.state state=running`));
+    expect(stdout).toMatch(new RegExp(`${past.id} sandbox\\.state state=destroyed`));
+    expect(stdout).not.toContain(other.id);
   });
 });

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
 import { runCli } from "../support/cli-context.ts";
@@ -108,6 +109,25 @@ describe("plybox stats", () => {
   it("prints JSON of the sandboxes that are named", async () => {
     const { stdout } = await cli("stats", "measured", "--json", "--interval", "100ms");
     expect(JSON.parse(stdout)).toMatchObject([{ sandbox: sandbox.id, cores: expect.any(Number) }]);
+  });
+
+  it("goes on with --watch until it is interrupted, an array a line as JSON", async () => {
+    const interrupts = new EventEmitter();
+    let lines = 0;
+    const onStdout = () => {
+      lines += 1;
+      if (lines === 3) interrupts.emit("SIGTERM", "SIGTERM");
+    };
+    const args = ["stats", "--watch", "--json", "--interval", "100ms", "--socket", daemon.config.socket];
+    const { exitCode, stdout } = await runCli(args, { interrupts, onStdout });
+    expect(exitCode).toBe(143);
+    const looks = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { cores: number | null }[]);
+    expect(looks).toHaveLength(3);
+    expect(looks[0]).toMatchObject([{ cores: null }]);
+    expect(looks[2]).toMatchObject([{ cores: expect.any(Number) }]);
   });
 
   it("refuses a sandbox that is not there", async () => {
