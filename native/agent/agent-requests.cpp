@@ -9,6 +9,7 @@
 #include "agent/clock.h"
 #include "agent/dial-channel.h"
 #include "agent/exec-channel.h"
+#include "agent/input-channel.h"
 #include "agent/listening-ports.h"
 #include "agent/process-list.h"
 #include "agent/processes.h"
@@ -115,6 +116,16 @@ void Agent::answer(Connection& connection, uint32_t channel, const WaitRequest& 
   if (exec == nullptr) return;
   connection.ack(channel, "{}");
   connection.stream(std::make_unique<WaitChannel>(connection, channel, *exec));
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const InputRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  if (!exec->takes_input()) return connection.refuse(channel, {"no-stdin", "the command has no open stdin", "exec"});
+  JsonWriter json;
+  json.begin_object().key("stdinOffset").integer(exec->input().offset()).end_object();
+  connection.ack(channel, json.text());
+  connection.stream(std::make_unique<InputChannel>(connection, channel, *exec));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const ListRequest&) {

@@ -59,11 +59,12 @@ class Agent final : public RequestServer {
   void signal_everything(int signal) const;
 
   std::variant<std::string, Refusal> greet(const Hello& hello) override;
-  void serve(Connection& connection, uint32_t channel, const Request& request) override;
+  bool serve(Connection& connection, uint32_t channel, JsonDocument& document, std::string_view payload) override;
 
   void answer(Connection& connection, uint32_t channel, const ExecRequest& request);
   void answer(Connection& connection, uint32_t channel, const AttachRequest& request);
   void answer(Connection& connection, uint32_t channel, const WaitRequest& request);
+  void answer(Connection& connection, uint32_t channel, const InputRequest& request);
   void answer(Connection& connection, uint32_t channel, const ListRequest& request);
   void answer(Connection& connection, uint32_t channel, const SignalRequest& request);
   void answer(Connection& connection, uint32_t channel, const ResizeRequest& request);

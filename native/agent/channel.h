@@ -39,6 +39,8 @@ class Channel {
   // Answers false when credit adds up to more than there may be.
   bool add_credit(uint32_t count);
 
+  // Passes over the host's bytes: they are for a stream that has ended, or that another channel has taken over.
+  virtual bool is_deaf() const { return false; }
   // Where the host's bytes go; nullptr while none may come.
   virtual Input* input() = 0;
   // Adds its next frames to `batch`: at most `most` bytes of data.

@@ -72,6 +72,7 @@ void Connection::take(const Frame& frame) {
     case Kind::kExit:
     case Kind::kError:
     case Kind::kLost:
+    case Kind::kProgress:
       return protocol_error("a host does not send frames of this kind");
   }
 }
@@ -94,8 +95,7 @@ void Connection::take_open(const Frame& frame) {
   opened_++;
   if (channels_.size() >= kMostChannels) return refuse(frame.channel, {"no-resources", "too many channels are open"});
   JsonDocument document;
-  std::optional<Request> request = decode_request(document, frame.payload);
-  if (request) return server_.serve(*this, frame.channel, *request);
+  if (server_.serve(*this, frame.channel, document, frame.payload)) return;
   Refusal refusal = Refusal::bad_request(document.problem());
   if (refusal.field.empty()) return protocol_error(refusal.message);
   refuse(frame.channel, refusal);
@@ -124,6 +124,7 @@ void Connection::take_channel_frame(const Frame& frame) {
 void Connection::take_input(Channel& channel, const Data& data, bool end) {
   if (data.stream != 0) return protocol_error("a host sends on stream 0 alone");
   if (!channel.spend_window(data.bytes.size())) return protocol_error("more data than credit");
+  if (channel.is_deaf()) return;
   Input* input = channel.input();
   if (input == nullptr) return end_channel(channel, {"bad-request", "stream 0 has come before the ack"});
   switch (end ? input->end(data.offset) : input->accept(data.offset, data.bytes)) {

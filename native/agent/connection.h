@@ -23,7 +23,8 @@ class RequestServer {
  public:
   // JSON of the answer, or the refusal after which the connection is closed.
   virtual std::variant<std::string, Refusal> greet(const Hello& hello) = 0;
-  virtual void serve(Connection& connection, uint32_t channel, const Request& request) = 0;
+  // Decodes a request and serves it. Answers false where document.problem() says what is wrong with it.
+  virtual bool serve(Connection& connection, uint32_t channel, JsonDocument& document, std::string_view payload) = 0;
 
  protected:
   ~RequestServer() = default;

@@ -12,6 +12,7 @@ class ExecChannel final : public Channel, public ExecListener {
   ~ExecChannel() override { exec_.stop_listening(*this); }
 
   Input* input() override { return &exec_.input(); }
+  bool is_deaf() const override { return exec_.has_feeder(); }
   void produce(Batch& batch, size_t most) override;
   bool has_more() const override;
   void produced() override { exec_.resume_reading(); }

@@ -126,6 +126,7 @@ std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
 std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& account,
                                    char* const* sandbox_environment) {
   Stdio stdio;
+  takes_input_ = request.input || request.terminal;
   if (std::optional<Refusal> refusal = open_stdio(request, account, stdio)) return refusal;
   if (std::optional<Refusal> refusal = take_stdio(stdio)) return refusal;
 

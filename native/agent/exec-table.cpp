@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/clock.h"
+
 namespace plybox {
 namespace {
 
@@ -36,6 +38,10 @@ std::string ExecTable::list_json() const {
     json.key("running").boolean(exec->running());
     json.key("stdoutBytes").integer(exec->output(1).ring().end());
     json.key("stderrBytes").integer(exec->output(2).ring().end());
+    uint64_t until = exec->running() ? now_us() : exec->ended_us();
+    json.key("wallMs").thousandths(until - exec->started_us());
+    json.key("report");
+    exec->finished() ? json.raw(exec->report()) : json.null();
     json.end_object();
   }
   json.end_array().end_object();

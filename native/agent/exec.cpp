@@ -56,11 +56,21 @@ void Exec::await(ExecWaiter& waiter) {
 
 void Exec::stop_awaiting(ExecWaiter& waiter) { std::erase(waiters_, &waiter); }
 
+void Exec::feed_from(ExecFeeder& feeder) {
+  ExecFeeder* previous = std::exchange(feeder_, &feeder);
+  if (previous != nullptr) previous->dismiss({"replaced", "another channel has taken stdin over"});
+}
+
+void Exec::stop_feeding(ExecFeeder& feeder) {
+  if (feeder_ == &feeder) feeder_ = nullptr;
+}
+
 void Exec::resume_reading() {
   for (Output& output : outputs_) output.resume();
 }
 
 void Exec::input_taken(size_t count) {
+  if (feeder_ != nullptr) return feeder_->input_taken(count);
   if (listener_ != nullptr) listener_->input_taken(count);
 }
 

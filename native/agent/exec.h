@@ -37,6 +37,18 @@ class ExecListener {
   ~ExecListener() = default;
 };
 
+// Who feeds a command's stdin in place of its listener. A command has at most one.
+class ExecFeeder {
+ public:
+  // Bytes of stdin need no room any more.
+  virtual void input_taken(size_t count) = 0;
+  // Feeds no more, against its will; is destroyed before this returns.
+  virtual void dismiss(const Refusal& reason) = 0;
+
+ protected:
+  ~ExecFeeder() = default;
+};
+
 // Is told once of a command's end, and then no more.
 class ExecWaiter {
  public:
@@ -71,6 +83,7 @@ class Exec final : public InputOwner, public OutputOwner {
   bool finished() const { return finished_; }
   // When the main process ended; 0 while it runs.
   uint64_t ended_us() const { return ended_us_; }
+  uint64_t started_us() const { return started_us_; }
   // JSON of the `exit` frame; only where finished().
   const std::string& report() const { return report_; }
   // Stream 1 or 2.
@@ -81,6 +94,12 @@ class Exec final : public InputOwner, public OutputOwner {
   void listen(ExecListener& listener);
   void stop_listening(ExecListener& listener);
   bool has_listener() const { return listener_ != nullptr; }
+  // Takes stdin over from the listener, and from the one that fed it before.
+  void feed_from(ExecFeeder& feeder);
+  void stop_feeding(ExecFeeder& feeder);
+  bool has_feeder() const { return feeder_ != nullptr; }
+  // Whether it was started with an stdin that can be fed.
+  bool takes_input() const { return takes_input_; }
   // Any number may wait. Tells at once where the command has finished.
   void await(ExecWaiter& waiter);
   void stop_awaiting(ExecWaiter& waiter);
@@ -121,6 +140,7 @@ class Exec final : public InputOwner, public OutputOwner {
   ExecContext& context_;
   std::string id_;
   ExecListener* listener_ = nullptr;
+  ExecFeeder* feeder_ = nullptr;
   std::vector<ExecWaiter*> waiters_;
   std::optional<uint64_t> output_bytes_;
 
@@ -137,6 +157,7 @@ class Exec final : public InputOwner, public OutputOwner {
   bool finished_ = false;
   bool forgotten_ = false;
   bool on_terminal_ = false;
+  bool takes_input_ = false;
   const char* limit_ = nullptr;
   uint64_t oom_kills_at_start_ = 0;
   uint64_t started_us_ = 0;

@@ -132,6 +132,7 @@ constexpr RequestType kTypes[] = {
     {"exec", read_exec},
     {"attach", read_attach},
     {"wait", [](JsonObject& json) -> Request { return WaitRequest{read_exec_id(json)}; }},
+    {"input", [](JsonObject& json) -> Request { return InputRequest{read_exec_id(json)}; }},
     {"list", [](JsonObject&) -> Request { return ListRequest{}; }},
     {"signal", read_signal},
     {"resize", read_resize},

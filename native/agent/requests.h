@@ -41,6 +41,9 @@ struct AttachRequest {
 struct WaitRequest {
   std::string_view exec;
 };
+struct InputRequest {
+  std::string_view exec;
+};
 struct ListRequest {};
 enum class SignalScope { kProcess, kGroup, kAll };
 struct SignalRequest {
@@ -67,8 +70,8 @@ struct ProcessesRequest {};
 struct StopRequest {};
 
 using Request =
-    std::variant<ExecRequest, AttachRequest, WaitRequest, ListRequest, SignalRequest, ResizeRequest, ForgetRequest,
-                 DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
+    std::variant<ExecRequest, AttachRequest, WaitRequest, InputRequest, ListRequest, SignalRequest, ResizeRequest,
+                 ForgetRequest, DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();

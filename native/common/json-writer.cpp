@@ -117,9 +117,11 @@ JsonWriter& JsonWriter::boolean(bool value) {
   return *this;
 }
 
-JsonWriter& JsonWriter::null() {
+JsonWriter& JsonWriter::null() { return raw("null"); }
+
+JsonWriter& JsonWriter::raw(std::string_view json) {
   separate();
-  text_ += "null";
+  text_ += json;
   return *this;
 }
 

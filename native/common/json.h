@@ -128,6 +128,8 @@ class JsonWriter {
   JsonWriter& thousandths(uint64_t value);
   JsonWriter& boolean(bool value);
   JsonWriter& null();
+  // A value that is JSON already.
+  JsonWriter& raw(std::string_view json);
 
   const std::string& text() const { return text_; }
 

@@ -61,6 +61,10 @@ export interface ExecSummary {
   readonly running: boolean;
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
+  /** How long it has run, or ran. */
+  readonly wallMs: number;
+  /** How it ended, once it has. */
+  readonly report: ExecReport | null;
 }
 
 export type SignalScope = "process" | "group" | "all";
@@ -74,6 +78,18 @@ export interface ExecSession extends AsyncIterable<ExecEvent> {
   /** Closes the command's stdin. */
   endInput(): Promise<void>;
   /** Stops listening; the command goes on. Idempotent. */
+  close(): void;
+}
+
+/** A command's stdin, held by one who need not read its output. */
+export interface ExecFeed {
+  /** How many bytes the command's side had taken when this began. */
+  readonly offset: number;
+  /** Resolves when the agent's credit has taken the bytes. Dropped once the command has ended. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes the command's stdin. */
+  end(): Promise<void>;
+  /** Lets go of stdin, which stays as it is. Idempotent. */
   close(): void;
 }
 

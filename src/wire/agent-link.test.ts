@@ -103,6 +103,7 @@ describe("requests are written as the protocol says", () => {
       json: { type: "resize", exec, columns: 80, rows: 24 },
     },
     { ask: (link) => link.wait(exec), json: { type: "wait", exec } },
+    { ask: (link) => link.input(exec), json: { type: "input", exec } },
     { ask: (link) => link.forget(exec), json: { type: "forget", exec } },
     { ask: (link) => link.ports(), json: { type: "ports" } },
     { ask: (link) => link.usage(), json: { type: "usage" } },
@@ -143,7 +144,7 @@ describe("requests are written as the protocol says", () => {
     peer.send({ kind: "ack", channel: (await peer.next("open")).channel, json });
     await expect(usage).resolves.toEqual(json);
     const list = agent.list();
-    const execs = [{ exec, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0 }];
+    const execs = [{ exec, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0, wallMs: 1.5, report: null }];
     peer.send({ kind: "ack", channel: (await peer.next("open")).channel, json: { execs } });
     await expect(list).resolves.toEqual(execs);
   });

@@ -2,7 +2,15 @@ import type { Duplex } from "node:stream";
 import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { ExecReport, ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type {
+  ExecFeed,
+  ExecReport,
+  ExecRequest,
+  ExecSession,
+  ExecSummary,
+  OutputOffsets,
+  SignalScope,
+} from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
 import type { DialTarget, ListeningPort } from "../model/port.ts";
 import type { ProcessesView } from "../model/usage.ts";
@@ -10,6 +18,12 @@ import type { AgentUsage, PlainRequest, WaitRequest } from "./agent-messages.ts"
 import { execMessage, readExecList, readExecReport, readPorts, readProcesses, readUsage } from "./agent-messages.ts";
 import { DialStream } from "./dial-stream.ts";
 import { ExecChannel } from "./exec-channel.ts";
+import type { DownloadReaders } from "./file-download.ts";
+import { FileDownload } from "./file-download.ts";
+import type { FileMessage } from "./file-messages.ts";
+import type { UploadReaders } from "./file-upload.ts";
+import { FileUpload } from "./file-upload.ts";
+import { InputChannel } from "./input-channel.ts";
 import { Link, unexpected } from "./link.ts";
 import type { PeerHello } from "./messages.ts";
 import { readEmpty } from "./messages.ts";
@@ -78,6 +92,11 @@ export class AgentLink implements Disposable {
       channel.close();
       ended.reject(reason);
     });
+  }
+
+  /** Takes a command's stdin over from whoever feeds it now. */
+  input(exec: ExecId, signal?: AbortSignal): Promise<ExecFeed> {
+    return InputChannel.open(this.#link, exec, signal);
   }
 
   /** Harmless after the command's end. */

@@ -21,6 +21,12 @@ export interface WaitRequest {
   readonly exec: ExecId;
 }
 
+/** A request whose channel feeds a command's stdin. */
+export interface InputRequest {
+  readonly type: "input";
+  readonly exec: ExecId;
+}
+
 /** The requests that `ack` answers, docs/protocol.md §4. */
 export type PlainRequest =
   | { readonly type: "list" }
@@ -57,11 +63,8 @@ const pid = integer(1, 2 ** 31 - 1);
 const execId = matching<ExecId>(EXEC_ID);
 
 export const readExecAck = object<Pick<AttachAck, "pid">>({ pid });
+export const readInputAck = object<Pick<AttachAck, "stdinOffset">>({ stdinOffset: count });
 export const readAttachAck = object<AttachAck>({ pid, stdinOffset: count, running: flag });
-
-export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
-  execs: list(object<ExecSummary>({ exec: execId, pid, running: flag, stdoutBytes: count, stderrBytes: count })),
-});
 
 export const readUsage = object<AgentUsage>({ processes: count, rssBytes: count, uptimeMs: nonNegative });
 
@@ -109,3 +112,17 @@ export const readExecReport: Reader<ExecReport> = (value, path) => {
   }
   return report;
 };
+
+export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
+  execs: list(
+    object<ExecSummary>({
+      exec: execId,
+      pid,
+      running: flag,
+      stdoutBytes: count,
+      stderrBytes: count,
+      wallMs: nonNegative,
+      report: nullable(readExecReport),
+    }),
+  ),
+});

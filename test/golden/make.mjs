@@ -102,6 +102,7 @@ const good = {
   "open-signal": [open(10, { type: "signal", exec: EXEC, signal: "SIGTERM", scope: "group" })],
   "open-resize": [open(11, { type: "resize", exec: EXEC, columns: 132, rows: 50 })],
   "open-wait": [open(21, { type: "wait", exec: EXEC })],
+  "open-input": [open(22, { type: "input", exec: EXEC })],
   "open-forget": [open(12, { type: "forget", exec: EXEC })],
   "open-dial-port": [open(18, { type: "dial", port: 8080, host: "127.0.0.1" })],
   "open-dial-socket": [open(19, { type: "dial", socket: "/run/x.sock" })],
@@ -145,7 +146,7 @@ const good = {
   "ack-empty": [ack(10, {})],
   "ack-exec": [ack(1, { pid: 7 })],
   "ack-attach": [ack(8, { pid: 7, stdinOffset: 12, running: true })],
-  "ack-list": [ack(9, { execs: [{ exec: EXEC, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0 }] })],
+  "ack-list": [ack(9, { execs: [{ exec: EXEC, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0, wallMs: 1.2, report: null }, { exec: EXEC, pid: 8, running: false, stdoutBytes: 2, stderrBytes: 0, wallMs: 1.2, report }] })],
   "ack-ports": [ack(20, { ports: [{ port: 80, addresses: ["0.0.0.0", "::1"] }] })],
   "ack-usage": [ack(13, { processes: 3, rssBytes: 811008, uptimeMs: 1234.5 })],
   "ack-launch": [

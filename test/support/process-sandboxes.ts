@@ -149,6 +149,7 @@ class Command {
   report: ExecReport | undefined;
   readonly #child: ChildProcess;
   readonly #ringBytes: number;
+  readonly #startedAt = performance.now();
   #limit: ExecReport["limit"] = null;
   #reader: Session | undefined;
 
@@ -222,6 +223,8 @@ class Command {
       running: this.report === undefined,
       stdoutBytes: rings.stdout.end,
       stderrBytes: rings.stderr.end,
+      wallMs: this.report?.wallMs ?? performance.now() - this.#startedAt,
+      report: this.report ?? null,
     };
   }
 
@@ -250,7 +253,6 @@ class Command {
   }
 
   async #watch({ wallMs }: ExecRequest): Promise<void> {
-    const started = performance.now();
     const timer = wallMs === undefined ? undefined : setTimeout(() => this.#end("wall"), wallMs);
     const [code, signal] = (await once(this.#child, "close")) as [number | null, NodeJS.Signals | null];
     clearTimeout(timer);
@@ -260,7 +262,7 @@ class Command {
       code,
       signal,
       limit: this.#limit,
-      wallMs: performance.now() - started,
+      wallMs: performance.now() - this.#startedAt,
       userMs: 0,
       systemMs: 0,
       peakRssBytes: 0,

@@ -125,6 +125,50 @@ export const attachTests: AgentTests = {
     expect(await link.wait(exec)).toMatchObject({ code: 4, stdoutBytes: 3_000_000 });
   },
 
+  "takes input from one connection while another reads the output": async (agent) => {
+    const [link, other] = [await agent.link(), await agent.link()];
+    const exec = newExecId();
+    const session = await link.exec({ exec, command: "cat; exit 3", stdin: true });
+    const collected = collect(session);
+    await session.write(Buffer.from("one "));
+    const feed = await other.input(exec);
+    expect(feed.offset).toBe(4);
+    await feed.write(Buffer.from("two "));
+    // Who feeds has stdin to itself; what the reader sends meanwhile is passed over.
+    await session.write(Buffer.from("lost "));
+    await link.list();
+    feed.close();
+    const again = await other.input(exec);
+    expect(again.offset).toBe(8);
+    await again.write(Buffer.alloc(1_000_000, "x"));
+    await again.end();
+    const { report, stdout } = await collected;
+    expect(stdout).toBe(`one two ${"x".repeat(1_000_000)}`);
+    expect(report.code).toBe(3);
+    // After the command's end input is dropped, as on its own session.
+    const late = await other.input(exec);
+    await late.write(Buffer.alloc(1_000_000));
+  },
+
+  "a later input takes the place of the earlier, and commands without stdin take none": async (agent) => {
+    const link = await agent.link();
+    const exec = newExecId();
+    const session = await link.exec({ exec, command: ["cat"], stdin: true });
+    const first = await link.input(exec);
+    const second = await (await agent.link()).input(exec);
+    // It hears of it with the next answer at the latest.
+    await link.list();
+    expect(await failureOf(first.write(Buffer.from("x")))).toMatchObject({ code: "exec/output-replaced" });
+    await second.write(Buffer.from("mine"));
+    await second.end();
+    expect((await collect(session)).stdout).toBe("mine");
+
+    const deaf = newExecId();
+    await collect(await link.exec({ exec: deaf, command: ["true"] }));
+    expect(await failureOf(link.input(deaf))).toMatchObject({ code: "exec/refused" });
+    expect(await failureOf(link.input(newExecId()))).toMatchObject({ code: "exec/not-found" });
+  },
+
   "lists commands until they are forgotten": async (agent) => {
     const link = await agent.link();
     const [done, running] = [newExecId(), newExecId()];
@@ -138,7 +182,10 @@ export const attachTests: AgentTests = {
       running: true,
       stdoutBytes: 0,
       stderrBytes: 0,
+      wallMs: expect.any(Number),
+      report: null,
     });
+    expect(byId.get(done)?.report).toMatchObject({ exec: done, code: 0, wallMs: byId.get(done)?.wallMs });
 
     expect(await failureOf(link.forget(running))).toMatchObject({ code: "exec/refused" });
     await link.forget(done);
