@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Running } from "../../src/backends/backend.ts";
 import { NativeBackend } from "../../src/backends/native/native-backend.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
-import type { ExecEvent } from "../../src/model/exec.ts";
+import type { ExecEvent, ExecReport } from "../../src/model/exec.ts";
 import { newExecId, newSandboxId } from "../../src/model/ids.ts";
 import type { LaunchPlan } from "../../src/model/launch-plan.ts";
 import { NativeLauncher } from "../../src/native/launcher.ts";
@@ -88,6 +88,25 @@ it("finds what escaped its session, its group and its parent", async () => {
   let code: number | null = null;
   for await (const event of look) if (event.kind === "exit") code = event.report.code;
   expect(code).toBe(1);
+});
+
+it("tells the time that its processes took, those of its leaves too, and the pressure", async () => {
+  using agent = new AgentLink(await running.connect(), id, 1);
+  const before = running.usage();
+  const command = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+  const session = await agent.exec({ exec: newExecId(), command });
+  let report: ExecReport | undefined;
+  for await (const event of session) if (event.kind === "exit") report = event.report;
+  const after = running.usage();
+  const tookMs = (report?.userMs ?? 0) + (report?.systemMs ?? 0);
+  expect(tookMs).toBeGreaterThan(0);
+  expect((after.cpuMs ?? 0) - (before.cpuMs ?? 0)).toBeGreaterThanOrEqual(0.9 * tookMs);
+  // The kernel may count it, and then does so for every cgroup.
+  const counted = existsSync(join(parent, id, "cpu.pressure"));
+  expect(after.pressure === null).toBe(!counted);
+  if (counted) expect(after.pressure?.cpu.someMs).toBeGreaterThanOrEqual(0);
+  // The launcher keeps the tmpfs to itself here, and version 2 has no controllers.
+  expect(after).toMatchObject({ upperBytes: null, memoryBytes: null, network: null });
 });
 
 const frozen = () => readFileSync(join(parent, id, "cgroup.events"), "utf8").includes("frozen 1\n");
