@@ -139,6 +139,12 @@ describe("an event log", () => {
     expect(brief(log.read(0).items)).toEqual(["gap 1-2", 3]);
   });
 
+  it("forgets at its start what is too much, however much that is", () => {
+    const log = open();
+    for (let i = 0; i < 12; i++) write(log, ...Array.from({ length: 1000 }, () => event()));
+    expect(brief(open({ maxEvents: 2 }).read(0).items)).toEqual(["gap 1-11998", 11_999, 12_000]);
+  });
+
   it("gives no id twice where a power cut may have taken the last events back", () => {
     write(open(), event(), event());
     const log = open({ boot: "two" });

@@ -58,7 +58,9 @@ export class EventLog {
     this.#options = { maxEvents, maxAgeMs, log };
     this.#table = new EventTable(database, boot);
     this.#written = new Emitter((err) => log.warn({ err }, "a reader of events failed"));
-    this.#prune();
+    while (!this.#prune()) {
+      // What an earlier daemon kept may be much more than this one does.
+    }
   }
 
   /** Id of the latest event that is written; 0 before the first. */
@@ -151,10 +153,11 @@ export class EventLog {
     this.#written.emit(this.newest);
   }
 
-  #prune(): void {
+  /** Whether all that is too old or too many is gone. */
+  #prune(): boolean {
     this.#untilPrune = PRUNE_EVERY;
     const { maxEvents, maxAgeMs } = this.#options;
-    this.#table.prune(maxEvents, new Date(Date.now() - maxAgeMs));
+    return this.#table.prune(maxEvents, new Date(Date.now() - maxAgeMs));
   }
 }
 

@@ -39,6 +39,8 @@ const MATCHES = `(@tenant IS NULL OR tenant = @tenant) AND (@sandbox IS NULL OR 
  * stay unused. More than can be written between two moments at which the disk has everything.
  */
 const SKIPPED_AFTER_BOOT = 1_000_000;
+/** Events that are forgotten in one go: some milliseconds. */
+const PRUNE_SLICE = 5000;
 
 /** Events in the daemon's database. Their ids go on for ever; `event_gaps` and the oldest id say which are not there. */
 export class EventTable {
@@ -48,6 +50,9 @@ export class EventTable {
   readonly #latest;
   readonly #gaps;
   readonly #reach;
+  readonly #oldUntil;
+  readonly #nth;
+  #count: number;
   #newest: number;
   #oldest: number;
 
@@ -65,9 +70,14 @@ export class EventTable {
     this.#gaps = database.prepare<[number], { first: number; last: number }>(
       "SELECT first, last FROM event_gaps WHERE last > ? ORDER BY first",
     );
+    this.#oldUntil = database.prepare<[number], { id: number | null }>(
+      `SELECT max(id) AS id FROM (SELECT id, at FROM events ORDER BY id LIMIT ${PRUNE_SLICE}) WHERE at < ?`,
+    );
+    this.#nth = database.prepare<[number], { id: number }>("SELECT id FROM events ORDER BY id LIMIT 1 OFFSET ?");
     this.#reach = database.prepare<[number]>("UPDATE event_boot SET newest = ?");
     this.#newest = this.#begin(boot);
     this.#oldest = this.#readOldest();
+    this.#count = database.prepare<[], number>("SELECT count(*) FROM events").pluck().get() ?? 0;
   }
 
   get newest(): number {
@@ -86,6 +96,7 @@ export class EventTable {
       this.#reach.run(id);
     })();
     this.#newest = id;
+    this.#count += rows.length;
   }
 
   after(after: number, filter: EventFilter, limit: number): readonly LoggedEvent[] {
@@ -108,20 +119,24 @@ export class EventTable {
     return [...pruned, ...lost];
   }
 
-  /** Forgets all but the latest `count`, and those from before `time`. */
-  prune(count: number, time: Date): void {
-    const old = this.#database
-      .prepare<[number], { id: number | null }>("SELECT max(id) AS id FROM events WHERE at < ?")
-      .get(time.getTime());
-    const excess = this.#database
-      .prepare<[number], { id: number }>("SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?")
-      .get(count);
-    const last = Math.max(old?.id ?? 0, excess?.id ?? 0);
-    this.#database.transaction(() => {
-      this.#database.prepare("DELETE FROM events WHERE id <= ?").run(last);
+  /**
+   * Forgets all but the latest `count`, and those from before `time`, at most some thousands of them; answers whether
+   * that were all.
+   */
+  prune(count: number, time: Date): boolean {
+    // Found from the oldest on: it costs what goes, and not what stays.
+    const old = this.#oldUntil.get(time.getTime())?.id ?? 0;
+    const excess = Math.min(PRUNE_SLICE, this.#count - count);
+    const surplus = excess > 0 ? (this.#nth.get(excess - 1)?.id ?? 0) : 0;
+    const last = Math.max(old, surplus);
+    if (last === 0) return true;
+    const gone = this.#database.transaction(() => {
       this.#database.prepare("DELETE FROM event_gaps WHERE last <= ?").run(last);
+      return this.#database.prepare("DELETE FROM events WHERE id <= ?").run(last).changes;
     })();
+    this.#count -= gone;
     this.#oldest = this.#readOldest();
+    return gone < PRUNE_SLICE;
   }
 
   #begin(boot: string): number {
