@@ -26,6 +26,10 @@ void check(const AttachRequest& request) {
   require(request.offsets[0] <= kMaxOffset && request.offsets[1] <= kMaxOffset);
 }
 void check(const SignalRequest& request) { require(request.signal > 0); }
+void check(const DialRequest& request) {
+  require((request.port == 0) == request.socket.starts_with('/'));
+  require(request.socket.find('\0') == request.socket.npos && (request.port != 0 || !request.host));
+}
 template <typename Other>
 void check(const Other&) {}
 

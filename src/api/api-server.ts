@@ -6,6 +6,7 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Access } from "./access.ts";
 import { errorAnswer, errorView } from "./answers.ts";
 import type { Api } from "./create-api.ts";
+import { declineUpgrade } from "./decline-upgrade.ts";
 import type { PortProxy } from "./ports/proxy.ts";
 import type { Upgrades } from "./upgrades.ts";
 
@@ -44,7 +45,9 @@ export function createApiServer({ api, upgrades, portProxy }: ApiParts, access: 
   );
   server.on("clientError", answerBadBytes);
   server.on("upgrade", (incoming, socket, head) => {
-    if (!portProxy.upgrade(incoming, socket, head, access)) void upgrades.serve(incoming, socket, head, access);
+    if (portProxy.upgrade(incoming, socket, head, access)) return;
+    if (upgrades.serves(incoming)) void upgrades.serve(incoming, socket, head, access);
+    else declineUpgrade(server, incoming, socket, head);
   });
   return server;
 }

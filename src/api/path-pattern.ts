@@ -8,20 +8,24 @@ export type PathParams = Readonly<Record<string, string>>;
  * @throws PlyboxError `input/invalid` for a segment whose percent-encoding is broken
  */
 export function matchPath(pattern: string, path: string): PathParams | undefined {
+  if (!isAt(pattern, path)) return undefined;
+  const given = path.split("/");
+  const params: Record<string, string> = Object.create(null);
+  for (const [index, segment] of pattern.split("/").entries()) {
+    const name = segment.slice(1);
+    if (segment.startsWith(":")) params[name] = decode(given[index] ?? "", name);
+  }
+  return params;
+}
+
+/** Whether `path` is one of those that `pattern` stands for. */
+export function isAt(pattern: string, path: string): boolean {
   const wanted = pattern.split("/");
   const given = path.split("/");
-  if (given.length !== wanted.length) return undefined;
-  const params: Record<string, string> = Object.create(null);
-  for (const [index, segment] of wanted.entries()) {
-    const text = given[index] ?? "";
-    if (!segment.startsWith(":")) {
-      if (segment !== text) return undefined;
-    } else if (text === "") return undefined;
-    else params[segment.slice(1)] = text;
-  }
-  // Only now: another route's path may hold anything.
-  for (const [name, text] of Object.entries(params)) params[name] = decode(text, name);
-  return params;
+  return (
+    wanted.length === given.length &&
+    wanted.every((segment, index) => (segment.startsWith(":") ? given[index] !== "" : given[index] === segment))
+  );
 }
 
 function decode(text: string, name: string): string {

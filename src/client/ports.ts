@@ -12,7 +12,7 @@ import type { CallOptions, Connection } from "./connection.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 import type { ForwardOptions, PortForward } from "./port-forward.ts";
 import { forwardPort } from "./port-forward.ts";
-import { nodeModule } from "./upgrade.ts";
+import { webStreamsOf } from "./web-streams.ts";
 
 /** A TCP port on the sandbox's loopback, or a Unix socket by its absolute path inside. */
 export type DialTarget = number | { readonly port: number; readonly host?: string } | { readonly socket: string };
@@ -115,12 +115,7 @@ export class Ports {
   /** Connects to what listens. Node alone. */
   async dial(target: DialTarget, options?: CallOptions): Promise<PortConnection> {
     const duplex = await this.#open(target, options);
-    const { readable, writable } = nodeModule("node:stream").Duplex.toWeb(duplex);
-    return {
-      readable: readable as ReadableStream<Uint8Array>,
-      writable: writable as WritableStream<Uint8Array>,
-      close: () => void duplex.destroy(),
-    };
+    return { ...webStreamsOf(duplex), close: () => void duplex.destroy() };
   }
 
   /** Listens on a port of this machine, 0 for a free one, and connects whoever comes to `target`. Node alone. */

@@ -50,6 +50,11 @@ describe.each(["a Unix socket", "TCP"])("the SDK over %s", (transport) => {
     await writer.write(new Uint8Array(5 * MIB));
     await writer.close();
     expect(await text(readable)).toBe(`got ${5 * MIB}`);
+    const six = await ports.dial({ port: 8082, host: "::1" });
+    await six.writable.getWriter().write(Buffer.from("GET / HTTP/1.0\r\n\r\n"));
+    // The server's end is told though this side has not ended its own.
+    expect(await text(six.readable)).toMatch(/\r\n\r\nsix$/);
+    six.close();
     await expect(ports.dial(9)).rejects.toMatchObject({ code: "port/unreachable" });
   });
 

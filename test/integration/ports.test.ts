@@ -4,6 +4,13 @@ import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { answerOf, PortBox } from "../support/port-box.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+
+/** Echoes without end. */
+const ECHO = `import socket
+s = socket.create_server(("127.0.0.1", 9000)).accept()[0]
+while data := s.recv(100): s.sendall(data)
+`;
 
 let box: PortBox;
 beforeAll(async () => {
@@ -114,9 +121,16 @@ describe("a request to a port", () => {
     ["to what is no port", "/v1/sandboxes/80-web-1/ports/65536/", 400, "input/invalid"],
     ["to no sandbox", "/v1/sandboxes/nobody/ports/80/", 404, "sandbox/not-found"],
     ["to what speaks no HTTP", "/v1/sandboxes/80-web-1/ports/8083/", 502, "port/reset"],
+    ["to what changes the protocol unasked", "/v1/sandboxes/80-web-1/ports/8083/101", 502, "port/reset"],
+    ["to what answers a status that is none", "/v1/sandboxes/80-web-1/ports/8083/099", 502, "port/reset"],
   ])("%s is answered by the daemon", async (...[, path, status, code]) => {
     const asked = await box.ask(path, { method: "POST", body: "x" });
     expect([asked.status, codeOf(asked.body)]).toEqual([status, code]);
+  });
+
+  it("without a path is sent to the root, below which a page's relative addresses stay", async () => {
+    const { status, answer } = await box.ask(`${box.path("")}?a=b`);
+    expect([status, answer.headers.location]).toEqual([308, box.path("/?a=b")]);
   });
 
   it("reaches a server on ::1 alone", async () => {
@@ -144,6 +158,23 @@ describe("leaving HTTP", () => {
     expect(answer.statusCode).toBe(502);
     expect(codeOf(await text(answer))).toBe("port/unreachable");
   });
+});
+
+it("an open connection does not keep the daemon from stopping", async () => {
+  const daemon = new TestDaemon();
+  const { stop } = await daemon.start();
+  const sandbox = await daemon.client.create();
+  await sandbox.detach(["python3", "-c", ECHO]);
+  await sandbox.ports.waitFor(9000);
+  const { readable, writable } = await sandbox.ports.dial(9000);
+  await writable.getWriter().write(Buffer.from("x"));
+  const reader = readable.getReader();
+  expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("x");
+  await stop();
+  expect((await reader.read()).done).toBe(true);
+  // What is left is for the next daemon to clear away.
+  await daemon.start();
+  await daemon[Symbol.asyncDispose]();
 });
 
 describe("the bare bytes of a port", () => {

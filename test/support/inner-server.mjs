@@ -67,7 +67,15 @@ const counter = createNetServer({ allowHalfOpen: true }, (socket) => {
   });
   socket.on("end", () => socket.end(`got ${bytes}`));
 });
-const noise = createNetServer((socket) => socket.end("this is no HTTP\n"));
+// What it says is not HTTP, or not what was asked for.
+const noise = createNetServer((socket) => {
+  socket.on("error", () => {});
+  socket.once("data", (head) => {
+    if (head.includes(" /101 ")) socket.write("HTTP/1.1 101 Surprise\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
+    else if (head.includes(" /099 ")) socket.end("HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n");
+    else socket.end("this is no HTTP\n");
+  });
+});
 const six = createServer((_request, response) => response.end("six"));
 const unix = createNetServer((socket) => socket.pipe(socket));
 

@@ -10,6 +10,8 @@ describe("a port's address", () => {
   it.each([
     ["/v1/sandboxes/web/ports/80/", "web", 80, "/"],
     ["/v1/sandboxes/web/ports/80/a/b?c=/ports/9/", "web", 80, "/a/b?c=/ports/9/"],
+    ["/v1/sandboxes/web/ports/80", "web", 80, ""],
+    ["/v1/sandboxes/web/ports/80?a", "web", 80, "?a"],
     ["/v1/sandboxes/sb_1/ports/65535//x", "sb_1", 65_535, "//x"],
   ])("by path %s", (...[url, ref, port, target]) => {
     expect(of(url)).toMatchObject({ ref, port, target, byHost: false });
@@ -25,7 +27,6 @@ describe("a port's address", () => {
 
   it.each([
     ["/v1/sandboxes/web/ports", "localhost"],
-    ["/v1/sandboxes/web/ports/80", "localhost"],
     ["/v1/sandboxes/a/b/ports/80/", "localhost"],
     ["/v1/sandboxes?/ports/80/", "localhost"],
     ["/v1/sandboxes/web/port-tokens", "localhost"],

@@ -6,7 +6,7 @@ export interface PortAddress {
   /** An id or a name. */
   readonly ref: string;
   readonly port: number;
-  /** Path and query for the server inside, byte for byte as they came. */
+  /** Path and query for the server inside, byte for byte as they came; without the first slash where it was not there. */
   readonly target: string;
   /** What the path was cut by. */
   readonly prefix: string;
@@ -14,7 +14,7 @@ export interface PortAddress {
   readonly byHost: boolean;
 }
 
-const BY_PATH = /^(\/v1\/sandboxes\/([^/?]+)\/ports\/([^/?]+))(\/.*)$/s;
+const BY_PATH = /^(\/v1\/sandboxes\/([^/?]+)\/ports\/([^/?]+))([/?].*)?$/s;
 const BY_HOST = /^([0-9]{1,5})-([a-z0-9][a-z0-9_-]*)$/;
 
 /**
@@ -28,8 +28,8 @@ export function portAddressOf(incoming: IncomingMessage, domain: string | null):
   if (portByHost !== undefined && name !== undefined) {
     return { ref: name, port: parsePort(portByHost), target: url, prefix: "", byHost: true };
   }
-  const [, prefix, ref, portByPath, target] = BY_PATH.exec(url) ?? [];
-  if (prefix === undefined || ref === undefined || portByPath === undefined || target === undefined) return undefined;
+  const [, prefix, ref, portByPath, target = ""] = BY_PATH.exec(url) ?? [];
+  if (prefix === undefined || ref === undefined || portByPath === undefined) return undefined;
   return { ref, port: parsePort(portByPath), target, prefix, byHost: false };
 }
 

@@ -45,7 +45,10 @@ export class PortProxy {
   serve(incoming: IncomingMessage, outgoing: ServerResponse, access: Access): boolean {
     const address = this.#addressOf(incoming, (error) => answerError(outgoing, error));
     if (address === undefined) return false;
-    if (address !== null) {
+    if (address !== null && /^(?:\?|$)/.test(address.target)) {
+      // A page's relative addresses would lead above the port.
+      outgoing.writeHead(308, { location: `${address.prefix}/${address.target}` }).end();
+    } else if (address !== null) {
       this.#request(incoming, outgoing, address, access).catch((error: unknown) =>
         answerError(outgoing, this.#options.fail(error)),
       );
@@ -94,6 +97,7 @@ export class PortProxy {
     gone.signal.addEventListener("abort", () => inner.destroy(), { once: true });
     sendBody(incoming, request);
     const answer = await answerOf(request);
+    if (!isFinal(answer)) throw noAnswer(`it answered ${answer.statusCode}`);
     // The server inside may answer before it has read the body, and stop reading then.
     request.on("error", () => {});
     await passOn(answer, outgoing);
@@ -118,7 +122,8 @@ export class PortProxy {
       request.once("upgrade", (_answer, _socket, early) => resolve(early)),
     );
     const answer = await answerOf(request);
-    if (answer.statusCode !== 101) return await refuseAs(answer, socket);
+    if (isFinal(answer)) return await refuseAs(answer, socket);
+    if (answer.statusCode !== 101) throw noAnswer(`it answered ${answer.statusCode}`);
     const early = await upgraded;
     const connection = ["connection", "Upgrade", "upgrade", answer.headers.upgrade ?? ""];
     socket.write(headOf(answer, [...outerHeaders(answer), ...connection]), "latin1");
@@ -200,19 +205,25 @@ function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once("response", resolve);
     request.once("upgrade", (answer) => resolve(answer));
-    request.once("error", (cause) =>
-      reject(
-        cause instanceof PlyboxError
-          ? cause
-          : new PlyboxError("port/reset", `the server inside gave no HTTP answer: ${cause.message}`, { cause }),
-      ),
-    );
+    request.once("error", (cause) => reject(cause instanceof PlyboxError ? cause : noAnswer(cause.message, cause)));
   });
 }
 
+/** A server inside that changes the protocol unasked would speak to the client behind HTTP's back. */
+const isFinal = ({ statusCode = 0 }: IncomingMessage): boolean => statusCode >= 200;
+
+const noAnswer = (why: string, cause?: unknown): PlyboxError =>
+  new PlyboxError("port/reset", `the server inside gave no HTTP answer: ${why}`, { cause });
+
 async function passOn(answer: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   outgoing.sendDate = false;
-  outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", outerHeaders(answer));
+  try {
+    outgoing.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? "", outerHeaders(answer));
+  } catch (cause) {
+    // The parser lets through what no server may send.
+    answer.destroy();
+    throw noAnswer((cause as Error).message, cause);
+  }
   // An answer may be long in coming, and its head says already that it is on its way.
   outgoing.flushHeaders();
   try {
@@ -246,7 +257,6 @@ function answerError(outgoing: ServerResponse, error: PlyboxError): void {
   }
   const { http } = ERRORS[error.code];
   const challenge = http === 401 ? { "www-authenticate": "Bearer" } : {};
-  // What the client is still sending is not read.
-  outgoing.writeHead(http, { "content-type": "application/json", connection: "close", ...challenge });
+  outgoing.writeHead(http, { "content-type": "application/json", ...challenge });
   outgoing.end(JSON.stringify({ error: errorView(error) }));
 }
