@@ -6,7 +6,7 @@ import type { UrlSigner } from "../access/signed-urls.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import { DEFAULT_TENANT } from "../model/principal.ts";
-import type { ObservedResult, RequestObserver } from "../model/request-observer.ts";
+import type { ObservedRequest, ObservedResult, RequestObserver } from "../model/request-observer.ts";
 import type { Agents } from "../sandbox/agents.ts";
 import type { EventLog } from "../sandbox/events/event-log.ts";
 import { Ports } from "../sandbox/ports/ports.ts";
@@ -26,6 +26,7 @@ import { layerHandlers } from "./layer-handlers.ts";
 import { lifecycleHandlers } from "./lifecycle-handlers.ts";
 import type { MetricsText } from "./metrics-handlers.ts";
 import { metricsHandlers } from "./metrics-handlers.ts";
+import { observe } from "./observe.ts";
 import { parse } from "./parse.ts";
 import { portHandlers } from "./port-handlers.ts";
 import { listsOf, readQuery } from "./query.ts";
@@ -111,11 +112,14 @@ export function createApi(options: ApiOptions): Api {
   };
   const app: Api = new Hono();
   const gate = new Gate(options.accounts, sandboxes);
+  const { observers = [] } = options;
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     // The literal types of table and handlers agree by `Handlers`; a loop over both cannot say so.
     const handler = handlers[name as keyof typeof handlers] as Handler<Route>;
     const served: Served = { action: name, route, handler, gate, bodyBytes, fail };
-    app.on(route.method, route.path, (context) => observed(context, served, options.observers ?? []));
+    app.on(route.method, route.path, (context) =>
+      observe(observers, requestOf(context, served), (note) => serve(context, served, note)),
+    );
   }
   app.notFound((context) => {
     context.env.access.check(context.env.incoming.headers.authorization);
@@ -139,26 +143,10 @@ interface Served {
 /** Who asks on a route that is open to everybody. */
 const ANYBODY: Principal = { tenant: DEFAULT_TENANT, name: "anybody", key: null, scopes: new Set(), isOperator: false };
 
-/** Serves a request before the eyes of the observers. */
-async function observed(context: ApiContext, served: Served, observers: readonly RequestObserver[]): Promise<Response> {
-  const { headers } = context.env.incoming;
-  const watches = observers.map((observer) =>
-    observer.begin({
-      ...{ operation: served.action, method: context.req.method, path: served.route.path },
-      header: (name) => headers[name]?.toString(),
-    }),
-  );
-  let result: ObservedResult = { status: 500 };
-  const work = (): Promise<Response> =>
-    serve(context, served, (known) => {
-      result = known;
-    });
-  try {
-    return await watches.reduceRight<() => Promise<Response>>((inner, watch) => () => watch.run(inner), work)();
-  } finally {
-    for (const watch of watches) watch.end(result);
-  }
-}
+const requestOf = ({ env, req }: ApiContext, { action, route }: Served): ObservedRequest => ({
+  ...{ operation: action, method: req.method, path: route.path },
+  header: (name) => env.incoming.headers[name]?.toString(),
+});
 
 /** Checks a request from the outside in: who asks, what for, with what. Nothing is read before the guard agreed. */
 async function serve(context: ApiContext, served: Served, note: (result: ObservedResult) => void): Promise<Response> {

@@ -12,5 +12,6 @@ export function createUpgrades(options: ApiOptions): Upgrades {
     gate: new Gate(options.accounts, options.sandboxes),
     routes: [dialRoute(new Ports(options.agents)), ...terminalRoutes(options.sandboxes)],
     fail: errorMapper(options.log),
+    ...(options.observers && { observers: options.observers }),
   });
 }

@@ -7,6 +7,7 @@ import Database from "better-sqlite3";
 import { afterEach, expect, it } from "vitest";
 import { openAccounts } from "../access/accounts.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { ObservedRequest, RequestObserver } from "../model/request-observer.ts";
 import { bearerAccess } from "./access.ts";
 import { Gate } from "./gate.ts";
 import type { UpgradeRoute } from "./upgrades.ts";
@@ -35,7 +36,7 @@ const FAIL: UpgradeRoute = {
   handle: () => Promise.reject(new PlyboxError("sandbox/not-found", "not there")),
 };
 
-async function serve() {
+async function serve(observers: readonly RequestObserver[] = []) {
   const accounts = openAccounts(new Database(":memory:"));
   const gate = new Gate(accounts, {
     get: (ref) => {
@@ -43,7 +44,7 @@ async function serve() {
     },
   });
   const fail = (error: unknown) => (error instanceof PlyboxError ? error : new PlyboxError("internal", String(error)));
-  const upgrades = new Upgrades({ gate, routes: [ECHO, FAIL], fail });
+  const upgrades = new Upgrades({ gate, routes: [ECHO, FAIL], fail, observers });
   const server = createServer((_incoming, outgoing) => outgoing.end("plain"));
   const access = bearerAccess(TOKEN, accounts.keys);
   server.on("upgrade", (incoming, socket, head) => void upgrades.serve(incoming, socket, head, access));
@@ -79,6 +80,23 @@ it.each([
   const { ask } = await serve();
   const [head = "", body = ""] = (await text(ask(path, { token }))).split("\r\n\r\n");
   expect(`${head.split(" ")[1]} ${JSON.parse(body).error.code}`).toBe(expected);
+});
+
+it("is watched by observers, until it has left HTTP", async () => {
+  const seen: string[] = [];
+  const begin = ({ operation, method, path, header }: ObservedRequest) => ({
+    run: <T>(work: () => T) => work(),
+    end: (result: object) => void seen.push(JSON.stringify([operation, method, path, header("upgrade"), result])),
+  });
+  const { ask } = await serve([{ begin }]);
+  const socket = ask("/v1/tenants/a?q=1");
+  socket.end();
+  await text(socket);
+  await text(ask("/v1/webhooks/a"));
+  expect(seen).toEqual([
+    '["echo","GET","/v1/tenants/:word","echo",{"tenant":"default","status":101}]',
+    '["fail","GET","/v1/webhooks/:ref","echo",{"status":404,"code":"sandbox/not-found"}]',
+  ]);
 });
 
 it("ends what is open when it closes, and takes nothing new", async () => {

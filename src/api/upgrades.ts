@@ -4,9 +4,11 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
+import type { ObservedResult, RequestObserver } from "../model/request-observer.ts";
 import type { Access } from "./access.ts";
 import { errorView } from "./answers.ts";
 import type { Errand, Gate } from "./gate.ts";
+import { observe } from "./observe.ts";
 import type { PathParams } from "./path-pattern.ts";
 import { isAt, matchPath } from "./path-pattern.ts";
 
@@ -39,7 +41,17 @@ export interface UpgradesOptions {
   readonly routes: readonly UpgradeRoute[];
   /** What is answered for an error that is no PlyboxError. */
   readonly fail: (error: unknown) => PlyboxError;
+  /** Who watches over every request, until it has left HTTP. */
+  readonly observers?: readonly RequestObserver[];
 }
+
+interface Beginning {
+  readonly route: UpgradeRoute;
+  readonly errand: Errand;
+  readonly params: PathParams;
+  readonly note: (result: ObservedResult) => void;
+}
+type Asked = Pick<UpgradeCall, "incoming" | "socket" | "head"> & { readonly query: string };
 
 /** Serves `Upgrade` requests, which Node hands over as bare sockets, under the same rules as all other requests. */
 export class Upgrades {
@@ -101,14 +113,31 @@ export class Upgrades {
       if (params === undefined) continue;
       // What is open cannot be told from what only reads: every one is written down.
       const errand: Errand = { action: route.action, method, path: route.path, incoming, access, recorded: true };
-      const { principal, found } = this.#admit(errand, params.ref);
-      const call = { principal, query: new URLSearchParams(query), stopping: this.#stopping.signal };
-      const named = found === undefined ? params : { ...params, ref: found };
-      await route.handle({ ...call, params: named, incoming, socket, head });
+      const request = { operation: route.action, method, path: route.path, header: headerOf(incoming) };
+      await observe(this.#options.observers ?? [], request, (note) =>
+        this.#begin({ route, errand, params, note }, { query, incoming, socket, head }),
+      );
       return;
     }
     access.check(incoming.headers.authorization);
     throw new PlyboxError("route/not-found", `nothing at ${path} can be upgraded`);
+  }
+
+  async #begin({ route, errand, params, note }: Beginning, { query, incoming, socket, head }: Asked): Promise<void> {
+    let result: Omit<ObservedResult, "status"> = {};
+    try {
+      const { principal, found } = this.#admit(errand, params.ref);
+      result = { tenant: principal.tenant, sandbox: found };
+      const call = { principal, query: new URLSearchParams(query), stopping: this.#stopping.signal };
+      const named = found === undefined ? params : { ...params, ref: found };
+      await route.handle({ ...call, params: named, incoming, socket, head });
+      note({ ...result, status: 101 });
+    } catch (error) {
+      // Told to the log by whoever answers it.
+      const code = error instanceof PlyboxError ? error.code : "internal";
+      note({ ...result, status: ERRORS[code].http, code });
+      throw error;
+    }
   }
 
   #admit(errand: Errand, ref: string | undefined) {
@@ -135,6 +164,11 @@ function showToken({ headers }: IncomingMessage): void {
   const [, token] = /(?:^|, *)bearer\.([A-Za-z0-9._~-]+)(?:$| *,)/.exec(headers["sec-websocket-protocol"] ?? "") ?? [];
   if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
 }
+
+const headerOf =
+  ({ headers }: IncomingMessage) =>
+  (name: string): string | undefined =>
+    headers[name]?.toString();
 
 /** Path and query of a request target, as they came. */
 function splitTarget(target: string): [path: string, query: string] {
