@@ -17,12 +17,34 @@ import type {
   execList,
   execResult,
   execStarted,
+  execView,
   exitEvent,
   lostEvent,
   outputEvent,
   signalBody,
   terminalSize,
 } from "./schemas/exec.ts";
+import type {
+  changed,
+  chmodBody,
+  chownBody,
+  created,
+  fileChange,
+  fileEntry,
+  fileList,
+  fileListLine,
+  fileStatus,
+  foundFile,
+  foundLine,
+  foundList,
+  listedFile,
+  mkdirBody,
+  moveBody,
+  removed,
+  symlinkBody,
+  unpacked,
+  written,
+} from "./schemas/file.ts";
 import type { layerList, layerView } from "./schemas/layer.ts";
 import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
 import type {
@@ -54,9 +76,29 @@ export type SandboxList = z.infer<typeof sandboxList>;
 export type ExecBody = z.infer<typeof execBody>;
 export type ExecResultView = z.infer<typeof execResult>;
 export type ExecStartedView = z.infer<typeof execStarted>;
+export type ExecView = z.infer<typeof execView>;
 export type ExecListView = z.infer<typeof execList>;
 export type TerminalSizeBody = z.infer<typeof terminalSize>;
 export type SignalBody = z.infer<typeof signalBody>;
+export type FileEntryView = z.infer<typeof fileEntry>;
+export type FileStatusView = z.infer<typeof fileStatus>;
+export type ListedFileView = z.infer<typeof listedFile>;
+export type FileListView = z.infer<typeof fileList>;
+export type FileListLine = z.infer<typeof fileListLine>;
+export type FoundFileView = z.infer<typeof foundFile>;
+export type FoundListView = z.infer<typeof foundList>;
+export type FoundLine = z.infer<typeof foundLine>;
+export type FileChangeView = z.infer<typeof fileChange>;
+export type MkdirBody = z.infer<typeof mkdirBody>;
+export type MoveBody = z.infer<typeof moveBody>;
+export type ChmodBody = z.infer<typeof chmodBody>;
+export type ChownBody = z.infer<typeof chownBody>;
+export type SymlinkBody = z.infer<typeof symlinkBody>;
+export type WrittenView = z.infer<typeof written>;
+export type CreatedView = z.infer<typeof created>;
+export type RemovedView = z.infer<typeof removed>;
+export type ChangedView = z.infer<typeof changed>;
+export type UnpackedView = z.infer<typeof unpacked>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type CreateKeyBody = z.infer<typeof createKeyBody>;

@@ -9,6 +9,8 @@ import { DEFAULT_TENANT } from "../model/principal.ts";
 import type { ObservedRequest, ObservedResult, RequestObserver } from "../model/request-observer.ts";
 import type { Agents } from "../sandbox/agents.ts";
 import type { EventLog } from "../sandbox/events/event-log.ts";
+import type { Commands } from "../sandbox/execs/commands.ts";
+import { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
 import { Ports } from "../sandbox/ports/ports.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
@@ -20,6 +22,7 @@ import { errorAnswer } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { eventHandlers } from "./event-handlers.ts";
 import { execHandlers } from "./exec-handlers.ts";
+import { fileHandlers } from "./file-handlers.ts";
 import { Gate } from "./gate.ts";
 import type { Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
@@ -29,7 +32,7 @@ import { metricsHandlers } from "./metrics-handlers.ts";
 import { observe } from "./observe.ts";
 import { parse } from "./parse.ts";
 import { portHandlers } from "./port-handlers.ts";
-import { listsOf, readQuery } from "./query.ts";
+import { listsOf, readQuery, verbatimOf } from "./query.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
@@ -47,6 +50,7 @@ export interface ApiOptions {
   readonly lifecycle: SandboxLifecycle;
   readonly layers: Layers;
   readonly agents: Agents;
+  readonly commands: Commands;
   readonly usage: UsageSampler;
   /** How ports are opened to those who have no account; `PORT-REF.domain` names a port where there is a domain. */
   readonly portAccess: { readonly signer: UrlSigner; readonly domain: string | null };
@@ -94,6 +98,7 @@ export function createApi(options: ApiOptions): Api {
     ...lifecycleHandlers(options.lifecycle),
     ...execHandlers({
       sandboxes,
+      commands: options.commands,
       collectBytes: options.collectBytes ?? 16 * 1024 ** 2,
       keepAliveMs,
       onUnknownError: fail,
@@ -105,6 +110,7 @@ export function createApi(options: ApiOptions): Api {
       tokens: options.accounts.portTokens,
       ...options.portAccess,
     }),
+    ...fileHandlers({ files: new SandboxFiles(options.agents), ...streams }),
     ...webhookHandlers(options.webhooks, sandboxes),
     ...metricsHandlers(options.metrics),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),
@@ -199,10 +205,13 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
 }
 
 const onlyEvents = (route: Route): boolean =>
-  Object.values(route.answers).every((answer) => answer.json === undefined && answer.text === undefined);
+  Object.values(route.answers).every(({ json, text, bytes }) =>
+    [json, text, bytes].every((kind) => kind === undefined),
+  );
 
 function checkQuery(route: Route, url: string): unknown {
-  if (route.query !== undefined) return parse(route.query, readQuery(url, listsOf(route.query)));
+  if (route.query !== undefined)
+    return parse(route.query, readQuery(url, listsOf(route.query), verbatimOf(route.query)));
   const [field] = url.includes("?") ? Object.keys(readQuery(url)) : [];
   if (field !== undefined) throw new PlyboxError("input/invalid", `${field} is not a field`, { field });
   return undefined;

@@ -47,6 +47,12 @@ const STYLE = {
   override({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
     if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    // In a query bytes are percent-encoded, whatever the handler gets.
+    if (jsonSchema.verbatim === true) {
+      delete jsonSchema.verbatim;
+      delete jsonSchema.anyOf;
+      jsonSchema.type = "string";
+    }
   },
 };
 
@@ -139,10 +145,12 @@ const answersOf = (route: Route): Json =>
   );
 
 const hasContent = (answer: Answer): boolean =>
-  answer.json !== undefined || answer.text !== undefined || answer.events !== undefined;
+  [answer.json, answer.text, answer.bytes, answer.events].some((content) => content !== undefined);
 
-function contentOf({ json, text, events }: Answer): Json {
+function contentOf({ json, text, bytes, lines, events }: Answer): Json {
   return {
+    ...(bytes !== undefined && { [bytes]: {} }),
+    ...(lines !== undefined && { "application/x-ndjson": { schema: schemaOf(lines) } }),
     ...(text !== undefined && { [text]: { schema: { type: "string" } } }),
     ...(json !== undefined && { "application/json": { schema: schemaOf(json) } }),
     ...(events !== undefined && { "text/event-stream": eventContent(events) }),

@@ -10,13 +10,17 @@ export interface Answer {
   readonly json?: z.ZodType;
   /** Text of this media type instead of JSON. */
   readonly text?: string;
+  /** Raw bytes of this media type. */
+  readonly bytes?: string;
+  /** One object of this shape a line, where the request accepts `application/x-ndjson`. */
+  readonly lines?: z.ZodType;
   /** Server-sent events instead, where the request accepts `text/event-stream`, or always where there is no JSON. */
   readonly events?: Readonly<Record<string, z.ZodType>>;
 }
 
 /** One route of the contract: what serves it, what checks it and what documents it read the same value. */
 export interface Route {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   /** Hono's notation: `:ref` is one segment. */
   readonly path: `/${string}`;
   readonly summary: string;

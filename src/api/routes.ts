@@ -1,5 +1,6 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
+import { FILE_ROUTES } from "./file-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
 import { METRICS_ROUTES } from "./metrics-routes.ts";
 import { PORT_ROUTES } from "./port-routes.ts";
@@ -8,9 +9,12 @@ import {
   endEvent,
   execBody,
   execList,
+  execListQuery,
   execParams,
+  execQuery,
   execResult,
   execStarted,
+  execView,
   exitEvent,
   lostEvent,
   outputEvent,
@@ -142,6 +146,8 @@ const EXEC_ROUTES = {
     errors: [
       ...AGENT_ERRORS,
       "exec/exists",
+      "exec/key-reused",
+      "exec/unseen",
       "exec/program-not-found",
       "exec/not-executable",
       "exec/refused",
@@ -151,10 +157,28 @@ const EXEC_ROUTES = {
   listExecs: {
     method: "GET",
     path: "/v1/sandboxes/:ref/execs",
-    summary: "Commands that run, and ended ones still kept",
+    summary: "Commands that run and that have ended, a page at a time",
     params: sandboxParams,
-    answers: { 200: { description: "In the order they were started", json: execList } },
-    errors: [...AGENT_ERRORS],
+    query: execListQuery,
+    answers: { 200: { description: "Newest first", json: execList } },
+    errors: ["sandbox/not-found", "agent/protocol", "agent/unreachable"],
+  },
+  getExec: {
+    method: "GET",
+    path: "/v1/sandboxes/:ref/execs/:exec",
+    summary: "One command, at once or when it has ended",
+    params: execParams,
+    query: execQuery,
+    answers: { 200: { description: "As it is now", json: execView } },
+    errors: ["sandbox/not-found", "exec/not-found", "agent/protocol", "agent/unreachable", "aborted"],
+  },
+  forgetExec: {
+    method: "DELETE",
+    path: "/v1/sandboxes/:ref/execs/:exec",
+    summary: "Forget a command that has ended, with its output",
+    params: execParams,
+    answers: { 204: { description: "Nothing is known of it any more" } },
+    errors: ["sandbox/not-found", "exec/not-found", "exec/refused", "agent/protocol", "agent/unreachable"],
   },
   readOutput: {
     method: "GET",
@@ -163,7 +187,7 @@ const EXEC_ROUTES = {
     params: execParams,
     query: outputQuery,
     answers: { 200: { description: "Events while it runs", events: EVENTS } },
-    errors: [...AGENT_ERRORS, "exec/not-found"],
+    errors: [...AGENT_ERRORS, "exec/not-found", "exec/unseen"],
   },
   signalExec: {
     method: "POST",
@@ -231,6 +255,7 @@ export const ROUTES = {
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,
   ...PORT_ROUTES,
+  ...FILE_ROUTES,
   ...EVENT_ROUTES,
   ...WEBHOOK_ROUTES,
   ...METRICS_ROUTES,

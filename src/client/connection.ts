@@ -9,7 +9,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Method = "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
 /** Answers that have no body, which a Response refuses to be given. */
 const EMPTY: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -68,6 +68,16 @@ export class Connection {
     const { baseUrl } = this.#transport;
     if (baseUrl === null) throw new TypeError("a Unix socket has no address; use fetch, forward or signUrl");
     return baseUrl;
+  }
+
+  /** Sends what is given as it is, and leaves it to the caller to read the answer. */
+  async open(
+    method: Method,
+    path: string,
+    asked: Pick<TransportRequest, "headers" | "body">,
+    options: CallOptions = {},
+  ): Promise<TransportResponse> {
+    return await this.#send(method, path, asked, options);
   }
 
   /** Drops idle connections. */

@@ -13,7 +13,7 @@ export function fetchTransport(baseUrl: string, fetch: typeof globalThis.fetch):
         method,
         headers,
         redirect,
-        ...(body !== undefined && { body }),
+        ...(body !== undefined && bodyOf(body)),
         ...(signal !== undefined && { signal }),
       };
       const response = await orUnreachable(base, signal, () => fetch(base + path, init));
@@ -28,6 +28,28 @@ export function fetchTransport(baseUrl: string, fetch: typeof globalThis.fetch):
     baseUrl: base,
     close() {},
   };
+}
+
+/** A stream is sent as it comes; the answer is read when all of it has been. */
+const bodyOf = (body: NonNullable<TransportRequest["body"]>): object =>
+  typeof body === "string" || body instanceof Uint8Array ? { body } : { body: streamOf(body), duplex: "half" };
+
+/** Not every browser makes a stream of an iteration by itself. */
+function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { value, done } = await iterator.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 async function orUnreachable<T>(base: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {

@@ -15,6 +15,27 @@ export type { CallOptions } from "./connection.ts";
 export type { EventItem, EventQuery, FollowOptions, ReadOptions, SandboxEvent } from "./events.ts";
 export type { CommandLine, CommandOptions } from "./exec-options.ts";
 export type { Encoding, ExecResult, Output, OutputListener } from "./exec-result.ts";
+export type {
+  ChmodOptions,
+  ChownOptions,
+  ListFilesOptions,
+  MkdirOptions,
+  MoveOptions,
+  RemoveOptions,
+  StatOptions,
+  SymlinkOptions,
+} from "./file-options.ts";
+export type { FileChange, SearchOptions, WatchFilesOptions } from "./file-streams.ts";
+export type { FileEntry, FileStatus, FoundFile, ListedFile, PathText } from "./file-views.ts";
+export type {
+  FileContent,
+  Files,
+  ReadFileOptions,
+  TarOptions,
+  UploadTarOptions,
+  WriteFileOptions,
+  WrittenFile,
+} from "./files.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { Layers } from "./layers.ts";
 export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";

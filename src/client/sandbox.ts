@@ -6,6 +6,7 @@ import type { CommandLine, CommandOptions } from "./exec-options.ts";
 import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
+import { Files } from "./files.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 import { Ports } from "./ports.ts";
 import { Terminal } from "./terminal.ts";
@@ -54,6 +55,7 @@ export class Sandbox implements AsyncDisposable {
   /** The sandbox as it was when this object was made; `inspect` asks again. */
   readonly view: SandboxView;
   readonly ports: Ports;
+  readonly files: Files;
   readonly #connection: Connection;
   readonly #path: string;
 
@@ -63,6 +65,7 @@ export class Sandbox implements AsyncDisposable {
     this.view = view;
     this.#connection = connection;
     this.#path = `/v1/sandboxes/${view.id}`;
+    this.files = new Files(connection, this.#path);
     this.ports = new Ports(connection, this.#path);
   }
 

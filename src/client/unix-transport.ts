@@ -41,17 +41,51 @@ function sendOnce(
       reject(signal.reason);
       return;
     }
-    const length = body === undefined ? {} : { "content-length": byteLength(body) };
-    const request = http.request({ socketPath, agent, method, path, headers: { ...headers, ...length } }, (incoming) =>
-      resolve(responseOf(incoming, socketPath, signal)),
+    const isWhole = typeof body === "string" || body instanceof Uint8Array;
+    const length = isWhole ? { "content-length": byteLength(body) } : {};
+    const request = http.request(
+      { socketPath, agent, method, path, headers: { ...headers, ...length } },
+      (incoming) => {
+        // A refusal may come before all of a body has been sent, and ends it.
+        incoming.once("end", () => request.writableEnded || request.destroy());
+        resolve(responseOf(incoming, socketPath, signal));
+      },
     );
     request.on("error", (cause) => reject(failure(cause, request, socketPath, signal)));
     // Without an error: Node hands one to the socket, which has no listener for it when the answer has just ended.
     const abort = (): void => void request.destroy();
     signal?.addEventListener("abort", abort, { once: true });
     request.once("close", () => signal?.removeEventListener("abort", abort));
-    request.end(body);
+    if (body === undefined || isWhole) request.end(body);
+    else pour(body, request).catch(reject);
   });
+}
+
+/** Writes what the caller gives as fast as it is taken. A refusal that comes meanwhile ends it. */
+async function pour(body: AsyncIterable<Uint8Array>, request: ClientRequest): Promise<void> {
+  let isOver = false;
+  let wake = (): void => {};
+  const over = (): void => {
+    isOver = true;
+    wake();
+  };
+  request.once("close", over).once("response", over);
+  request.on("drain", () => wake());
+  try {
+    for await (const piece of body) {
+      if (isOver) return;
+      if (request.write(piece)) continue;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (isOver) resolve();
+      });
+    }
+    request.end();
+  } catch (error) {
+    // The daemon must not take what there is for all of it.
+    request.destroy();
+    throw error;
+  }
 }
 
 const byteLength = (body: string | Uint8Array): number =>

@@ -3,8 +3,6 @@ import { ProtocolViolation } from "./protocol-violation.ts";
 /** What each side of a channel may send before it is granted more, docs/protocol.md §3. */
 export const INITIAL_CREDIT = 262_144;
 const MAX_CREDIT = 2 ** 31 - 1;
-/** Credit goes back in steps of this size: a frame each would cost more than it tells. */
-const GRANT_BYTES = INITIAL_CREDIT / 4;
 
 /** Counts what the peer lets us send. */
 export class SendWindow {
@@ -27,8 +25,15 @@ export class SendWindow {
 
 /** Counts what we let the peer send. */
 export class ReceiveWindow {
+  readonly #grantBytes: number;
   #credit = INITIAL_CREDIT;
   #consumed = 0;
+
+  /** @param bytes how wide it is to become; a wider one than at first begins with a grant of the difference */
+  constructor(bytes: number = INITIAL_CREDIT) {
+    this.#grantBytes = bytes / 4;
+    this.#consumed = bytes - INITIAL_CREDIT;
+  }
 
   /** @throws ProtocolViolation `sequence` on more than was granted */
   receive(bytes: number): void {
@@ -36,10 +41,13 @@ export class ReceiveWindow {
     if (this.#credit < 0) throw new ProtocolViolation("sequence", "more data than credit");
   }
 
-  /** Counts bytes that the reader has taken; returns what to grant now, often 0. */
+  /**
+   * Counts bytes that the reader has taken; returns what to grant now, often 0: credit goes back in quarters of the
+   * window, for a frame each would cost more than it tells.
+   */
   consume(bytes: number): number {
     this.#consumed += bytes;
-    if (this.#consumed < GRANT_BYTES) return 0;
+    if (this.#consumed < this.#grantBytes) return 0;
     const granted = this.#consumed;
     this.#consumed = 0;
     this.#credit += granted;

@@ -37,6 +37,39 @@ const PEERS: Readonly<Record<Peer, PeerCodes>> = {
   },
 };
 
+/** What the codes of a file request mean; every other one is `file/failed`. */
+const FILE_CODES: ReadonlyMap<string, ErrorCode> = new Map([
+  ["no-such-file", "file/not-found"],
+  ["file-exists", "file/exists"],
+  ["not-a-directory", "file/not-a-directory"],
+  ["is-a-directory", "file/is-a-directory"],
+  ["not-a-file", "file/not-regular"],
+  ["not-empty", "file/not-empty"],
+  ["permission-denied", "file/permission-denied"],
+  ["read-only", "file/permission-denied"],
+  ["changed", "file/changed"],
+  ["bad-archive", "file/bad-archive"],
+  ["no-space", "file/no-space"],
+  ["bad-request", "input/invalid"],
+  ["bad-user", "input/invalid"],
+  ["bad-pattern", "input/invalid"],
+  ["name-too-long", "input/invalid"],
+]);
+
+export const fileCode = (code: string): ErrorCode => FILE_CODES.get(code) ?? "file/failed";
+
+/** What the agent's refusal of a file request means; any other error stays what it is. */
+export function fileError(error: PlyboxError): PlyboxError {
+  if (!(error.cause instanceof PeerRefusal)) return error;
+  const { field, step, errno } = error;
+  return new PlyboxError(fileCode(error.cause.code), error.message, {
+    ...(field !== undefined && { field }),
+    ...(step !== undefined && { step }),
+    ...(errno !== undefined && { errno }),
+    cause: error,
+  });
+}
+
 /** The `cause` of a refusal: `code` is the peer's own, such as `already-mounted`. */
 export class PeerRefusal extends Error {
   override readonly name = "PeerRefusal";

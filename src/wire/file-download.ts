@@ -1,0 +1,174 @@
+import { Readable } from "node:stream";
+import { throwIfAborted, watchAbort } from "../base/abort.ts";
+import type { Deferred } from "../base/deferred.ts";
+import { deferred } from "../base/deferred.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { FileMessage } from "./file-messages.ts";
+import { ReceiveWindow } from "./flow-control.ts";
+import type { Channel, ChannelFrame, Link } from "./link.ts";
+import { unexpected } from "./link.ts";
+import { fileError } from "./peer-errors.ts";
+import { ProtocolViolation } from "./protocol-violation.ts";
+import type { Reader } from "./strict-reader.ts";
+
+const OUTPUT = 1;
+/** What may be under way to a reader: enough that the agent never waits for one that reads on. */
+const WINDOW_BYTES = 1_048_576;
+
+/** How the answers of an operation are read. */
+export interface DownloadReaders<Ack, Report> {
+  readonly ack: Reader<Ack>;
+  readonly report: Reader<Report>;
+  /** Looks at what has come so far, and at the end at all of it; answers why it is not to be taken for the whole. */
+  readonly check?: (received: number, ack: Ack, report: Report | undefined) => PlyboxError | undefined;
+}
+
+/**
+ * What the agent sends of a file operation. It ends only when the agent has reported that it is whole; what fails in
+ * the middle is an error behind the bytes that came. A reader that stops holds back the agent. Destroying it ends the
+ * operation.
+ */
+export class FileDownload<Ack, Report> extends Readable {
+  readonly #opened: Deferred<FileDownload<Ack, Report>>;
+  readonly #readers: DownloadReaders<Ack, Report>;
+  readonly #channel: Channel;
+  readonly #window = new ReceiveWindow(WINDOW_BYTES);
+  /** Received, not yet asked for. The window bounds it. */
+  readonly #waiting: Uint8Array[] = [];
+  #received = 0;
+  #ack: { readonly value: Ack } | undefined;
+  #report: { readonly value: Report } | undefined;
+  #isWanted = false;
+  #hasEnded = false;
+  #failure: PlyboxError | undefined;
+
+  private constructor(
+    link: Link,
+    request: FileMessage,
+    readers: DownloadReaders<Ack, Report>,
+    opened: Deferred<FileDownload<Ack, Report>>,
+  ) {
+    super({ highWaterMark: 0 });
+    this.#opened = opened;
+    this.#readers = readers;
+    const receive = (frame: ChannelFrame): void => this.#receive(frame);
+    const fail = (error: PlyboxError): void => this.#fail(fileError(error));
+    this.#channel = link.open(request, { receive, fail });
+    this.#grant(0);
+    // It may fail before its opener has had a turn to listen, and an error without any listener ends the process.
+    this.on("error", () => {});
+  }
+
+  /**
+   * Resolves when the operation has begun. An abort before that gives it up.
+   * @throws PlyboxError `file/…`, or the signal's reason
+   */
+  static async open<Ack, Report>(
+    link: Link,
+    request: FileMessage,
+    readers: DownloadReaders<Ack, Report>,
+    signal?: AbortSignal,
+  ): Promise<FileDownload<Ack, Report>> {
+    throwIfAborted(signal);
+    const opened = deferred<FileDownload<Ack, Report>>();
+    const download = new FileDownload(link, request, readers, opened);
+    return watchAbort(opened.promise, signal, (reason) => {
+      download.destroy();
+      opened.reject(reason);
+    });
+  }
+
+  /** What the agent said when it began. */
+  get ack(): Ack {
+    if (this.#ack === undefined) throw new PlyboxError("internal", "the operation has not begun");
+    return this.#ack.value;
+  }
+
+  /** What the agent said at the end; undefined before the last byte has been read. */
+  get report(): Report | undefined {
+    return this.#report?.value;
+  }
+
+  override _read(): void {
+    this.#isWanted = true;
+    this.#deliver();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#channel.close();
+    this.#waiting.length = 0;
+    done(error);
+  }
+
+  #receive(frame: ChannelFrame): void {
+    if (this.#ack === undefined) {
+      if (frame.kind !== "ack") throw unexpected(frame);
+      this.#ack = { value: this.#readers.ack(frame.json, "ack") };
+      this.#opened.resolve(this);
+    } else if (frame.kind === "data" || frame.kind === "end") {
+      this.#receiveOutput(frame);
+    } else if (frame.kind === "exit") {
+      this.#finish(this.#readers.report(frame.json, "exit"));
+    } else {
+      throw unexpected(frame);
+    }
+  }
+
+  #receiveOutput(frame: Extract<ChannelFrame, { kind: "data" | "end" }>): void {
+    if (frame.stream !== OUTPUT || this.#hasEnded || frame.offset !== this.#received) {
+      throw new ProtocolViolation("sequence", `stream ${frame.stream} does not go on at ${frame.offset}`);
+    }
+    if (frame.kind === "end") {
+      this.#hasEnded = true;
+    } else if (frame.bytes.length > 0) {
+      this.#window.receive(frame.bytes.length);
+      this.#received += frame.bytes.length;
+      this.#check(undefined);
+      this.#waiting.push(frame.bytes);
+      this.#deliver();
+    }
+  }
+
+  #finish(report: Report): void {
+    if (!this.#hasEnded) throw new ProtocolViolation("sequence", "exit before the end of its stream");
+    this.#check(report);
+    if (this.#failure === undefined) this.#report = { value: report };
+    this.#deliver();
+  }
+
+  #check(report: Report | undefined): void {
+    if (this.#ack !== undefined) this.#failure = this.#readers.check?.(this.#received, this.#ack.value, report);
+  }
+
+  /** Hands on what is asked for, in order; the end or a failure comes when nothing is left before it. */
+  #deliver(): void {
+    const bytes = this.#isWanted ? this.#waiting.shift() : undefined;
+    if (bytes !== undefined) {
+      this.#isWanted = false;
+      this.#grant(bytes.length);
+      this.push(bytes);
+    } else if (this.#waiting.length > 0) {
+      return;
+    } else if (this.#failure !== undefined) {
+      this.destroy(this.#failure);
+    } else if (this.#report !== undefined && !this.readableEnded) {
+      this.push(null);
+    }
+  }
+
+  #grant(consumed: number): void {
+    const bytes = this.#window.consume(consumed);
+    if (bytes > 0) this.#channel.send({ kind: "credit", bytes });
+  }
+
+  #fail(error: PlyboxError): void {
+    if (this.#report !== undefined) return;
+    this.#failure = error;
+    if (this.#ack === undefined) {
+      this.#opened.reject(error);
+      this.destroy();
+    } else {
+      this.#deliver();
+    }
+  }
+}
