@@ -114,7 +114,7 @@ export function createApi(options: ApiOptions): Api {
     ...webhookHandlers(options.webhooks, sandboxes),
     ...metricsHandlers(options.metrics),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),
-    ...usageHandlers({ sampler: options.usage, agents: options.agents, ...streams }),
+    ...usageHandlers({ sampler: options.usage, agents: options.agents, sandboxes, ...streams }),
   };
   const app: Api = new Hono();
   const gate = new Gate(options.accounts, sandboxes);

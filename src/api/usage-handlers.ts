@@ -1,5 +1,7 @@
 import type { UsageSample } from "../model/usage.ts";
 import type { Agents } from "../sandbox/agents.ts";
+import type { Sandboxes } from "../sandbox/sandboxes.ts";
+import { requireState } from "../sandbox/transitions.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import { usageSeries } from "../sandbox/usage/usage-sampler.ts";
 import { acceptsEvents, json } from "./answers.ts";
@@ -13,11 +15,12 @@ import type { UsageRoutes } from "./usage-routes.ts";
 export interface UsageHandlerOptions extends ServerSentEventOptions {
   readonly sampler: UsageSampler;
   readonly agents: Agents;
+  readonly sandboxes: Pick<Sandboxes, "get">;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
 
-export function usageHandlers({ sampler, agents, ...options }: UsageHandlerOptions): Handlers<UsageRoutes> {
+export function usageHandlers({ sampler, agents, sandboxes, ...options }: UsageHandlerOptions): Handlers<UsageRoutes> {
   /** `sample` is called once before anything is answered, so that a wrong reference is an ordinary error. */
   const series = (
     intervalMs: number = DEFAULT_INTERVAL_MS,
@@ -49,6 +52,8 @@ export function usageHandlers({ sampler, agents, ...options }: UsageHandlerOptio
     },
 
     async listProcesses({ params }) {
+      // To look at a sandbox that sleeps is no reason to wake it.
+      requireState("list processes", sandboxes.get(params.ref).state, "running");
       const { agent } = await agents.agent(params.ref, "list processes");
       const { processes, total } = await agent.processes();
       return json(200, { processes, total });

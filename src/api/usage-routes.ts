@@ -33,7 +33,14 @@ export const USAGE_ROUTES = {
     summary: "The processes in a sandbox",
     params: sandboxParams,
     answers: { 200: { description: "By pid", json: processList } },
-    errors: ["sandbox/not-found", "sandbox/wrong-state", "sandbox/lost", "agent/protocol", "agent/unreachable"],
+    errors: [
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/paused",
+      "sandbox/lost",
+      "agent/protocol",
+      "agent/unreachable",
+    ],
   },
 } as const satisfies Record<string, Route>;
 

@@ -98,6 +98,17 @@ describe("processes", () => {
   });
 });
 
+describe("a sandbox that is paused", () => {
+  it("still uses memory, and is not woken to be looked at", async () => {
+    await using paused = await daemon.client.create({ layers: ["busybox"], resumeOnDemand: true });
+    await paused.pause();
+    expect((await paused.usage()).memoryBytes).toBeGreaterThan(0);
+    expect((await daemon.client.usage()).map((usage) => usage.sandbox)).toContain(paused.id);
+    expect(await failureOf(() => paused.processes())).toMatchObject({ code: "sandbox/paused" });
+    expect((await paused.inspect()).state.kind).toBe("paused");
+  });
+});
+
 describe("plybox stats", () => {
   it("shows a line a sandbox, with its processor use", async () => {
     const { exitCode, stdout } = await cli("stats", "--interval", "100ms");

@@ -25,7 +25,7 @@ function samplerOf(sandboxes: readonly Sandbox[], usage: (ref: string) => Usage 
     if (found === undefined) throw new PlyboxError("sandbox/not-found", "none");
     return found;
   };
-  return new UsageSampler({ list: () => sandboxes, get, usage });
+  return new UsageSampler({ list: () => [...sandboxes], get, usage });
 }
 
 describe("a sampler", () => {
@@ -55,6 +55,14 @@ describe("a sampler", () => {
     expect(await first).toBe(await second);
     expect(usage).toHaveBeenCalledTimes(100);
   });
+});
+
+it("a sandbox that was made just now is in the next reading", async () => {
+  const sandboxes = [running()];
+  const sampler = samplerOf(sandboxes);
+  expect(await sampler.all()).toHaveLength(1);
+  sandboxes.push(running());
+  expect(await sampler.all()).toHaveLength(2);
 });
 
 describe("a series", () => {

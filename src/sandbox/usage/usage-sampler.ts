@@ -19,6 +19,8 @@ const BATCH = 16;
 
 interface Round {
   readonly startedMs: number;
+  /** As they were then: each is another object after a change. */
+  readonly sandboxes: readonly Sandbox[];
   readonly samples: Promise<readonly UsageSample[]>;
 }
 
@@ -42,16 +44,17 @@ export class UsageSampler {
   /** Every sandbox that has processes, oldest first. Those who ask at one time share one reading. */
   all(): Promise<readonly UsageSample[]> {
     const startedMs = performance.now();
-    if (this.#round === undefined || startedMs - this.#round.startedMs >= FRESH_MS) {
-      this.#round = { startedMs, samples: this.#read() };
+    const sandboxes = this.#source.list();
+    if (this.#round === undefined || !isFresh(this.#round, startedMs, sandboxes)) {
+      this.#round = { startedMs, sandboxes, samples: this.#read(sandboxes) };
     }
     return this.#round.samples;
   }
 
-  async #read(): Promise<readonly UsageSample[]> {
+  async #read(sandboxes: readonly Sandbox[]): Promise<readonly UsageSample[]> {
     const samples: UsageSample[] = [];
     let read = 0;
-    for (const sandbox of this.#source.list()) {
+    for (const sandbox of sandboxes) {
       const sample = this.#sample(sandbox);
       if (sample !== undefined) samples.push(sample);
       read += 1;
@@ -78,6 +81,12 @@ export class UsageSampler {
     }
   }
 }
+
+/** Who has just made a sandbox, or paused one, sees that. */
+const isFresh = (round: Round, now: number, sandboxes: readonly Sandbox[]): boolean =>
+  now - round.startedMs < FRESH_MS &&
+  round.sandboxes.length === sandboxes.length &&
+  round.sandboxes.every((sandbox, index) => sandbox === sandboxes[index]);
 
 /**
  * Calls `sample` at once and then every `intervalMs`, and adds the cores in use between one answer and the next. Ends
