@@ -3,9 +3,17 @@ import type { Duplex } from "node:stream";
 import { errorOfAnswer, unreachable } from "./plybox-api-error.ts";
 import type { UpgradeRequest } from "./transport.ts";
 
-/** The built-in modules that a bare connection needs, asked of the process so that a bundle for browsers holds none. */
-export function nodeModule<Name extends "node:http" | "node:https" | "node:net" | "node:stream">(name: Name) {
-  const found = globalThis.process?.getBuiltinModule?.(name);
+/** The built-in modules that a bare connection needs. */
+interface NodeModules {
+  readonly "node:http": typeof import("node:http");
+  readonly "node:https": typeof import("node:https");
+  readonly "node:net": typeof import("node:net");
+  readonly "node:stream": typeof import("node:stream");
+}
+
+/** Asked of the process, so that a bundle for browsers holds none. */
+export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] {
+  const found: NodeModules[Name] | undefined = globalThis.process?.getBuiltinModule?.(name);
   if (found === undefined) throw new TypeError("a bare connection needs Node");
   return found;
 }
