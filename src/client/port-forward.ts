@@ -52,6 +52,9 @@ async function connect(socket: Socket, dial: () => Promise<Duplex>): Promise<voi
     return;
   }
   const { pipeline } = nodeModule("node:stream").promises;
+  // An ordinary close would look like an end, and a part like the whole. Before the pipeline's own listeners, which close.
+  inner.once("error", () => socket.resetAndDestroy());
+  inner.once("close", () => inner.readableEnded || socket.resetAndDestroy());
   try {
     await Promise.all([pipeline(socket, inner), pipeline(inner, socket)]);
   } finally {

@@ -30,6 +30,7 @@ describe.each(["a Unix socket", "TCP"])("the SDK over %s", (transport) => {
       { port: 8081, addresses: ["0.0.0.0"] },
       { port: 8082, addresses: ["::1"] },
       { port: 8083, addresses: ["127.0.0.1"] },
+      { port: 8084, addresses: ["127.0.0.1"] },
     ]);
   });
 
@@ -92,6 +93,17 @@ describe("the SDK", () => {
       await once(socket, "close");
     }
     expect(errors).toEqual(Array(2).fill(expect.objectContaining({ code: "port/unreachable" })));
+  });
+
+  it("tells a break from an end over TCP, also through a forwarded port", async () => {
+    const { ports } = await overTcp.get(box.sandbox.id);
+    const { readable, writable } = await ports.dial(8084);
+    await writable.getWriter().write(Buffer.from("x"));
+    await expect(text(readable)).rejects.toMatchObject({ code: "ECONNRESET" });
+    await using forward = await ports.forward(0, 8084);
+    const socket = connect(forward.port, forward.host);
+    socket.write("x");
+    await expect(text(socket)).rejects.toMatchObject({ code: "ECONNRESET" });
   });
 
   it("knows a port's address on TCP alone", () => {

@@ -110,6 +110,12 @@ describe("a request to a port", () => {
     expect([bytes, await pushed()]).toEqual([200 * MIB, 200]);
   });
 
+  it("is one of many at once, each with its own answer", async () => {
+    const bodies = Array.from({ length: 300 }, (_, index) => `body ${index}`);
+    const asked = bodies.map((body) => box.ask(box.path("/echo"), { method: "POST", body }));
+    expect((await Promise.all(asked)).map(({ body }) => body)).toEqual(bodies);
+  });
+
   it("that breaks off is not taken for a whole one", async () => {
     const request = box.begin(box.path("/cut"));
     request.end();
@@ -205,6 +211,18 @@ describe("the bare bytes of a port", () => {
   ])("are refused for %j", async (query, code) => {
     const { answer } = await dial(query);
     expect(codeOf(await text(answer))).toBe(code);
+  });
+
+  it("end when the sandbox is removed", async () => {
+    const other = await box.daemon.client.create();
+    await other.detach(["python3", "-c", ECHO]);
+    await other.ports.waitFor(9000);
+    const { readable, writable } = await other.ports.dial(9000);
+    const reader = readable.getReader();
+    await writable.getWriter().write(Buffer.from("x"));
+    await reader.read();
+    await other.remove();
+    expect((await reader.read()).done).toBe(true);
   });
 
   it("need the right protocol", async () => {

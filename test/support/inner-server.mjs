@@ -67,6 +67,8 @@ const counter = createNetServer({ allowHalfOpen: true }, (socket) => {
   });
   socket.on("end", () => socket.end(`got ${bytes}`));
 });
+// Breaks off when it has heard something.
+const breaker = createNetServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
 // What it says is not HTTP, or not what was asked for.
 const noise = createNetServer((socket) => {
   socket.on("error", () => {});
@@ -83,6 +85,7 @@ const listening = (server, ...where) => new Promise((resolve) => server.listen(.
 await listening(http, 8080, "127.0.0.1");
 await listening(counter, 8081, "0.0.0.0");
 await listening(six, 8082, "::1");
+await listening(breaker, 8084, "127.0.0.1");
 await listening(noise, 8083, "127.0.0.1");
 await listening(unix, "/run/echo.sock");
 console.log("ready");
