@@ -33,6 +33,27 @@ describe("events", () => {
     expect(events.at(-1)?.id).toBe(next);
   });
 
+  it("tell the life of a command, and which limit ended it", async () => {
+    const sandbox = await daemon.client.create(BUSYBOX);
+    const { exec } = await sandbox.exec("echo hello; exit 3");
+    const limited = await sandbox.exec(["sleep", "600"], { timeLimitMs: 50 });
+    const { events } = await daemon.client.pastEvents({ sandbox: sandbox.id, types: ["exec.*", "limit.reached"] });
+    expect(events.map(({ type, data }) => ({ type, data }))).toMatchObject([
+      { type: "exec.started", data: { exec, by: "local" } },
+      { type: "exec.ended", data: { exec, exitCode: 3, signal: null, limit: null, stdoutBytes: 6 } },
+      { type: "exec.started", data: { exec: limited.exec } },
+      { type: "exec.ended", data: { exec: limited.exec, exitCode: null, limit: "wall" } },
+      { type: "limit.reached", data: { exec: limited.exec, limit: "wall" } },
+    ]);
+  });
+
+  it("tell which files were changed through the API", async () => {
+    const sandbox = await daemon.client.create(BUSYBOX);
+    await sandbox.files.write("/root/note", "text");
+    const { events } = await daemon.client.pastEvents({ types: ["file.changed"] });
+    expect(events).toMatchObject([{ sandbox: sandbox.id, data: { change: "written", path: "/root/note" } }]);
+  });
+
   it("go on where they were when the daemon starts anew, without one that is missing or comes twice", async () => {
     const abort = new AbortController();
     const seen: SandboxEvent[] = [];

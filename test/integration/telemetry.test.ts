@@ -32,6 +32,9 @@ describe("GET /metrics", () => {
     const execs = { operation: "exec", method: "POST", status: "200" };
     expect(sampleValue(families, "plybox_api_requests_total", execs)).toBe(1);
     expect(sampleValue(families, "plybox_launcher_restarts_total")).toBe(0);
+    expect(sampleValue(families, "plybox_execs_total", { result: "failure", limit: "" })).toBe(1);
+    expect(sampleValue(families, "plybox_exec_output_bytes_total", { stream: "stdout" })).toBe(6);
+    expect(sampleValue(families, "plybox_exec_duration_seconds_count")).toBe(1);
     expect(answer.text).not.toContain(sandbox.id);
   });
 
@@ -79,6 +82,10 @@ describe("spans", () => {
     expect(spans.map(({ name }) => name)).toEqual(
       expect.arrayContaining(["POST /v1/sandboxes", "POST /v1/sandboxes/:ref/exec", "DELETE /v1/sandboxes/:ref"]),
     );
+    const [served, command] = ["POST /v1/sandboxes/:ref/exec", "exec"].map((name) =>
+      spans.find((span) => span.name === name),
+    );
+    expect(command).toMatchObject({ parentSpanId: served?.spanId, attributes: { "process.exit.code": 7 } });
     const create = spans.find(({ name }) => name === "POST /v1/sandboxes");
     expect(create?.events).toMatchObject([{ name: "sandbox.state" }]);
     for (const span of spans) expect(span.attributes).toMatchObject({ "plybox.sandbox": id });
