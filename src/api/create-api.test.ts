@@ -11,7 +11,7 @@ import type { Sandbox } from "../model/sandbox.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 
-const SANDBOX = { id: newSandboxId() } as Sandbox;
+const SANDBOX = { id: newSandboxId(), state: { kind: "running", pid: 1, startTime: 1 } } as Sandbox;
 const unused = () => {
   throw new Error("not part of this test");
 };
@@ -26,6 +26,9 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     exec: unused,
     execs: unused,
     attach: unused,
+    wait: unused,
+    input: unused,
+    forget: unused,
     signal: unused,
     resize: unused,
   };
@@ -194,10 +197,10 @@ describe("the API", () => {
   it("feeds given input and closes it", async () => {
     const session = new ScriptedSession();
     await using api = await apiOver({ exec: async () => session });
-    const sent = send(api, { ...execRequest, body: { command: "x", stdin: { base64: "aGk=" }, detach: true } });
-    expect((await sent).status).toBe(202);
+    const sent = send(api, { ...execRequest, body: { command: "x", stdin: { base64: "aGk=" } } });
+    await expect.poll(() => session.inputEnded).toBe(true);
     expect(session.written).toEqual(["hi"]);
-    expect(session.inputEnded).toBe(true);
-    expect(session.isClosed).toBe(true);
+    session.exit();
+    expect((await sent).status).toBe(200);
   });
 });

@@ -10,7 +10,7 @@ import { Upgrades } from "./upgrades.ts";
 export function createUpgrades(options: ApiOptions): Upgrades {
   return new Upgrades({
     gate: new Gate(options.accounts, options.sandboxes),
-    routes: [dialRoute(new Ports(options.agents)), ...terminalRoutes(options.sandboxes)],
+    routes: [dialRoute(new Ports(options.agents)), ...terminalRoutes(options.sandboxes, options.commands)],
     fail: errorMapper(options.log),
     ...(options.observers && { observers: options.observers }),
   });

@@ -1,8 +1,9 @@
 import { WebSocketServer } from "ws";
 import { PlyboxError } from "../model/errors.ts";
-import type { ExecSession } from "../model/exec.ts";
+import type { ExecRequest, ExecSession } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import { newExecId } from "../model/ids.ts";
+import type { Commands } from "../sandbox/execs/commands.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { parse } from "./parse.ts";
 import { readQuery } from "./query.ts";
@@ -19,7 +20,7 @@ const PROTOCOL = "plybox.v1";
 const SHELL = 'if [ -x "$SHELL" ]; then exec "$SHELL"; fi; exec /bin/sh';
 
 /** Terminals over WebSocket: one to start a command on, and one to listen again to a command that runs on one. */
-export function terminalRoutes(sandboxes: Sandboxes): readonly UpgradeRoute[] {
+export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readonly UpgradeRoute[] {
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MESSAGE_BYTES,
@@ -42,11 +43,13 @@ export function terminalRoutes(sandboxes: Sandboxes): readonly UpgradeRoute[] {
         const query = parse(terminalQuery, readQuery(call.incoming.url ?? ""));
         const { columns = 80, rows = 24, command = SHELL, cwd, user } = query;
         requireWebSocket(call);
-        const session = await sandboxes.exec(call.params.ref ?? "", {
+        const request: ExecRequest = {
           ...{ exec: newExecId(), command, pty: { columns, rows } },
           ...(cwd !== undefined && { cwd }),
           ...(user !== undefined && { user }),
-        });
+        };
+        const origin = { by: call.principal.name, detached: false };
+        const session = await commands.start(call.params.ref ?? "", request, origin);
         upgrade(call, session, 0);
       },
     },
@@ -57,7 +60,7 @@ export function terminalRoutes(sandboxes: Sandboxes): readonly UpgradeRoute[] {
         const { ref, exec } = parse(execParams, { ...call.params });
         const { from = 0 } = parse(terminalAttachQuery, readQuery(call.incoming.url ?? ""));
         requireWebSocket(call);
-        const session = await sandboxes.attach(ref, exec as ExecId, { stdout: from, stderr: 0 });
+        const session = await commands.attach(ref, exec as ExecId, { stdout: from, stderr: 0 });
         upgrade(call, session, from);
       },
     },

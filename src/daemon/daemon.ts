@@ -16,6 +16,8 @@ import { createUpgrades } from "../api/create-upgrades.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
+import { Commands } from "../sandbox/execs/commands.ts";
+import { ExecHistory } from "../sandbox/execs/exec-history.ts";
 import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
@@ -68,7 +70,13 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   runtime.sandboxes.events.listen((event) => {
     if (event.type === "sandbox.state" && event.state.kind === "destroyed") accounts.portTokens.forget(event.sandbox);
   });
+  const commands = new Commands({
+    ...{ sandboxes: runtime.sandboxes, agents: runtime.sandboxes, history: new ExecHistory(database), log },
+  });
+  undo.push("write what is known of commands", () => commands.close());
   await runtime.sandboxes.recover();
+  await commands.recover();
+  runtime.sandboxes.events.listen((event) => commands.happened(event));
   const living = new Set<string>(runtime.sandboxes.list().map(({ id }) => id));
   accounts.portTokens.keepOnly((sandbox) => living.has(sandbox));
   await runtime.layers.sweep();
@@ -81,6 +89,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     lifecycle: runtime.sandboxes.lifecycle,
     layers: runtime.layers,
     agents: runtime.sandboxes,
+    commands,
     portAccess: {
       signer: new UrlSigner(await readOrMakeToken(join(stateDir, "url-key"))),
       domain: config.portDomain,

@@ -1,7 +1,8 @@
 import type { ExecId } from "./ids.ts";
 
 /** What ended a command, when it was not the command itself. */
-export type ExecLimit = "wall" | "output" | "memory";
+export const EXEC_LIMITS = ["wall", "cpu", "output", "memory", "pids"] as const;
+export type ExecLimit = (typeof EXEC_LIMITS)[number];
 
 /** Of a terminal, in characters. */
 export interface TerminalSize {

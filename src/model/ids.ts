@@ -15,7 +15,8 @@ export type LayerName = Branded<"LayerName">;
 /** Lower-case hexadecimal SHA-256. */
 export type Digest = Branded<"Digest">;
 
-const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+/** Crockford base32 in lower case. */
+export const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 /** Exported for the API's schemas, which publish the patterns. */
 export const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
 export const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -26,9 +27,9 @@ const DIGEST = /^[0-9a-f]{64}$/;
 function sortable(): string {
   let text = "";
   for (let time = Date.now(), i = 0; i < 10; i++, time = Math.floor(time / 32)) {
-    text = ALPHABET.charAt(time % 32) + text;
+    text = ID_ALPHABET.charAt(time % 32) + text;
   }
-  for (const byte of randomBytes(16)) text += ALPHABET.charAt(byte & 31);
+  for (const byte of randomBytes(16)) text += ID_ALPHABET.charAt(byte & 31);
   return text;
 }
 

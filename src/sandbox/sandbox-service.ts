@@ -4,7 +4,16 @@ import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { EventBody, SandboxEvent } from "../model/event.ts";
 import { subjectOf } from "../model/event.ts";
-import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope, TerminalSize } from "../model/exec.ts";
+import type {
+  ExecFeed,
+  ExecReport,
+  ExecRequest,
+  ExecSession,
+  ExecSummary,
+  OutputOffsets,
+  SignalScope,
+  TerminalSize,
+} from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
@@ -72,6 +81,21 @@ export class SandboxService implements Sandboxes, Agents {
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
     const { agent, activity } = await this.agent(ref, "attach to a command");
     return activeSession(await agent.attach(exec, from, signal), activity);
+  }
+
+  async wait(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecReport> {
+    const { agent } = await this.agent(ref, "wait for a command");
+    return await agent.wait(exec, signal);
+  }
+
+  async input(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecFeed> {
+    const { agent } = await this.agent(ref, "feed a command");
+    return await agent.input(exec, signal);
+  }
+
+  async forget(ref: string, exec: ExecId): Promise<void> {
+    const { agent } = await this.agent(ref, "forget a command");
+    await agent.forget(exec);
   }
 
   async signal(ref: string, exec: ExecId, name: string, scope: SignalScope): Promise<void> {

@@ -1,4 +1,13 @@
-import type { ExecRequest, ExecSession, ExecSummary, OutputOffsets, SignalScope, TerminalSize } from "../model/exec.ts";
+import type {
+  ExecFeed,
+  ExecReport,
+  ExecRequest,
+  ExecSession,
+  ExecSummary,
+  OutputOffsets,
+  SignalScope,
+  TerminalSize,
+} from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 
@@ -19,6 +28,12 @@ export interface Sandboxes {
   execs(ref: string): Promise<readonly ExecSummary[]>;
   /** Listens again to a command, from the given offsets on. */
   attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession>;
+  /** Resolves when the command has ended; nobody who listens to it is disturbed. */
+  wait(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecReport>;
+  /** Takes a command's stdin over. Throws `exec/refused` for a command that was started without. */
+  input(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecFeed>;
+  /** Drops what the agent keeps of a command. Throws `exec/refused` while it runs. */
+  forget(ref: string, exec: ExecId): Promise<void>;
   signal(ref: string, exec: ExecId, signal: string, scope: SignalScope): Promise<void>;
   /** Throws `exec/refused` for a command that has no terminal. */
   resize(ref: string, exec: ExecId, size: TerminalSize): Promise<void>;

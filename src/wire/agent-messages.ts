@@ -1,4 +1,5 @@
 import type { ExecReport, ExecRequest, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import { EXEC_LIMITS } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import { EXEC_ID } from "../model/ids.ts";
 import type { ListeningPort } from "../model/port.ts";
@@ -96,7 +97,7 @@ const readReportFields = object<ExecReport>({
   exec: execId,
   code: nullable(integer(0, 255)),
   signal: nullable(matching(/^SIG[A-Z0-9+]{1,16}$/)),
-  limit: oneOf("wall", "output", "memory", null),
+  limit: oneOf(...EXEC_LIMITS, null),
   wallMs: nonNegative,
   userMs: nonNegative,
   systemMs: nonNegative,

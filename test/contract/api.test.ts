@@ -416,12 +416,10 @@ describe("commands", () => {
   it("run detached, are listed, and end by a signal", async () => {
     const started = await exec<{ exec: string; pid: number }>(ref, { command: ["sleep", "3600"], detach: true });
     const list = () => call<{ execs: { exec: string }[] }>("listExecs", { path: `/v1/sandboxes/${ref}/execs` });
-    expect((await list()).execs.find((each) => each.exec === started.exec)).toEqual({
-      exec: started.exec,
-      pid: started.pid,
-      running: true,
-      stdoutBytes: 0,
-      stderrBytes: 0,
+    expect((await list()).execs.find((each) => each.exec === started.exec)).toMatchObject({
+      ...{ exec: started.exec, pid: started.pid, running: true, seen: true, kept: true, detached: true },
+      ...{ command: ["sleep", "3600"], by: "local", pty: false, exitCode: null, endedAt: null },
+      ...{ stdoutBytes: 0, stderrBytes: 0 },
     });
     await kill(started.exec, "SIGTERM");
     const events = await (await stream(output(started.exec))).rest();

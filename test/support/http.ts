@@ -3,6 +3,9 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import type { ApiSubject } from "./api.ts";
 
+/** Where an API is, and what opens it. */
+export type ApiAddress = Pick<ApiSubject, "socketPath" | "port" | "token">;
+
 export interface Request {
   readonly method?: string;
   readonly path: string;
@@ -21,7 +24,7 @@ export interface Answer {
 }
 
 /** One request on a connection of its own, as any HTTP client would send it. */
-export async function send(api: ApiSubject, { method = "GET", path, headers, body, via }: Request): Promise<Answer> {
+export async function send(api: ApiAddress, { method = "GET", path, headers, body, via }: Request): Promise<Answer> {
   const isJson = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
   const incoming = await open(api, {
     method,
@@ -46,7 +49,7 @@ interface OpenRequest extends Omit<Request, "body" | "via"> {
 }
 
 /** The answer's head, with its body still to come. */
-export function open(api: ApiSubject, { method, path, headers, body, via }: OpenRequest): Promise<IncomingMessage> {
+export function open(api: ApiAddress, { method, path, headers, body, via }: OpenRequest): Promise<IncomingMessage> {
   const address: RequestOptions =
     via === "tcp" ? { host: "127.0.0.1", port: api.port } : { socketPath: api.socketPath };
   return new Promise((resolve, reject) => {
@@ -58,7 +61,7 @@ export function open(api: ApiSubject, { method, path, headers, body, via }: Open
 }
 
 /** Sends a request with a JSON body and waits for nothing; what it returns drops the connection. */
-export function begin(api: ApiSubject, { method = "GET", path, body }: Request): () => void {
+export function begin(api: ApiAddress, { method = "GET", path, body }: Request): () => void {
   const text = JSON.stringify(body);
   const head = `${method} ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`;
   const socket = connect(api.socketPath);
@@ -67,7 +70,7 @@ export function begin(api: ApiSubject, { method = "GET", path, body }: Request):
 }
 
 /** Writes bytes to a connection, ends it, and gives everything that came back until the server closed it. */
-export function sendRaw(api: ApiSubject, bytes: string | Uint8Array): Promise<string> {
+export function sendRaw(api: ApiAddress, bytes: string | Uint8Array): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(api.socketPath, () => socket.end(bytes));
     let text = "";

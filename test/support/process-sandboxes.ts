@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { PlyboxError } from "../../src/model/errors.ts";
 import type {
   ExecEvent,
+  ExecFeed,
   ExecReport,
   ExecRequest,
   ExecSession,
@@ -79,6 +80,22 @@ export class ProcessSandboxes implements Sandboxes {
 
   async attach(ref: string, exec: ExecId, from: OutputOffsets): Promise<ExecSession> {
     return this.#command(ref, exec).attach(from);
+  }
+
+  async wait(ref: string, exec: ExecId): Promise<ExecReport> {
+    const command = this.#command(ref, exec);
+    await command.ended;
+    if (command.report === undefined) throw new Error("what has ended has a report");
+    return command.report;
+  }
+
+  async input(ref: string, exec: ExecId): Promise<ExecFeed> {
+    return this.#command(ref, exec).feed();
+  }
+
+  async forget(ref: string, exec: ExecId): Promise<void> {
+    if (this.#command(ref, exec).report === undefined) throw new PlyboxError("exec/refused", "it has not finished");
+    this.#commands.delete(exec);
   }
 
   async resize(): Promise<void> {
@@ -199,6 +216,19 @@ class Command {
     this.#reader = new Session(this, this.#child, from);
     this.flow();
     return this.#reader;
+  }
+
+  feed(): ExecFeed {
+    const { stdin } = this.#child;
+    if (stdin === null) throw new PlyboxError("exec/refused", "the command has no open stdin");
+    return {
+      offset: 0,
+      write: async (bytes) => {
+        if (this.report === undefined && !stdin.write(bytes)) await Promise.race([once(stdin, "drain"), this.ended]);
+      },
+      end: async () => void stdin.end(),
+      close() {},
+    };
   }
 
   detach(session: Session): void {

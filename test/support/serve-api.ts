@@ -15,6 +15,8 @@ import { createApi } from "../../src/api/create-api.ts";
 import { createPortProxy } from "../../src/api/create-port-proxy.ts";
 import { createUpgrades } from "../../src/api/create-upgrades.ts";
 import { EventLog } from "../../src/sandbox/events/event-log.ts";
+import { Commands } from "../../src/sandbox/execs/commands.ts";
+import { ExecHistory } from "../../src/sandbox/execs/exec-history.ts";
 import type { SandboxLifecycle } from "../../src/sandbox/sandbox-lifecycle.ts";
 import { Webhooks } from "../../src/sandbox/webhooks/webhooks.ts";
 
@@ -28,7 +30,7 @@ interface Served extends AsyncDisposable {
 /** Of what a test does not give, the rest is made here. */
 export type ServeOptions = Omit<
   ApiOptions,
-  "accounts" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess"
+  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess"
 > &
   Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
 
@@ -45,11 +47,14 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const log = { warn() {} };
   const events = new EventLog({ database, log });
   const webhooks = new Webhooks({ database, events, log });
+  const { sandboxes } = options;
+  const agents = { announce() {} };
+  const commands = new Commands({ sandboxes, agents, history: new ExecHistory(database), log });
   const directory = await mkdtemp(join(tmpdir(), "plybox-api-"));
   const socketPath = join(directory, "api.sock");
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
   const metrics = { contentType: "text/plain", text: unused };
-  const parts = { accounts, events, webhooks, metrics, portAccess, lifecycle: NO_LIFECYCLE, ...options };
+  const parts = { accounts, commands, events, webhooks, metrics, portAccess, lifecycle: NO_LIFECYCLE, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const portProxy = createPortProxy(parts, upgrades);

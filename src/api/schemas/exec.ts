@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { EXEC_LIMITS } from "../../model/exec.ts";
 import { EXEC_ID } from "../../model/ids.ts";
 import { sandboxParams } from "./sandbox.ts";
 import { absolutePath, argumentList, environment, shellLine, user } from "./text.ts";
@@ -80,7 +81,7 @@ const report = {
   exec: z.string(),
   exitCode: z.int().nullable().describe("Null when a signal ended it."),
   signal: z.string().nullable().describe("Such as SIGKILL; null when it exited."),
-  limit: z.enum(["wall", "output", "memory"]).nullable().describe("The limit that ended it, if one did."),
+  limit: z.enum(EXEC_LIMITS).nullable().describe("The limit that ended it, if one did."),
   wallMs: z.number(),
   userMs: z.number(),
   systemMs: z.number(),
@@ -105,9 +106,54 @@ export const execResult = z.object({
 
 export const execStarted = z.object({ exec: z.string(), pid: z.int().describe("The pid inside the sandbox.") });
 
+const counted = z.int().nullable();
+const measured = z.number().nullable();
+
+export const execView = z.object({
+  exec: z.string(),
+  pid: counted.describe("The pid inside the sandbox; null until it runs."),
+  running: z.boolean(),
+  seen: z.boolean().describe("False where what ran it is gone and nobody saw how it ended."),
+  kept: z.boolean().describe("Whether its output can still be read."),
+  command: z.union([z.string(), z.array(z.string())]).describe("Cut short where it is over 4,096 characters."),
+  by: z.string().describe("The name of the key that asked, or local."),
+  cwd: z.string().nullable().describe("As it was asked for."),
+  user: z.string().nullable().describe("As it was asked for."),
+  pty: z.boolean(),
+  detached: z.boolean(),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
+  exitCode: counted,
+  signal: z.string().nullable(),
+  limit: z.string().nullable().describe("The limit that ended it."),
+  wallMs: measured.describe("So far, while it runs."),
+  userMs: measured,
+  systemMs: measured,
+  peakRssBytes: counted,
+  stdoutBytes: counted.describe("Bytes that it wrote, kept or not."),
+  stderrBytes: counted,
+});
+
 export const execList = z.object({
-  execs: z.array(
-    z.object({ exec: z.string(), pid: z.int(), running: z.boolean(), stdoutBytes: z.int(), stderrBytes: z.int() }),
+  execs: z.array(execView).describe("Newest first."),
+  next: z.string().nullable().describe("What to give as `after` for those before these; null where there are none."),
+});
+
+export const execListQuery = z.strictObject({
+  running: z.exactOptional(z.boolean().describe("Only those that run, or only those that have ended.")),
+  limit: z.exactOptional(z.enum(EXEC_LIMITS).describe("Only those that this limit ended.")),
+  after: z.exactOptional(execId.describe("Only those that were started before this one.")),
+  count: z.exactOptional(z.int().min(1).max(1000).describe("How many; 100 by default.")),
+});
+
+export const execQuery = z.strictObject({
+  wait: z.exactOptional(z.literal("end").describe("Answer only when it has ended.")),
+  waitMs: z.exactOptional(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1)
+      .describe("With `wait`: answer after this long at the latest, as it is then."),
   ),
 });
 

@@ -58,10 +58,10 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
 function commandTable(execs: readonly ExecSummary[], paint: Paint): string {
   const rows = execs.map(({ exec, pid, running, stdoutBytes, stderrBytes }) => [
     exec,
-    String(pid),
+    String(pid ?? "-"),
     running ? ({ text: "running", style: "green" } as const) : "ended",
-    formatSize(stdoutBytes),
-    formatSize(stderrBytes),
+    formatSize(stdoutBytes ?? 0),
+    formatSize(stderrBytes ?? 0),
   ]);
   const columns = [
     { title: "COMMAND" },

@@ -29,7 +29,7 @@ export async function attend(command: RelayedCommand, options: AttendOptions): P
   const { limit } = report;
   if (limit === null) return;
   const time = timeLimitMs === undefined ? undefined : formatDuration(timeLimitMs);
-  context.stderr.write(limitNote(limit, { wall: time, memory: memoryLimit, output: undefined }[limit]));
+  context.stderr.write(limitNote(limit, limit === "wall" ? time : limit === "memory" ? memoryLimit : undefined));
 }
 
 async function stream(command: RelayedCommand, { context, input, interrupts }: AttendOptions): Promise<ExitReport> {
