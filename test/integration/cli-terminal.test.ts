@@ -65,7 +65,7 @@ describe("plybox shell", () => {
       await terminal.line("plybox shell box");
       await terminal.see(/root@box/);
       await terminal.line("tty; hostname; echo $TERM $((6*7))");
-      await terminal.see(/^\/dev\/pts\/\d+\nbox\nxterm-256color 42$/m);
+      await terminal.see(/^\/dev\/pts\/\d+\nbox\n(?:screen|tmux)\S* 42$/m);
       await terminal.line("exit");
       await terminal.see(/outside\$ *\n*$/);
       await terminal.line("clear");
@@ -84,7 +84,10 @@ describe("plybox shell", () => {
     await terminal.line("sleep 1000");
     await terminal.press("C-z");
     await terminal.see(/Stopped +sleep 1000/);
-    await terminal.line("kill -9 %1; wait; exit");
+    await terminal.line("fg");
+    await terminal.see(/# fg\nsleep 1000$/m);
+    await terminal.press("C-c");
+    await terminal.line("exit");
     await terminal.see(/outside\$ *\n*$/);
   });
 
@@ -111,7 +114,8 @@ describe("plybox shell", () => {
       await terminal.type("iDear reader,");
       await terminal.press("Enter");
       await terminal.type("grüße — 你好");
-      const typed = await terminal.see(/-- INSERT --/);
+      const typed = await terminal.see(/你好/);
+      expect(typed).toContain("-- INSERT --");
       expect(typed.split("\n").slice(0, 2)).toEqual(["Dear reader,", "grüße — 你好"]);
       await terminal.press("Escape");
       await terminal.type(":s/reader/friend/ | 1,1yank | put");
