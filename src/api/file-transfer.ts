@@ -74,6 +74,8 @@ function pour(incoming: IncomingMessage, sink: Writable): Promise<void> {
       sink.off("error", fail).off("finish", done);
     };
     incoming.on("close", lost).on("error", lost);
+    // Its loss may be told once more when this has settled; without any listener that would end the process.
+    incoming.on("error", () => {});
     sink.on("error", fail).on("finish", done);
     if (incoming.destroyed && !incoming.complete) lost();
     else incoming.pipe(sink);

@@ -85,6 +85,14 @@ export const COMMANDS = {
     summary: "make, list and revoke tokens that open one port",
     load: async () => (await import("./commands/port-token.ts")).definePortToken,
   },
+  cp: {
+    summary: "copy files and directories into a sandbox, or out of it",
+    load: async () => (await import("./commands/cp.ts")).defineCp,
+  },
+  fs: {
+    summary: "list, print, search, watch and change files of a sandbox",
+    load: async () => (await import("./commands/fs.ts")).defineFs,
+  },
   rm: {
     summary: "remove sandboxes with everything in them",
     load: async () => (await import("./commands/rm.ts")).defineRm,

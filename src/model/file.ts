@@ -62,8 +62,8 @@ export const FILE_CHANGES = ["created", "modified", "removed", "attributes", "mo
 /** What happened below a path that is watched. */
 export interface FileChange {
   readonly kind: (typeof FILE_CHANGES)[number];
-  /** Below the watched path; `.` is that itself. */
-  readonly path: PathText;
+  /** Below the watched path; `.` is that itself. An overflow has none. */
+  readonly path?: PathText;
   /** Of what was created or moved, where it was still there. */
   readonly type?: FileType;
   /** Where what moved was before. */

@@ -137,8 +137,8 @@ export const readFound: Reader<FoundFile> = (value, path) =>
   has(value, "line") ? readFoundLine(value, path) : readListedEntry(value, path);
 
 export const readChange = object<FileChange>(
-  { kind: oneOf(...FILE_CHANGES), path: pathText },
-  { type, from: pathText },
+  { kind: oneOf(...FILE_CHANGES) },
+  { path: pathText, type, from: pathText },
 );
 
 const has = (value: unknown, name: string): boolean =>

@@ -201,7 +201,7 @@ export const foundLine = z.union([
 
 export const fileChange = z.object({
   kind: z.enum(FILE_CHANGES).describe("overflow: events were lost; gone: the path itself is, and the stream ends."),
-  path: shown.describe("Below the path of the request; . is itself."),
+  path: z.exactOptional(shown.describe("Below the path of the request; . is itself. An overflow has none.")),
   type: z.exactOptional(z.enum(FILE_TYPES).describe("Of what was created or moved.")),
   from: z.exactOptional(shown.describe("Where what moved was before.")),
 });
