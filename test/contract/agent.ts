@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { attachTests } from "./agent/attach.ts";
 import { commandTests } from "./agent/commands.ts";
 import { controlTests } from "./agent/control.ts";
+import { dialTests } from "./agent/dial.ts";
 import type { AgentSubject } from "./agent/harness.ts";
 import { AgentHarness } from "./agent/harness.ts";
 import { limitTests } from "./agent/limits.ts";
@@ -19,6 +20,7 @@ const GROUPS = {
   attach: attachTests,
   limits: limitTests,
   control: controlTests,
+  dial: dialTests,
   protocol: protocolTests,
 };
 
