@@ -14,7 +14,7 @@ export interface TerminalOptions {
 
 const DETACH_KEYS = "ctrl-p,ctrl-q";
 
-export const ttyOption = (): Option => new Option("-t, --tty", "run it on a terminal, which is ours");
+const ttyOption = (): Option => new Option("-t, --tty", "run it on a terminal, which is ours");
 
 export const detachKeysOption = (): Option =>
   parsed("--detach-keys <keys>", `keys that leave it running (default: ${DETACH_KEYS})`, parseDetachKeys);
