@@ -53,6 +53,18 @@ describe("a paused sandbox", () => {
     expect((await sandbox.exec(["echo", "on"])).stdout).toBe("on\n");
   });
 
+  it("does not stop the clock: a command's time limit goes on", async () => {
+    await using sandbox = await create();
+    const limited = sandbox.exec(["sleep", "60"], { timeLimitMs: 400 });
+    await expect.poll(async () => (await sandbox.execs()).length).toBe(1);
+    await sandbox.pause();
+    await using witness = await create();
+    expect(await witness.exec(["sleep", "60"], { timeLimitMs: 500 })).toMatchObject({ limit: "wall" });
+    expect(await kindOf(sandbox)).toBe("paused");
+    await sandbox.resume();
+    expect(await limited).toMatchObject({ limit: "wall", exitCode: null });
+  });
+
   it("answers clearly, and again when it is paused twice or resumed twice", async () => {
     await using sandbox = await create();
     await sandbox.pause();
@@ -144,6 +156,21 @@ describe("a stopped sandbox", () => {
     expect((await sandbox.exec(["cat", "/bye"])).stdout).toBe("bye\n");
   });
 
+  it("has no process left that would not end, nor an agent that does not answer", async () => {
+    await using stubborn = await create();
+    await stubborn.detach("trap '' TERM; echo > /ready; while true; do sleep 0.01; done");
+    await expect.poll(async () => (await stubborn.exec(["test", "-e", "/ready"])).exitCode).toBe(0);
+    await using deaf = await create();
+    process.kill(agentsOf([deaf.id])[0] as number, "SIGSTOP");
+    for (const view of await Promise.all([stubborn.stop(), deaf.stop()])) {
+      expect(view.state).toEqual({ kind: "stopped", reason: { type: "asked" } });
+      expect(processesWith(view.id)).toEqual([]);
+      expect(cgroupsWith(view.id)).toEqual([]);
+    }
+    await deaf.start();
+    expect((await deaf.exec(["true"])).exitCode).toBe(0);
+  });
+
   it("can be started after it ended by itself, and says how that was", async () => {
     await using sandbox = await create();
     await sandbox.exec("echo kept > /file");
@@ -178,8 +205,11 @@ describe("a stopped sandbox", () => {
     await using sandbox = await create();
     const { exec } = await sandbox.detach(["sleep", "60"]);
     await sandbox.restart();
-    expect(await sandbox.execs()).toEqual([]);
-    await expect(sandbox.attach(exec)).rejects.toMatchObject({ code: "exec/not-found" });
+    expect(await sandbox.execs()).toMatchObject([{ exec, running: false, kept: false, signal: "SIGTERM" }]);
+    // Its end is still told of, but nobody is there to be sent anything.
+    const follower = await sandbox.attach(exec);
+    expect(await follower.exit).toMatchObject({ exec, signal: "SIGTERM" });
+    await expect(follower.kill("SIGTERM")).rejects.toMatchObject({ code: "exec/not-found" });
   });
 });
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
+import { subjectOf } from "../../model/event.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import type { ExecId } from "../../model/ids.ts";
 import type { StartCommand, StartEnd } from "../../model/start-command.ts";
@@ -10,6 +11,9 @@ import { exclusively, save } from "../lifecycle/context.ts";
 import { stopSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { afterEnd, nextRun } from "./start-status.ts";
+
+/** Who is said to have started it. */
+export const STARTER = "start";
 
 /** How soon an agent that did not answer is asked again. */
 const RETRY_MS = 500;
@@ -84,7 +88,7 @@ export class StartCommands implements Attendant {
           signal.throwIfAborted();
           if (started !== undefined && "end" in started) return started.end;
           if (started !== undefined)
-            this.#save(live, { ...start, status: { kind: "running", exec, pid: started.pid } });
+            this.#begun(live, exec, { ...start, status: { kind: "running", exec, pid: started.pid } });
           isStarted = true;
           return await endOf(agent, exec, signal);
         } catch (error) {
@@ -93,6 +97,11 @@ export class StartCommands implements Attendant {
       }
       await delay(RETRY_MS, undefined, { signal, ref: false });
     }
+  }
+
+  #begun(live: LiveSandbox, exec: ExecId, start: StartCommand): void {
+    this.#save(live, start);
+    this.#context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "exec.started", exec, by: STARTER });
   }
 
   #save(live: LiveSandbox, start: StartCommand): void {
