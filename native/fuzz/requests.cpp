@@ -30,6 +30,13 @@ void check(const DialRequest& request) {
   require((request.port == 0) == request.socket.starts_with('/'));
   require(request.socket.find('\0') == request.socket.npos && (request.port != 0 || !request.host));
 }
+void check(const FileRequest& request) {
+  require(request.path.starts_with('/') && request.path.find('\0') == request.path.npos && !request.user.empty());
+  if (const auto* read = std::get_if<ReadOp>(&request.op)) require(!read->to || *read->to >= read->from);
+  if (const auto* write = std::get_if<WriteOp>(&request.op)) require(write->mode <= 07777);
+  if (const auto* move = std::get_if<MoveOp>(&request.op)) require(move->to.starts_with('/'));
+  if (const auto* search = std::get_if<SearchOp>(&request.op)) require(search->name || search->content);
+}
 template <typename Other>
 void check(const Other&) {}
 

@@ -39,6 +39,10 @@ Outcome<Draft> Draft::open(int directory) {
   return Draft(directory, std::move(fd), std::move(name));
 }
 
+Draft::~Draft() {
+  if (fd_ && !name_.empty()) remove_scrap();
+}
+
 int Draft::link(const std::string& name) {
   return linkat(AT_FDCWD, descriptor_path(fd_.get()).c_str(), directory_, name.c_str(), AT_SYMLINK_FOLLOW);
 }
@@ -56,6 +60,7 @@ Outcome<> Draft::replace(const std::string& name) {
   }
   if (renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) return failed("rename", "path");
   keep_scrap();
+  name_.clear();
   return {};
 }
 
@@ -66,6 +71,7 @@ Outcome<> Draft::create(const std::string& name) {
   }
   if (rename_spot(directory_, name_.c_str(), directory_, name.c_str(), false) != 0) return failed("rename", "path");
   keep_scrap();
+  name_.clear();
   return {};
 }
 

@@ -19,6 +19,10 @@ class Draft {
   // In `directory`, which outlives it. Nameless where the file system can, otherwise under a name that is scrap.
   static Outcome<Draft> open(int directory);
 
+  Draft(Draft&&) = default;
+  // Not published, it goes.
+  ~Draft();
+
   int fd() const { return fd_.get(); }
   // Gives it `name`, in the place of what has it.
   Outcome<> replace(const std::string& name);
@@ -32,7 +36,7 @@ class Draft {
 
   int directory_;
   UniqueFd fd_;
-  std::string name_;  // "": none yet
+  std::string name_;  // the scrap's; "": none
 };
 
 }  // namespace plybox

@@ -1,13 +1,10 @@
 #include "agent/files/operations.h"
 
-#include "agent/files/scrap.h"
-
 namespace plybox {
 
 void serve_file(Session& session, const FileRequest& request) {
   Answer answer = std::visit([&](const auto& op) { return run(session, request.path, op); }, request.op);
   if (answer) return session.finish(*answer);
-  remove_scrap();
   session.refuse(answer.refusal());
 }
 

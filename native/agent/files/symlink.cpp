@@ -17,8 +17,15 @@ Answer run(Session&, const std::string& path, const SymlinkOp& op) {
   if (errno != EEXIST || !op.overwrite) return failed("symlink", "path");
   std::string between = draft_name();
   set_scrap(directory, between);
-  if (symlinkat(op.target.c_str(), directory, between.c_str()) != 0) return failed("symlink", "path");
-  if (renameat(directory, between.c_str(), directory, spot->name.c_str()) != 0) return failed("rename", "path");
+  if (symlinkat(op.target.c_str(), directory, between.c_str()) != 0) {
+    keep_scrap();
+    return failed("symlink", "path");
+  }
+  if (renameat(directory, between.c_str(), directory, spot->name.c_str()) != 0) {
+    Refusal refusal = failed("rename", "path");
+    remove_scrap();
+    return refusal;
+  }
   keep_scrap();
   return std::string("{}");
 }

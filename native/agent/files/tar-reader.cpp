@@ -21,7 +21,7 @@ std::string_view text_field(std::string_view block, size_t at, size_t size) {
 // Octal digits between blanks, or GNU's base-256, whose first bit is set. Nothing for anything else.
 std::optional<uint64_t> number_field(std::string_view field) {
   if ((field[0] & 0x80) != 0) {
-    // Negative ones are for times alone, which are then taken as 1970.
+    // Negative ones are for times alone.
     if ((field[0] & 0x7f) != 0) return std::nullopt;
     uint64_t value = 0;
     for (char c : field.substr(1)) {
@@ -38,6 +38,16 @@ std::optional<uint64_t> number_field(std::string_view field) {
   auto [stop, error] = std::from_chars(field.data() + start, field.data() + end, value, 8);
   if (error != std::errc() || stop != field.data() + end) return std::nullopt;
   return value;
+}
+
+// Seconds since 1970, which GNU writes as a negative number where it was before.
+time_t time_field(std::string_view field) {
+  if (static_cast<unsigned char>(field[0]) != 0xff) {
+    return static_cast<time_t>(std::min(number_field(field).value_or(0), kMaxContent));
+  }
+  uint64_t value = UINT64_MAX;
+  for (char c : field.substr(1)) value = value << 8 | static_cast<unsigned char>(c);
+  return static_cast<time_t>(value);
 }
 
 // The checksum's own field counts as blanks. Some old programs added signed bytes.
@@ -275,7 +285,7 @@ Outcome<> TarReader::take_entry(std::string_view block) {
     entry.major = static_cast<unsigned>(*major);
     entry.minor = static_cast<unsigned>(*minor);
   }
-  entry.modified.tv_sec = static_cast<time_t>(std::min(number_field(block.substr(136, 12)).value_or(0), kMaxContent));
+  entry.modified.tv_sec = time_field(block.substr(136, 12));
   settle(entry.modified, override.modified, global_.modified);
   entry.attributes = std::move(override.attributes);
 

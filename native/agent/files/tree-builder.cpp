@@ -36,6 +36,10 @@ Outcome<std::string> path_below_top(std::string_view path) {
   return clean;
 }
 
+TreeBuilder::~TreeBuilder() {
+  if (unfinished_) remove_scrap();
+}
+
 Outcome<UniqueFd> TreeBuilder::open_parent(const std::string& path, bool make_missing) {
   Outcome<UniqueFd> whole = open_below(top_.get(), path, O_DIRECTORY);
   if (whole || whole.refusal().error == EMFILE || whole.refusal().error == EACCES) return whole;
@@ -156,6 +160,7 @@ Outcome<> TreeBuilder::make(const TarEntry& entry, int directory, const std::str
   if (file_) {
     // Cut off, it would look like the whole.
     set_scrap(directory, name);
+    unfinished_ = true;
     return {};
   }
   if (entry.hard_link) return {};
@@ -183,8 +188,10 @@ Outcome<> TreeBuilder::end() {
   if (!file_) return {};
   Outcome<> adorned = adorn(entry_, file_.get());
   file_.reset();
-  if (adorned) keep_scrap();
-  return adorned;
+  if (!adorned) return adorned;
+  keep_scrap();
+  unfinished_ = false;
+  return {};
 }
 
 // The owner first: changing it takes the set-user-id bit away.

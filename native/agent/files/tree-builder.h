@@ -21,6 +21,8 @@ class TreeBuilder final : public TarSink {
     bool adorn_top;   // the entry of the top itself gives it mode, owner and times
   };
   TreeBuilder(UniqueFd top, Rules rules) : top_(std::move(top)), rules_(rules) {}
+  // A file that is not finished goes with it.
+  ~TreeBuilder();
 
   Outcome<> begin(const TarEntry& entry) override;
   Outcome<> content(std::string_view bytes) override;
@@ -46,6 +48,7 @@ class TreeBuilder final : public TarSink {
   UniqueFd parent_;
   TarEntry entry_;  // being made
   UniqueFd file_;
+  bool unfinished_ = false;  // it is scrap
   std::vector<Directory> directories_;
 };
 
