@@ -61,8 +61,11 @@ std::variant<std::string, Refusal> Agent::greet(const Hello& hello) {
   return json.text();
 }
 
-void Agent::serve(Connection& connection, uint32_t channel, const Request& request) {
-  std::visit([&](const auto& which) { answer(connection, channel, which); }, request);
+bool Agent::serve(Connection& connection, uint32_t channel, JsonDocument& document, std::string_view payload) {
+  std::optional<Request> request = decode_request(document, payload);
+  if (!request) return false;
+  std::visit([&](const auto& which) { answer(connection, channel, which); }, *request);
+  return true;
 }
 
 Exec* Agent::find_or_refuse(Connection& connection, uint32_t channel, std::string_view id) {

@@ -2,6 +2,7 @@
 #pragma once
 #include "agent/channel.h"
 #include "agent/exec.h"
+#include "agent/stream-sender.h"
 
 namespace plybox {
 
@@ -17,27 +18,18 @@ class ExecChannel final : public Channel, public ExecListener {
   bool has_more() const override;
   void produced() override { exec_.resume_reading(); }
 
-  uint64_t sent(uint8_t stream) const override { return streams_[stream - 1].sent; }
+  uint64_t sent(uint8_t stream) const override { return streams_[stream - 1].sent(); }
   void touch() override { owner_.touch(); }
   void input_taken(size_t count) override { grant(count); }
   void finished() override;
   void dismiss(const Refusal& reason) override { owner_.end_channel(*this, reason); }
 
  private:
-  struct Stream {
-    uint64_t sent;
-    bool end_sent = false;
-    // Where the stream stood when the command finished; `exit` waits for no more.
-    uint64_t last = UINT64_MAX;
-  };
-  size_t produce_stream(Batch& batch, uint8_t number, size_t most);
-  uint64_t sendable(uint8_t number) const;
-  bool owes_end(uint8_t number) const;
   bool all_sent() const;
 
   Exec& exec_;
-  Stream streams_[2];
-  uint8_t first_stream_ = 1;  // whose turn it is to go first
+  StreamSender streams_[2];
+  size_t first_stream_ = 0;  // whose turn it is to go first
   bool finished_ = false;
 };
 

@@ -23,7 +23,7 @@ void append_header(std::string& out, Kind kind, uint32_t channel, size_t payload
   append_le(out, channel);
 }
 
-bool is_kind(char byte) { return byte >= 1 && byte <= 10; }
+bool is_kind(char byte) { return byte >= 1 && byte <= 11; }
 
 }  // namespace
 
@@ -115,6 +115,7 @@ const char* payload_problem(const Frame& frame) {
     case Kind::kAck:
     case Kind::kExit:
     case Kind::kError:
+    case Kind::kProgress:
       return nullptr;
   }
   return "a frame is of an unknown kind";

@@ -19,6 +19,7 @@ enum class Kind : uint8_t {
   kError = 8,
   kClose = 9,
   kLost = 10,
+  kProgress = 11,
 };
 
 constexpr uint32_t kMinLength = 5;

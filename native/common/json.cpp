@@ -81,6 +81,13 @@ std::optional<std::string_view> JsonObject::optional_string(const char* name, si
 }
 
 std::string JsonObject::bytes(const char* name, size_t max_bytes) {
+  std::string bytes = content(name, max_bytes);
+  if (bytes.find('\0') == bytes.npos) return bytes;
+  refuse(std::string(name) + ".base64", "holds a NUL byte");
+  return {};
+}
+
+std::string JsonObject::content(const char* name, size_t max_bytes) {
   const rapidjson::Value* value = find(name, true);
   if (value == nullptr) return {};
   std::string path = path_of(name);
@@ -90,8 +97,6 @@ std::string JsonObject::bytes(const char* name, size_t max_bytes) {
   object.finish();
   if (!bytes) {
     object.refuse("base64", "is not base64");
-  } else if (bytes->find('\0') != bytes->npos) {
-    object.refuse("base64", "holds a NUL byte");
   } else if (bytes->size() > max_bytes) {
     refuse(name, "is longer than " + std::to_string(max_bytes) + " bytes");
   }

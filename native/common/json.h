@@ -39,6 +39,8 @@ class JsonObject {
   std::optional<std::string_view> optional_string(const char* name, size_t max_bytes = kAnyLength);
   // A string, or {"base64":"…"} for what is not UTF-8; without NUL.
   std::string bytes(const char* name, size_t max_bytes = kAnyLength);
+  // The same, with NUL bytes where it is base64.
+  std::string content(const char* name, size_t max_bytes = kAnyLength);
   uint64_t integer(const char* name, uint64_t min, uint64_t max);
   std::optional<uint64_t> optional_integer(const char* name, uint64_t min, uint64_t max);
   bool boolean(const char* name);

@@ -5,7 +5,7 @@ import { ProtocolViolation } from "./protocol-violation.ts";
 export const MIN_LENGTH = 5;
 export const MAX_LENGTH = 1_048_576;
 
-const KINDS = ["hello", "open", "ack", "data", "end", "credit", "exit", "error", "close", "lost"] as const;
+const KINDS = ["hello", "open", "ack", "data", "end", "credit", "exit", "error", "close", "lost", "progress"] as const;
 const LENGTH_BYTES = 4;
 const HEADER_BYTES = LENGTH_BYTES + MIN_LENGTH;
 const DATA_HEADER_BYTES = 9;
@@ -30,6 +30,7 @@ export type Frame =
   | JsonFrame<"ack">
   | JsonFrame<"exit">
   | JsonFrame<"error">
+  | JsonFrame<"progress">
   | DataFrame
   | { readonly kind: "end"; readonly channel: number; readonly stream: number; readonly offset: number }
   | { readonly kind: "credit"; readonly channel: number; readonly bytes: number }

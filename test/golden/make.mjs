@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const SANDBOX = "sb_01k6zq3v9nabcdefghjkmnpqrs";
 const EXEC = "ex_01k6zq3w2mtvwxyz0123456789";
-const KINDS = { hello: 1, open: 2, ack: 3, data: 4, end: 5, credit: 6, exit: 7, error: 8, close: 9, lost: 10 };
+const KINDS = { hello: 1, open: 2, ack: 3, data: 4, end: 5, credit: 6, exit: 7, error: 8, close: 9, lost: 10, progress: 11 };
 
 const open = (channel, json) => ({ kind: "open", channel, json });
 const ack = (channel, json) => ({ kind: "ack", channel, json });
@@ -108,6 +108,21 @@ const good = {
   "open-dial-socket": [open(19, { type: "dial", socket: "/run/x.sock" })],
   "open-ports": [open(20, { type: "ports" })],
   "open-usage": [open(13, { type: "usage" })],
+  "open-execute": [
+    open(22, {
+      type: "execute",
+      source: "int main() { return 0; }\n",
+      sourceName: "main.c",
+      compile: ["gcc", "-O2", "-o", "main", "main.c"],
+      run: ["./main"],
+      stdin: { base64: "AAEC" },
+      env: { A: "b" },
+      wallMs: 10000,
+      cpuMs: 2000,
+      memoryBytes: 67108864,
+      outputBytes: 1000000,
+    }),
+  ],
   "open-stop": [open(14, { type: "stop" })],
 
   "open-launch": [open(1, { type: "launch", plan })],
@@ -183,6 +198,13 @@ const good = {
   "credit-limits": [credit(1, 1), credit(1, 2147483647)],
   "close": [close(7)],
   "lost": [lost(7, 2, 0, 4294967297)],
+  "progress": [
+    {
+      kind: "progress",
+      channel: 1,
+      json: { phase: "run", wallMs: 100.2, cpuMs: 90, residentBytes: 3145728, processes: 1, stdoutBytes: 2, stderrBytes: 0 },
+    },
+  ],
 
   "conversation-host": [
     hello(hostHello),
@@ -211,7 +233,7 @@ const bad = {
   "bad-length-header-only": { error: "length", bytes: raw(0xffffffff, []) },
   "bad-length-second": { error: "length", bytes: concat([encode(close(1)), raw(3, [9, 1, 0])]) },
   "bad-kind-zero": { error: "kind", bytes: raw(5, [0, 1, 0, 0, 0]) },
-  "bad-kind-eleven": { error: "kind", bytes: raw(5, [11, 1, 0, 0, 0]) },
+  "bad-kind-twelve": { error: "kind", bytes: raw(5, [12, 1, 0, 0, 0]) },
   "bad-kind-255": { error: "kind", bytes: raw(6, [255, 1, 0, 0, 0, 0]) },
   "bad-kind-second": { error: "kind", bytes: concat([encode(credit(1, 1)), raw(5, [42, 1, 0, 0, 0])]) },
 };

@@ -1,0 +1,39 @@
+#include "agent/stream-sender.h"
+
+#include <algorithm>
+
+#include "common/frame.h"
+
+namespace plybox {
+
+// Where the stream may be sent up to now, credit aside.
+uint64_t StreamSender::sendable() const { return std::min(output_.ring().end(), last_); }
+
+bool StreamSender::owes_end() const {
+  return output_.used() && output_.ended() && !end_sent_ && sent_ >= output_.ring().end();
+}
+
+size_t StreamSender::produce(Batch& batch, uint32_t channel, size_t most, uint32_t& credit) {
+  const Ring& ring = output_.ring();
+  if (sent_ < ring.begin()) {
+    append_lost(batch.text(), channel, output_.stream(), sent_, ring.begin());
+    sent_ = ring.begin();
+  }
+  size_t count = 0;
+  if (uint64_t until = sendable(); sent_ < until) {
+    count = static_cast<size_t>(std::min<uint64_t>({until - sent_, most, credit}));
+  }
+  if (count > 0) {
+    append_data_header(batch.text(), channel, output_.stream(), sent_, count);
+    batch.append(ring.read(sent_, count));
+    sent_ += count;
+    credit -= static_cast<uint32_t>(count);
+  }
+  if (owes_end()) {
+    append_end(batch.text(), channel, output_.stream(), sent_);
+    end_sent_ = true;
+  }
+  return count;
+}
+
+}  // namespace plybox

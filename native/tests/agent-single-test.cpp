@@ -1,0 +1,303 @@
+// The agent that serves `execute`: every verdict, from programs that do not want to be judged.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "common/base64.h"
+#include "tests/host.h"
+
+using namespace plybox;
+using namespace plybox::test;
+
+namespace {
+
+class Judge {
+ public:
+  explicit Judge(const std::string& program, std::vector<std::string> more = {}) : pid_(fork()) {
+    if (pid_ == 0) {
+      std::string socket = path();
+      std::vector<std::string> words = {program, "--single", "--unix", socket, "--work-directory", "/tmp"};
+      words.insert(words.end(), more.begin(), more.end());
+      std::vector<char*> argv;
+      for (std::string& word : words) argv.push_back(word.data());
+      argv.push_back(nullptr);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    // The socket's place in the file system is all there is to wait for.
+    struct stat status;
+    while (stat(path().c_str(), &status) != 0 && !has_ended(pid_)) usleep(1000);
+  }
+  ~Judge() {
+    kill(pid_, SIGTERM);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    CHECK(status == 0);
+  }
+
+  std::string path() const { return directory_.path() + "/judge.sock"; }
+  pid_t pid() const { return pid_; }
+  Host connect() const {
+    for (;;) {
+      Host host(path(), false);
+      host.send(Kind::kHello, 0, R"({"generation":1,"role":"host","sandbox":"","incarnation":0})");
+      REQUIRE(host.next().text("role") == "agent");
+      return host;
+    }
+  }
+  Outcome run(const std::string& fields) const {
+    Host host = connect();
+    return host.run(R"({"type":"execute",)" + fields + "}");
+  }
+  // A shell script.
+  Outcome script(const std::string& text, const std::string& fields = "") const {
+    return run(script_fields(text) + (fields.empty() ? "" : "," + fields));
+  }
+  static std::string script_fields(const std::string& text) {
+    return R"("source":{"base64":")" + to_base64(text) + R"("},"sourceName":"main.sh","run":["sh","main.sh"])";
+  }
+
+ private:
+  TestDirectory directory_;
+  pid_t pid_;
+};
+
+std::string status_line(const std::string& status, const std::string& name) {
+  size_t at = status.find("\n" + name + ":");
+  if (at == std::string::npos) return "";
+  at = status.find_first_not_of(" \t", at + name.size() + 2);
+  return status.substr(at, status.find('\n', at) - at);
+}
+
+std::string status_of(const std::string& process) {
+  std::ifstream file("/proc/" + process + "/status");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_CASE("an execution that ends by itself is a success or a runtime error, with code or signal") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Outcome good = judge.script("cat; echo to stderr >&2", R"("stdin":"hello")");
+    CHECK(good.ack.kind == Kind::kAck);
+    CHECK(good.out == "hello");
+    CHECK(good.err == "to stderr\n");
+    CHECK(good.last.text("result") == "success");
+    CHECK(good.last.is_null("compileMs"));
+    CHECK(good.last.number("peakBytes") > 0);
+    Outcome code = judge.script("exit 3");
+    CHECK(code.last.text("result") == "runtime_error");
+    CHECK(code.last.number("code") == 3);
+    Outcome signal = judge.script("kill -SEGV $$");
+    CHECK(signal.last.text("result") == "runtime_error");
+    CHECK(signal.last.text("signal") == "SIGSEGV");
+    CHECK(judge.run(R"("source":"","sourceName":"x","run":["no-such-program"])").code() == "not-found");
+    CHECK(judge.run(R"("source":"","sourceName":"x","run":["./x"])").code() == "not-executable");
+  });
+}
+
+TEST_CASE("wall and processor time of all processes together end in a timeout") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Outcome wall = judge.script("trap '' TERM INT HUP; sleep 1000 & wait; sleep 1000", R"("wallMs":250)");
+    CHECK(wall.last.text("result") == "timeout");
+    CHECK(wall.last.text("limit") == "wall");
+    CHECK(wall.last.fraction("wallMs") >= 250);
+    CHECK(wall.last.fraction("cpuMs") < 250);
+    Outcome cpu = judge.script("while :; do :; done & while :; do :; done", R"("cpuMs":300,"wallMs":60000)");
+    CHECK(cpu.last.text("result") == "timeout");
+    CHECK(cpu.last.text("limit") == "cpu");
+    CHECK(cpu.last.fraction("cpuMs") > 300);
+    // Many short processes, none of which lives long enough to be seen.
+    Outcome brief = judge.script("while :; do /bin/true; done", R"("cpuMs":200,"wallMs":60000)");
+    CHECK(brief.last.text("limit") == "cpu");
+  });
+}
+
+TEST_CASE("memory that is touched beyond the limit is memory_exceeded, and says by what evidence") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    std::string hog = "x='0123456789abcdef'; while :; do x=$x$x; done";
+    Outcome outcome = judge.script(hog, R"("memoryBytes":50000000,"wallMs":60000)");
+    CHECK(outcome.last.text("result") == "memory_exceeded");
+    CHECK(outcome.last.text("memoryEvidence") != "");
+    CHECK(outcome.last.number("peakBytes") >= 50000000);
+    Outcome within = judge.script("echo small", R"("memoryBytes":50000000)");
+    CHECK(within.last.text("result") == "success");
+    CHECK(within.last.is_null("memoryEvidence"));
+  });
+}
+
+TEST_CASE("output beyond its limit ends the execution, and a ring that is full tells what it lost") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Outcome flood = judge.script("yes", R"("outputBytes":100000)");
+    CHECK(flood.last.text("result") == "output_exceeded");
+    CHECK(flood.last.number("stdoutBytes") == 100000);
+
+    Host host = judge.connect();
+    host.open(1, R"({"type":"execute",)" + Judge::script_fields("head -c 2000000 /dev/zero; sleep 0.3") +
+                     R"(,"ringBytes":4096})");
+    // Without credit beyond the first, only the end of the output is left when all of it has been written.
+    Outcome outcome;
+    for (uint64_t written = 0; written < 2000000;) {
+      Message message = host.next();
+      host.take(outcome, message);
+      if (message.kind == Kind::kProgress) written = message.number("stdoutBytes");
+    }
+    host.credit(1, kInitialCredit);
+    Outcome rest = host.collect(1, {});
+    size_t lost = 0;
+    for (const Outcome* part : {&outcome, &rest}) {
+      for (auto [from, to] : part->lost) lost += to - from;
+    }
+    CHECK(lost > 0);
+    CHECK(outcome.out.size() + rest.out.size() + lost == 2000000);
+    CHECK(rest.last.text("result") == "success");
+  });
+}
+
+TEST_CASE("nothing outlives its execution: fork bombs, daemons, and what a host left that hung up") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Outcome bomb = judge.script("b() { b | b & b; }; b", R"("wallMs":400,"processes":64)");
+    CHECK(bomb.last.kind == Kind::kExit);
+    Outcome daemon = judge.script("setsid sh -c 'echo $$; exec >/dev/null 2>&1 sleep 1000' & sleep 0.2");
+    CHECK(daemon.last.text("result") == "success");
+    CHECK(has_ended(std::stoi(daemon.out)));
+    pid_t left = 0;
+    {
+      Host host = judge.connect();
+      host.open(1, R"({"type":"execute",)" + Judge::script_fields("echo $$; exec sleep 1000") + R"(,"wallMs":60000})");
+      Outcome outcome;
+      while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
+      left = std::stoi(outcome.out);
+      Host second = judge.connect();
+      CHECK(second.run(R"({"type":"execute",)" + Judge::script_fields("true") + "}").code() == "busy");
+      CHECK_FALSE(has_ended(left));
+    }
+    while (!has_ended(left)) usleep(1000);
+    std::string code = "busy";
+    Outcome next;
+    while (code == "busy") {
+      next = judge.script("echo next; ls -A");
+      code = next.code();
+    }
+    CHECK(next.out == "next\nmain.sh\n");
+  });
+}
+
+TEST_CASE("what does not compile is a compilation error with the compiler's words") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Outcome bad = judge.script("true", R"("compile":["sh","-c","echo wrong; echo line >&2; exit 2"])");
+    CHECK(bad.last.text("result") == "compilation_error");
+    CHECK(bad.last.number("code") == 2);
+    CHECK(bad.last.text("compileOutput") == "wrong\nline\n");
+    Outcome slow = judge.script("true", R"("compile":["sleep","1000"],"compileWallMs":150)");
+    CHECK(slow.last.text("result") == "compilation_error");
+    CHECK(slow.last.text("limit") == "wall");
+    Outcome good = judge.script("cat made; cat", R"("compile":["sh","-c","echo made > made"],"stdin":"in")");
+    CHECK(good.last.text("result") == "success");
+    CHECK(good.out == "made\nin");
+    CHECK(good.last.fraction("compileMs") > 0);
+  });
+}
+
+TEST_CASE("usage comes while a program runs") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Host host = judge.connect();
+    host.open(1, R"({"type":"execute",)" + Judge::script_fields("sleep 0.45") + "}");
+    int samples = 0;
+    for (Message message = host.next(); message.kind != Kind::kExit; message = host.next()) {
+      if (message.kind != Kind::kProgress) continue;
+      samples++;
+      CHECK(message.text("phase") == "run");
+      CHECK(message.number("processes") >= 1);
+      CHECK(message.number("residentBytes") > 0);
+    }
+    CHECK(samples >= 2);
+  });
+}
+
+TEST_CASE("sources are bytes, and at most as long as they may be; stdin may come in a stream") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program, {"--source-bytes", "16"});
+    Outcome binary = judge.run(R"("source":{"base64":"AAH/"},"sourceName":"b","run":["od","-An","-tx1","b"])");
+    CHECK(binary.out == " 00 01 ff\n");
+    Outcome large = judge.run(R"("source":"12345678901234567","sourceName":"b","run":["true"])");
+    CHECK(large.last.text("field") == "source");
+    CHECK(judge.run(R"("source":"","sourceName":"../b","run":["true"])").last.text("field") == "sourceName");
+
+    Host host = judge.connect();
+    host.open(1, R"({"type":"execute","source":"","sourceName":"b","run":["wc","-c"],"stdinStream":true})");
+    std::string chunk(65536, 'x');
+    uint64_t offset = 0, credit = kInitialCredit;
+    Outcome outcome;
+    while (offset < 1048576) {
+      while (credit < chunk.size()) {
+        Message message = host.next();
+        if (message.kind == Kind::kCredit) credit += *parse_credit(message.payload);
+        host.take(outcome, message);
+      }
+      host.input(1, offset, chunk);
+      offset += chunk.size();
+      credit -= chunk.size();
+    }
+    host.end_input(1, offset);
+    CHECK(host.collect(1).out == "1048576\n");
+  });
+}
+
+TEST_CASE("agent and program have no privileges that they do not need") {
+  if (geteuid() != 0) return skipped("who is not root has none to drop");
+  // The control: here there are some.
+  REQUIRE(status_line(status_of("self"), "CapEff") != "0000000000000000");
+  REQUIRE(status_line(status_of("self"), "NoNewPrivs") == "0");
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    std::string agent = status_of(std::to_string(judge.pid()));
+    CHECK(status_line(agent, "NoNewPrivs") == "1");
+    CHECK(status_line(agent, "CapEff") == "00000000000000e3");
+    CHECK(status_line(agent, "CapBnd") == "00000000000000e3");
+    struct stat socket;
+    REQUIRE(stat(judge.path().c_str(), &socket) == 0);
+    CHECK((socket.st_mode & 0777) == 0600);
+
+    std::string child = judge.script("cat /proc/self/status").out;
+    CHECK(status_line(child, "NoNewPrivs") == "1");
+    CHECK(status_line(child, "CapPrm") == "0000000000000000");
+    CHECK(status_line(child, "Uid") == "65534\t65534\t65534\t65534");
+    CHECK(judge.script("ls -l /proc/self/fd | wc -l").out == "5\n");
+    Outcome prying =
+        judge.script("cat /proc/$PPID/mem || cat /proc/$PPID/environ || ls /proc/$PPID/fd || kill -9 $PPID");
+    CHECK(prying.out == "");
+    CHECK(prying.last.text("result") == "runtime_error");
+  });
+}
+
+TEST_CASE("a place that holds something else than a socket is left alone") {
+  for_each_agent([](const std::string& program) {
+    TestDirectory directory;
+    std::string path = directory.path() + "/file";
+    std::ofstream(path) << "kept";
+    pid_t pid = fork();
+    if (pid == 0) {
+      execl(program.c_str(), program.c_str(), "--single", "--unix", path.c_str(), nullptr);
+      _exit(127);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    CHECK(WEXITSTATUS(status) == 1);
+    std::ifstream file(path);
+    CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == "kept");
+  });
+}
