@@ -35,6 +35,11 @@ const clientOf = ({ secret }: NewKeyView): Plybox =>
 const memberOf = async (tenant: string, scopes?: readonly Scope[]): Promise<Plybox> =>
   clientOf(await keyOf(tenant, scopes));
 
+/** The events that are kept. */
+async function events(plybox: Plybox): Promise<readonly { readonly sandbox: string }[]> {
+  return (await plybox.pastEvents({ limit: 1000 })).events;
+}
+
 const refusal = (code: string, fields: object = {}) => expect.objectContaining({ code, ...fields });
 
 describe("a tenant", () => {
@@ -73,6 +78,22 @@ describe("a tenant", () => {
     expect(await asRed(base, "DELETE")).toBe(404);
     // The control: its owner still reaches it.
     expect((await other.exec("echo here")).stdout).toBe("here\n");
+  });
+
+  it("hears of its own sandboxes alone, and sees what they take alone", async () => {
+    const [red, blue] = [await memberOf("red", SCOPES), await memberOf("blue", SCOPES)];
+    await using mine = await red.create();
+    await using theirs = await blue.create();
+    await theirs.exec("true");
+    await mine.exec("true");
+    const heard = new Set<string>();
+    for (const event of await events(red)) heard.add(event.sandbox);
+    expect(heard).toContain(mine.id);
+    expect(heard).not.toContain(theirs.id);
+    expect((await red.usage()).map(({ sandbox }) => sandbox)).toEqual([mine.id]);
+    // The control: the operator hears of both.
+    const all = (await events(operator)).map(({ sandbox }) => sandbox);
+    expect(all).toEqual(expect.arrayContaining([mine.id, theirs.id]));
   });
 
   it("is reached by the operator through the id", async () => {
