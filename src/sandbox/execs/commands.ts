@@ -7,6 +7,7 @@ import type { ExecQuery, ExecRecord, NewExecRecord } from "../../model/exec-reco
 import type { ExecId, SandboxId } from "../../model/ids.ts";
 import type { Agents } from "../agents.ts";
 import type { Sandboxes } from "../sandboxes.ts";
+import { STARTER } from "../start/start-commands.ts";
 import type { ExecHistory } from "./exec-history.ts";
 import { replayedSession } from "./replayed-session.ts";
 import { watchedSession } from "./watched-session.ts";
@@ -166,10 +167,14 @@ export class Commands {
     for (const id of history.sandboxes()) if (!living.has(id)) history.forgetSandbox(id);
     const open = new Set(history.open().map(({ sandbox }) => sandbox));
     await Promise.all([...open].map((id) => this.#recover(id, living.get(id)?.state.kind ?? "destroyed")));
+    for (const { id, start } of sandboxes.list()) {
+      if (start?.status.kind === "running" && start.status.pid !== null) this.#adopt(id, start.status.exec);
+    }
   }
 
   /** To be told of everything that happens to the sandboxes. */
   happened(event: SandboxEvent): void {
+    if (event.type === "exec.started") this.#adopt(event.sandbox, event.exec);
     if (event.type !== "sandbox.state") return;
     const { sandbox, state } = event;
     if (state.kind === "destroyed") this.#options.history.forgetSandbox(sandbox);
@@ -185,6 +190,18 @@ export class Commands {
 
   #begin(record: NewExecRecord): boolean {
     return this.#options.history.begin(record, new Date());
+  }
+
+  /** A start command is run by what looks after its sandbox, and is told of like any other. */
+  #adopt(id: SandboxId, exec: ExecId): void {
+    const { history, sandboxes } = this.#options;
+    const { start } = sandboxes.get(id);
+    if (start?.status.kind !== "running" || start.status.exec !== exec) return;
+    const { command, cwd, user } = start;
+    const request = { exec, command, ...(cwd !== undefined && { cwd }), ...(user !== undefined && { user }) };
+    if (!this.#begin(newRecord(id, request, { by: STARTER, detached: true }, null))) return;
+    if (start.status.pid !== null) history.started(id, exec, start.status.pid);
+    void this.#awaitEnd(id, exec);
   }
 
   async #run(id: SandboxId, request: ExecRequest, { by }: ExecOrigin): Promise<ExecSession> {
