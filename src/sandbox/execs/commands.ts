@@ -167,8 +167,8 @@ export class Commands {
     for (const id of history.sandboxes()) if (!living.has(id)) history.forgetSandbox(id);
     const open = new Set(history.open().map(({ sandbox }) => sandbox));
     await Promise.all([...open].map((id) => this.#recover(id, living.get(id)?.state.kind ?? "destroyed")));
-    for (const { id, start } of sandboxes.list()) {
-      if (start?.status.kind === "running" && start.status.pid !== null) this.#adopt(id, start.status.exec);
+    for (const { id, state, start } of sandboxes.list()) {
+      if (state.kind === "running" && start?.status.kind === "running") this.#adopt(id, start.status.exec);
     }
   }
 
