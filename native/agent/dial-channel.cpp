@@ -24,6 +24,14 @@ DialChannel::DialChannel(ChannelOwner& owner, uint32_t number, EventLoop& loop, 
   dialer_.start();
 }
 
+DialChannel::~DialChannel() {
+  if (done_) return;
+  // Broken off, not ended: what listens must not take a part for the whole.
+  linger at_once{1, 0};
+  int socket = input_.is_open() ? input_.fd() : output_.fd();
+  if (socket >= 0) setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void DialChannel::connected(UniqueFd socket) {
   int on = 1;
   // Fails on a Unix socket, which needs none.

@@ -12,6 +12,7 @@ namespace plybox {
 class DialChannel final : public Channel, public DialerOwner, public InputOwner, public OutputOwner {
  public:
   DialChannel(ChannelOwner& owner, uint32_t number, EventLoop& loop, std::vector<SocketAddress> addresses);
+  ~DialChannel() override;
 
   Input* input() override { return connected_ ? &input_ : nullptr; }
   void produce(Batch& batch, size_t most) override;

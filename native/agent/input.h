@@ -30,6 +30,7 @@ class Input final : public Watched {
   // `fd` does not block.
   void open(UniqueFd fd, Sink sink);
   bool is_open() const { return static_cast<bool>(fd_); }
+  int fd() const { return fd_.get(); }
   // The errno that closed it; 0 where that was in order.
   int error() const { return error_; }
 

@@ -39,12 +39,15 @@ export class Visitors {
     const { method = "GET", headers } = incoming;
     const errand = { action: "visitPort", method: "GET", path: "/v1/sandboxes/:ref/ports/:port", incoming, access };
     const isOwnAuthorization = access.owns(headers.authorization);
-    for (const credential of credentials.shown) {
+    const shown = credentials.shown.map((credential) => {
       const found = this.#verify(credential, address, method);
       // What was shown on purpose is not passed over in silence, whatever else would let the request in.
       if (found === undefined) throw new PlyboxError("auth/refused", "the port token or signature is not valid here");
-      this.#spend(found.sandbox, errand);
-      return { sandbox: found.sandbox, dropAuthorization: isOwnAuthorization, keep: { credential, ...found } };
+      return { credential, ...found };
+    })[0];
+    if (shown !== undefined) {
+      this.#spend(shown.sandbox, errand);
+      return { sandbox: shown.sandbox, dropAuthorization: isOwnAuthorization, keep: shown };
     }
     if (credentials.kept !== undefined) {
       const found = this.#verify(credentials.kept, address, method);
