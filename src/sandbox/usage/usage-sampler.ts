@@ -12,8 +12,8 @@ export interface UsageSource {
   usage(ref: string): Usage | undefined;
 }
 
-/** How long one reading of all sandboxes answers everybody who asks. */
-const FRESH_MS = 100;
+/** How long one reading of all sandboxes answers everybody who asks: less than the shortest interval of a series. */
+const FRESH_MS = 50;
 /** Sandboxes that are read before others have their turn: half a millisecond or so. */
 const BATCH = 16;
 
