@@ -29,6 +29,18 @@ export const COMMANDS = {
     summary: "run a command in a sandbox",
     load: async () => (await import("./commands/exec.ts")).defineExec,
   },
+  ps: {
+    summary: "list the commands of a sandbox, and how they ended",
+    load: async () => (await import("./commands/ps.ts")).definePs,
+  },
+  logs: {
+    summary: "show what a command in a sandbox wrote",
+    load: async () => (await import("./commands/logs.ts")).defineLogs,
+  },
+  kill: {
+    summary: "send a signal to commands in a sandbox",
+    load: async () => (await import("./commands/kill.ts")).defineKill,
+  },
   pause: {
     summary: "freeze sandboxes",
     load: async () => (await import("./commands/change-state.ts")).definePause,

@@ -4,6 +4,7 @@ import { untilAborted } from "./abort.ts";
 import { decodeBase64 } from "./base64.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import { PlyboxApiError, unreachable } from "./plybox-api-error.ts";
+import { isPassing, untilAnswered } from "./retry.ts";
 import type { ServerSentEvent } from "./server-sent-events.ts";
 
 /** How a command ended: `exitCode` or `signal`, the limit that ended it if one did, and what it used. */
@@ -31,6 +32,10 @@ export interface CommandRequest {
   readonly signal: AbortSignal | undefined;
   /** What an abort means for the command. */
   readonly onAbort: "kill" | "close";
+  /** Makes a repetition of the request mean the same command. */
+  readonly idempotencyKey?: string | undefined;
+  /** For how long a daemon that went away is looked for, in milliseconds. */
+  readonly reconnectMs: number;
 }
 
 export interface Offsets {
@@ -54,6 +59,9 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   readonly #stream: AbortController;
   readonly #events: AsyncGenerator<CommandEvent, void, undefined>;
   readonly #offsets: { stdout: number; stderr: number };
+  readonly #reconnectMs: number;
+  /** Streams whose end has been told: who listens again is told of it again. */
+  readonly #ended = new Set<OutputStream>();
   #report: ExitReport | undefined;
   #exit: Promise<ExitReport> | undefined;
   #input: Promise<void> = Promise.resolve();
@@ -82,17 +90,16 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   }
 
   static async #open(request: CommandRequest): Promise<Command> {
-    const { connection, sandboxPath, method, path, body } = request;
     const stream = new AbortController();
-    const frames = await connection.events(method, sandboxPath + path, body, { signal: stream.signal });
-    const first = await frames.next();
-    if (first.done === true || first.value.event !== "started") throw unreachable("the command's stream began wrongly");
-    const started = JSON.parse(first.value.data) as ExecEventViews["started"];
+    // Without a key, whether the command was started would not be known.
+    const mayRepeat = request.method === "GET" || request.idempotencyKey !== undefined;
+    const open = (): Promise<Opened> => openStream(request, stream.signal);
+    const { started, frames } = await untilAnswered(open, mayRepeat ? request.reconnectMs : 0, request.signal);
     return new Command(request, started, stream, frames);
   }
 
   private constructor(
-    { connection, sandboxPath, from }: CommandRequest,
+    { connection, sandboxPath, from, reconnectMs }: CommandRequest,
     { exec, pid }: ExecEventViews["started"],
     stream: AbortController,
     frames: AsyncGenerator<ServerSentEvent>,
@@ -102,6 +109,7 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
     this.#connection = connection;
     this.#path = `${sandboxPath}/execs/${exec}`;
     this.#stream = stream;
+    this.#reconnectMs = reconnectMs;
     this.#offsets = { stdout: from.stdout, stderr: from.stderr };
     this.#events = this.#read(frames);
   }
@@ -161,28 +169,68 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
     return this.#report;
   }
 
-  async *#read(frames: AsyncGenerator<ServerSentEvent>): AsyncGenerator<CommandEvent, void, undefined> {
+  async *#read(first: AsyncGenerator<ServerSentEvent>): AsyncGenerator<CommandEvent, void, undefined> {
+    let frames = first;
     try {
-      for await (const { event, data } of frames) {
-        const parsed = eventOf(event, data);
-        if (parsed === undefined) continue;
-        this.#note(parsed);
-        yield parsed;
-        if (parsed.kind === "exit") return;
+      for (;;) {
+        try {
+          yield* this.#readStream(frames);
+          return;
+        } catch (error) {
+          if (this.#stream.signal.aborted || !isPassing(error) || this.#reconnectMs === 0) throw error;
+        }
+        frames = await this.#listenAgain();
       }
-      throw unreachable("the command's stream broke off");
     } catch (error) {
-      if (error !== CLOSED) throw error;
+      if (error !== CLOSED && this.#stream.signal.reason !== CLOSED) throw error;
     } finally {
       this.close();
     }
   }
 
+  async *#readStream(frames: AsyncGenerator<ServerSentEvent>): AsyncGenerator<CommandEvent, void, undefined> {
+    for await (const { event, data } of frames) {
+      const parsed = eventOf(event, data);
+      if (parsed === undefined || (parsed.kind === "end" && this.#ended.has(parsed.stream))) continue;
+      this.#note(parsed);
+      yield parsed;
+      if (parsed.kind === "exit") return;
+    }
+    throw unreachable("the command's stream broke off");
+  }
+
+  /** From where this one is: what is gone by then comes as `lost`. */
+  async #listenAgain(): Promise<AsyncGenerator<ServerSentEvent>> {
+    const { signal } = this.#stream;
+    const open = async (): Promise<AsyncGenerator<ServerSentEvent>> => {
+      const { stdout, stderr } = this.#offsets;
+      const path = `${this.#path}/output?stdout=${stdout}&stderr=${stderr}`;
+      return (await openStream({ connection: this.#connection, sandboxPath: "", method: "GET", path }, signal)).frames;
+    };
+    return await untilAnswered(open, this.#reconnectMs, signal);
+  }
+
   #note(event: CommandEvent): void {
     if (event.kind === "output") this.#offsets[event.stream] = event.offset + event.bytes.length;
     else if (event.kind === "lost") this.#offsets[event.stream] = event.to;
+    else if (event.kind === "end") this.#ended.add(event.stream);
     else if (event.kind === "exit") this.#report = event.report;
   }
+}
+
+interface Opened {
+  readonly started: ExecEventViews["started"];
+  readonly frames: AsyncGenerator<ServerSentEvent>;
+}
+
+type StreamRequest = Pick<CommandRequest, "connection" | "sandboxPath" | "method" | "path" | "body" | "idempotencyKey">;
+
+async function openStream(request: StreamRequest, signal: AbortSignal): Promise<Opened> {
+  const { connection, sandboxPath, method, path, body, idempotencyKey } = request;
+  const frames = await connection.events(method, sandboxPath + path, body, { signal, idempotencyKey });
+  const first = await frames.next();
+  if (first.done === true || first.value.event !== "started") throw unreachable("the command's stream began wrongly");
+  return { started: JSON.parse(first.value.data) as ExecEventViews["started"], frames };
 }
 
 /** Undefined for an event that a newer daemon sends. */

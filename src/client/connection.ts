@@ -10,6 +10,14 @@ export interface CallOptions {
 }
 
 type Method = "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
+/** Of a request that may be sent again. */
+export interface RepeatableOptions extends CallOptions {
+  readonly idempotencyKey?: string | undefined;
+}
+
+const keyHeader = ({ idempotencyKey }: RepeatableOptions): Record<string, string> =>
+  idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+
 /** Answers that have no body, which a Response refuses to be given. */
 const EMPTY: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -24,8 +32,14 @@ export class Connection {
   }
 
   /** Sends JSON, or nothing, and reads JSON; an empty answer is undefined. */
-  async json<T>(method: Method, path: string, body?: object, options: CallOptions = {}): Promise<T> {
-    const response = await this.#send(method, path, jsonBody(body), options);
+  async json<T>(method: Method, path: string, body?: object, options: RepeatableOptions = {}): Promise<T> {
+    const { headers, ...rest } = jsonBody(body);
+    const response = await this.#send(
+      method,
+      path,
+      { ...rest, headers: { ...headers, ...keyHeader(options) } },
+      options,
+    );
     const text = await response.text();
     return (text === "" ? undefined : JSON.parse(text)) as T;
   }
@@ -41,10 +55,10 @@ export class Connection {
     method: Method,
     path: string,
     body?: object,
-    options: CallOptions = {},
+    options: RepeatableOptions = {},
   ): Promise<AsyncGenerator<ServerSentEvent>> {
     const { headers, ...rest } = jsonBody(body);
-    const asked = { ...rest, headers: { ...headers, accept: "text/event-stream" } };
+    const asked = { ...rest, headers: { ...headers, ...keyHeader(options), accept: "text/event-stream" } };
     const response = await this.#send(method, path, asked, options);
     return serverSentEvents(response.chunks());
   }

@@ -22,6 +22,16 @@ export interface CommandOptions extends CallOptions {
   readonly ringBytes?: number;
   /** The command's id, `ex_` and 26 characters of Crockford base32: a second command of the same id is refused. */
   readonly exec?: string;
+  /**
+   * 1 to 255 printable characters that make a repetition of the call mean the same command: it is started once. With it
+   * the call itself is repeated while the daemon does not answer.
+   */
+  readonly idempotencyKey?: string;
+  /**
+   * For how long a daemon that went away is looked for, to go on with the command's output where it was; 60,000 ms by
+   * default. With 0 the first loss of the connection ends the following.
+   */
+  readonly reconnectMs?: number;
   /** An abort ends the command (SIGKILL to all that it started) and throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -53,7 +53,15 @@ export type {
   SignedUrl,
   WaitForPortOptions,
 } from "./ports.ts";
-export type { ExecOptions, ExecSummary, Sandbox, SpawnOptions, TerminalOptions } from "./sandbox.ts";
+export type {
+  ExecOptions,
+  ExecSummary,
+  FollowCommandOptions,
+  ListExecsOptions,
+  Sandbox,
+  SpawnOptions,
+  TerminalOptions,
+} from "./sandbox.ts";
 export type { Tenants } from "./tenants.ts";
 export type { Terminal, TerminalSize } from "./terminal.ts";
 export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";

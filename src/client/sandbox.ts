@@ -1,4 +1,13 @@
-import type { ExecBody, ExecListView, ExecResultView, ExtendBody, SandboxView, UpdateBody } from "../api/contract.ts";
+import type {
+  ExecBody,
+  ExecListView,
+  ExecResultView,
+  ExtendBody,
+  SandboxView,
+  SignalBody,
+  UpdateBody,
+} from "../api/contract.ts";
+import type { ExecLimit, SignalScope } from "../model/exec.ts";
 import type { Offsets } from "./command.ts";
 import { Command } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
@@ -9,6 +18,7 @@ import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { Files } from "./files.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 import { Ports } from "./ports.ts";
+import { RECONNECT_MS, untilAnswered } from "./retry.ts";
 import { Terminal } from "./terminal.ts";
 import type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 import { usageOf, watchUsage } from "./usage.ts";
@@ -41,6 +51,24 @@ const SHELL = 'if [ -x "$SHELL" ]; then exec "$SHELL"; fi; exec /bin/sh';
 
 /** A command that the sandbox still knows. */
 export type ExecSummary = ExecListView["execs"][number];
+
+/** Which commands to list. */
+export interface ListExecsOptions extends CallOptions {
+  /** Only those that run, or only those that have ended. */
+  readonly running?: boolean;
+  /** Only those that this limit ended. */
+  readonly limit?: ExecLimit;
+  /** Only those that were started before this one. */
+  readonly after?: string;
+  /** 100 by default, 1,000 at most. */
+  readonly count?: number;
+}
+
+/** How a command is followed. */
+export interface FollowCommandOptions extends CallOptions {
+  /** For how long a daemon that went away is looked for; 60,000 ms by default, 0 for not at all. */
+  readonly reconnectMs?: number;
+}
 
 /** One question of `waitReady`: what is between here and the daemon may end a connection on which nothing is said. */
 const WAIT_MS = 30_000;
@@ -92,7 +120,7 @@ export class Sandbox implements AsyncDisposable {
       ...(stdin !== undefined && { stdin: stdinBody(stdin) }),
       ...(encoding === "bytes" && { encoding: "base64" }),
     };
-    return resultOfView(await this.#connection.json<ExecResultView>("POST", `${this.#path}/exec`, body), encoding);
+    return resultOfView(await this.#repeatable<ExecResultView>(body, options), encoding);
   }
 
   /** Starts a command and follows it. Resolves when it runs. */
@@ -103,17 +131,21 @@ export class Sandbox implements AsyncDisposable {
       ...(stdin !== undefined && { stdin: stdin === true ? "stream" : stdinBody(stdin) }),
     };
     const from = { stdout: 0, stderr: 0 };
-    return await this.#open({ method: "POST", path: "/exec", body, from, signal, onAbort: "kill" });
+    const { idempotencyKey, reconnectMs = RECONNECT_MS } = options;
+    return await this.#open({
+      ...{ method: "POST", path: "/exec", body, from, signal, onAbort: "kill", idempotencyKey, reconnectMs },
+    });
   }
 
   /**
    * Follows a command that runs already, or that ended and is still kept, from the given offsets on. It takes the place
    * of an earlier follower. An abort stops the following, not the command.
    */
-  async attach(exec: string, from: Partial<Offsets> = {}, { signal }: CallOptions = {}): Promise<Command> {
+  async attach(exec: string, from: Partial<Offsets> = {}, options: FollowCommandOptions = {}): Promise<Command> {
+    const { signal, reconnectMs = RECONNECT_MS } = options;
     const { stdout = 0, stderr = 0 } = from;
     const path = `/execs/${encodeURIComponent(exec)}/output?stdout=${stdout}&stderr=${stderr}`;
-    return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close" });
+    return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close", reconnectMs });
   }
 
   /** Starts a command on a terminal: the user's shell by default. Resolves when it runs. */
@@ -132,18 +164,55 @@ export class Sandbox implements AsyncDisposable {
     command: CommandLine,
     options: SpawnOptions = {},
   ): Promise<{ readonly exec: string; readonly pid: number }> {
-    const { stdin, signal } = options;
+    const { stdin } = options;
     const body: ExecBody = {
       ...execBody(command, options),
       ...(stdin !== undefined && { stdin: stdin === true ? "stream" : stdinBody(stdin) }),
       detach: true,
     };
-    return await this.#connection.json("POST", `${this.#path}/exec`, body, { signal });
+    return await this.#repeatable(body, options);
   }
 
-  /** Commands that run, and ended ones still kept. */
-  async execs(options?: CallOptions): Promise<readonly ExecSummary[]> {
-    return (await this.#connection.json<ExecListView>("GET", `${this.#path}/execs`, undefined, options)).execs;
+  /** Commands that run and that have ended, newest first; the newest 100 of those that are asked for. */
+  async execs(options: ListExecsOptions = {}): Promise<readonly ExecSummary[]> {
+    return (await this.execPage(options)).execs;
+  }
+
+  /** The same, with the `after` of the page behind it. */
+  async execPage({ signal, ...query }: ListExecsOptions = {}): Promise<ExecListView> {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const search = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+    const path = `${this.#path}/execs${given.length === 0 ? "" : `?${search}`}`;
+    return await this.#connection.json<ExecListView>("GET", path, undefined, { signal });
+  }
+
+  /** One command as it is now. */
+  async inspectExec(exec: string, options?: CallOptions): Promise<ExecSummary> {
+    return await this.#connection.json("GET", this.#execPath(exec), undefined, options);
+  }
+
+  /** Waits until a command has ended, however long that takes; nobody who follows it is disturbed. */
+  async waitExec(exec: string, options?: CallOptions): Promise<ExecSummary> {
+    for (;;) {
+      const path = `${this.#execPath(exec)}?wait=end&waitMs=${WAIT_MS}`;
+      const view = await this.#connection.json<ExecSummary>("GET", path, undefined, options);
+      if (!view.running) return view;
+    }
+  }
+
+  /** Sends a signal to a command's process group by default. Harmless after the end. */
+  async killExec(
+    exec: string,
+    signal = "SIGTERM",
+    { scope, ...call }: CallOptions & { readonly scope?: SignalScope } = {},
+  ): Promise<void> {
+    const body: SignalBody = { signal, ...(scope !== undefined && { scope }) };
+    await this.#connection.json("POST", `${this.#execPath(exec)}/signal`, body, call);
+  }
+
+  /** Forgets a command that has ended, with its output. */
+  async forgetExec(exec: string, options?: CallOptions): Promise<void> {
+    await this.#connection.json("DELETE", this.#execPath(exec), undefined, options);
   }
 
   /** The sandbox as it is now. */
@@ -222,6 +291,17 @@ export class Sandbox implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof PlyboxApiError && error.code === "sandbox/not-found")) throw error;
     }
+  }
+
+  #execPath(exec: string): string {
+    return `${this.#path}/execs/${encodeURIComponent(exec)}`;
+  }
+
+  /** Starts a command without following it; sent again while nobody answers, where that starts it once. */
+  #repeatable<T>(body: ExecBody, { signal, idempotencyKey, reconnectMs = RECONNECT_MS }: CommandOptions): Promise<T> {
+    const attempt = (): Promise<T> =>
+      this.#connection.json<T>("POST", `${this.#path}/exec`, body, { signal, idempotencyKey });
+    return untilAnswered(attempt, idempotencyKey === undefined ? 0 : reconnectMs, signal);
   }
 
   #open(request: Omit<Parameters<typeof Command.open>[0], "connection" | "sandboxPath">): Promise<Command> {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import { PlyboxError } from "../../model/errors.ts";
 import type { ConnectOptions } from "../connect.ts";
@@ -6,6 +7,7 @@ import type { CliContext } from "../context.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
 import type { CommandOptions } from "../options.ts";
 import { commandOptions, environmentOf, withoutSeparator } from "../options.ts";
+import { writeJson } from "../render/json.ts";
 import { attend } from "../stdio/attend.ts";
 import { requireTerminal } from "../stdio/attend-terminal.ts";
 import { daemonCommand } from "../stdio/daemon-command.ts";
@@ -17,6 +19,8 @@ import { openTerminal } from "./shell.ts";
 interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
   readonly interactive?: true;
   readonly tty?: true;
+  readonly detach?: true;
+  readonly key?: string;
 }
 
 export function defineExec(program: Command, context: CliContext): void {
@@ -26,13 +30,16 @@ export function defineExec(program: Command, context: CliContext): void {
     .argument("<sandbox>", "id or name")
     .argument("<command...>", "program and its arguments")
     .passThroughOptions()
-    .option("-i, --interactive", "pass stdin on even where it is a terminal");
+    .option("-i, --interactive", "pass stdin on even where it is a terminal")
+    .option("-d, --detach", "print the command's id as soon as it runs, and go")
+    .option("--key <key>", "idempotency key: a repetition of this call with it starts nothing anew");
   terminalOptions(command);
   commandOptions(command, context.env);
   connectOptions(command).action(async (ref: string, words: string[]) => {
     const line = commandWords(command, words);
     const options = command.opts<ExecOptions>();
-    if (options.tty === true) await execOnTerminal(ref, line, options, context);
+    if (options.detach === true) await detach(ref, line, options, context);
+    else if (options.tty === true) await execOnTerminal(ref, line, options, context);
     else await exec(ref, line, options, context);
   });
 }
@@ -69,10 +76,7 @@ async function exec(ref: string, words: readonly string[], options: ExecOptions,
   try {
     const sandbox = await plybox.get(ref, { signal: abort.signal });
     const running = await sandbox.spawn(words, {
-      ...environmentOf(options.env),
-      ...(options.cwd !== undefined && { cwd: options.cwd }),
-      ...(options.user !== undefined && { user: options.user }),
-      ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
+      ...requestOf(options),
       ...(input && { stdin: true }),
       signal: abort.signal,
     });
@@ -85,3 +89,25 @@ async function exec(ref: string, words: readonly string[], options: ExecOptions,
     context.exitCode = exitCodeOfSignal(interrupts.last);
   }
 }
+
+async function detach(ref: string, words: readonly string[], options: ExecOptions, context: CliContext): Promise<void> {
+  if (options.tty === true || options.interactive === true) {
+    throw new PlyboxError("input/invalid", "a detached command is fed by nobody; attach to it later", {
+      field: "--detach",
+    });
+  }
+  const plybox = await connect(options, context);
+  const sandbox = await plybox.get(ref);
+  const started = await sandbox.detach(words, requestOf(options));
+  if (options.json) writeJson(context.stdout, started);
+  else context.stdout.write(`${started.exec}\n`);
+}
+
+/** With a key in any case: the command is started once, whatever happens to the daemon meanwhile. */
+const requestOf = (options: ExecOptions) => ({
+  ...environmentOf(options.env),
+  ...(options.cwd !== undefined && { cwd: options.cwd }),
+  ...(options.user !== undefined && { user: options.user }),
+  ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
+  idempotencyKey: options.key ?? randomUUID(),
+});
