@@ -91,7 +91,7 @@ TEST_CASE("a protocol error closes that connection alone, and says what it was")
                  frame(Kind::kCredit, 1, "\xff\xff\xff\x7f"),
              std::string("\xff\xff\xff\xff\1\0\0\0\0", 9),
              std::string("\4\0\0\0", 4),
-             std::string("\5\0\0\0\x0b", 5),
+             std::string("\5\0\0\0\x0c", 5),
          }) {
       Host host = agent.connect_silently();
       host.send_raw(bytes);

@@ -79,7 +79,7 @@ TEST_CASE("a length out of range is refused before anything is kept") {
 }
 
 TEST_CASE("an unknown kind is refused with the fifth byte") {
-  for (char kind : {'\0', '\x0b', '\x7f', '\xff'}) {
+  for (char kind : {'\0', '\x0c', '\x7f', '\xff'}) {
     const char* problem;
     std::string bytes("\x05\0\0\0", 4);
     bytes += kind;
