@@ -88,6 +88,22 @@ std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
   return pids;
 }
 
+bool CommandCgroups::limit_pids(CommandCgroup& cgroup, uint64_t most) {
+  cgroup.spent_ = true;
+  return write(cgroup, "pids.max", std::to_string(most).c_str());
+}
+
+uint64_t CommandCgroups::refused_forks(const CommandCgroup& cgroup) const {
+  UniqueFd fd = open(cgroup, "pids.events", O_RDONLY);
+  char text[128];
+  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  constexpr std::string_view kName = "max ";
+  if (count <= 0 || !std::string_view(text, static_cast<size_t>(count)).starts_with(kName)) return 0;
+  uint64_t refused = 0;
+  std::from_chars(text + kName.size(), text + count, refused);
+  return refused;
+}
+
 // A cgroup that has been killed is spent: in version 1 it refuses forks from then on, and in version 2 Linux since 6.14
 // kills whatever CLONE_INTO_CGROUP puts into it later.
 void CommandCgroups::kill_all(CommandCgroup& cgroup) {

@@ -51,6 +51,11 @@ class CommandCgroups {
   // Whether no process lives in it, as far as can be seen.
   bool empty(const CommandCgroup& cgroup) const { return members(cgroup).empty(); }
   std::vector<pid_t> members(const CommandCgroup& cgroup) const;
+  // Lets so many tasks live in it at once. Answers false where the kernel does not count them here. It is not used
+  // again.
+  bool limit_pids(CommandCgroup& cgroup, uint64_t most);
+  // How many forks that limit has refused.
+  uint64_t refused_forks(const CommandCgroup& cgroup) const;
   // One sweep: kills everything in it and refuses new forks where the kernel can. To be repeated until it is empty.
   void kill_all(CommandCgroup& cgroup);
 

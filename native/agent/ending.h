@@ -29,6 +29,8 @@ class ProcessSet {
   // One sweep of SIGKILL over everything. To be repeated until empty().
   void kill_all();
   bool empty();
+  // All that lives of it.
+  std::vector<Process> members();
 
  private:
   const std::vector<Process>& refresh();

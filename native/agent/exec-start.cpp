@@ -123,6 +123,12 @@ std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
   return std::nullopt;
 }
 
+std::optional<Refusal> Exec::limit_pids(uint64_t most) {
+  limits_pids_ = cgroup_ != nullptr && context_.cgroups.limit_pids(*cgroup_, most);
+  if (limits_pids_) return std::nullopt;
+  return Refusal{"unsupported", "processes are not counted by command here", "pids"};
+}
+
 std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& account,
                                    char* const* sandbox_environment) {
   Stdio stdio;
@@ -139,6 +145,9 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   std::vector<const char*> candidate_list = pointers(candidates);
   std::string cwd(request.cwd ? *request.cwd : account.home);
   cgroup_ = context_.cgroups.take();
+  if (request.pids) {
+    if (std::optional<Refusal> refusal = limit_pids(*request.pids)) return refusal;
+  }
   oom_kills_at_start_ = context_.memory.kills();
 
   ChildPlan plan;
@@ -162,6 +171,9 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   pid_ = *pid;
   running_ = true;
   processes_.emplace(pid_, context_.cgroups, cgroup_.get());
+  if (request.cpu_ms) {
+    cpu_meter_ = std::make_unique<CpuMeter>(context_.loop, *processes_, *request.cpu_ms, [this] { end_by("cpu"); });
+  }
   if (request.wall_ms) wall_timer_.start(*request.wall_ms);
   return std::nullopt;
 }

@@ -103,10 +103,15 @@ void Exec::output_limit_hit() {
   for (Output& output : outputs_) output.drop_rest();
 }
 
+void Exec::stop_clocks() {
+  wall_timer_.stop();
+  if (cpu_meter_ != nullptr) cpu_meter_->stop();
+}
+
 void Exec::end_by(const char* limit) {
   if (limit_ != nullptr || finished_) return;
   limit_ = limit;
-  wall_timer_.stop();
+  stop_clocks();
   ending_ = std::make_unique<Ending>(context_.loop, *processes_, [this] { finish_if_over(); });
 }
 
@@ -115,7 +120,7 @@ void Exec::main_ended(int status, const rusage& usage) {
   ended_us_ = now_us();
   status_ = status;
   usage_ = usage;
-  wall_timer_.stop();
+  stop_clocks();
   end_timer_.stop();
   processes_->leader_reaped();
   for (Output& output : outputs_) output.main_ended();
@@ -129,6 +134,8 @@ void Exec::finish_if_over() {
   finished_ = true;
   bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
   if (limit_ == nullptr && failed && context_.memory.kills() > oom_kills_at_start_) limit_ = "memory";
+  // It ended nobody: a fork was refused, and the command made of it what it would.
+  if (limit_ == nullptr && limits_pids_ && context_.cgroups.refused_forks(*cgroup_) > 0) limit_ = "pids";
   report_ = make_report();
   input_.close();
   if (listener_ != nullptr) listener_->finished();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/cgroups.h"
+#include "agent/cpu-meter.h"
 #include "agent/ending.h"
 #include "agent/environment.h"
 #include "agent/event-loop.h"
@@ -125,6 +126,8 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<Refusal> open_terminal_stdio(const ExecRequest& request, const Account& account, Stdio& stdio);
   std::optional<Refusal> open_pipes(const ExecRequest& request, const Account& account, Stdio& stdio);
   std::optional<Refusal> take_stdio(Stdio& stdio);
+  std::optional<Refusal> limit_pids(uint64_t most);
+  void stop_clocks();
   void end_by(const char* limit);
   void finish_if_over();
   std::string make_report() const;
@@ -150,6 +153,7 @@ class Exec final : public InputOwner, public OutputOwner {
   Output outputs_[2];
   Timer wall_timer_;
   Timer end_timer_;
+  std::unique_ptr<CpuMeter> cpu_meter_;  // null without a limit
   std::unique_ptr<Ending> ending_;
 
   pid_t pid_ = 0;
@@ -158,6 +162,7 @@ class Exec final : public InputOwner, public OutputOwner {
   bool forgotten_ = false;
   bool on_terminal_ = false;
   bool takes_input_ = false;
+  bool limits_pids_ = false;
   const char* limit_ = nullptr;
   uint64_t oom_kills_at_start_ = 0;
   uint64_t started_us_ = 0;

@@ -55,6 +55,15 @@ void ProcessSet::kill_all() {
   signal_all(SIGKILL);
 }
 
+std::vector<Process> ProcessSet::members() {
+  if (cgroup_ == nullptr) return refresh();
+  std::vector<Process> found;
+  for (pid_t pid : cgroups_.members(*cgroup_)) {
+    if (std::optional<Process> process = read_process(pid)) found.push_back(*process);
+  }
+  return found;
+}
+
 bool ProcessSet::empty() {
   if (!reaped_) return false;
   if (cgroup_ != nullptr) return cgroups_.empty(*cgroup_);

@@ -50,7 +50,8 @@ std::vector<Process> closure(const std::vector<Process>& all, IsRoot is_root) {
 
 }  // namespace
 
-// pid (name) state ppid pgrp session tty tpgid flags minflt … starttime as field 22
+// pid (name) state ppid pgrp session tty tpgid flags minflt … utime, stime, cutime and cstime as fields 14 to 17,
+// starttime as field 22
 std::optional<Process> parse_stat(std::string_view text) {
   Process process{};
   size_t name_end = text.rfind(')');
@@ -66,9 +67,19 @@ std::optional<Process> parse_stat(std::string_view text) {
   int64_t skipped = 0;
   for (int field = 7; field < 22; field++) {
     if (!take_number(text, skipped)) return std::nullopt;
+    if (field >= 14 && field <= 17) process.ticks += static_cast<uint64_t>(std::max<int64_t>(skipped, 0));
   }
   if (!take_number(text, process.start_time)) return std::nullopt;
   return process;
+}
+
+std::optional<Process> read_process(pid_t pid) {
+  char path[64], text[1024];
+  std::snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+  UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC));
+  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  if (count <= 0) return std::nullopt;
+  return parse_stat({text, static_cast<size_t>(count)});
 }
 
 std::vector<Process> list_processes() {

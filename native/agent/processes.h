@@ -16,10 +16,14 @@ struct Process {
   pid_t session;
   uint64_t start_time;  // with the pid, names a process for good
   bool ended;           // waits to be reaped
+  uint64_t ticks;       // of the processor, with those of the children that it has waited for
 };
 
 // The fields of one /proc/PID/stat, whose program name may hold spaces and parentheses.
 std::optional<Process> parse_stat(std::string_view text);
+
+// Nothing where it is gone.
+std::optional<Process> read_process(pid_t pid);
 
 // All processes that can be seen; none where there is no /proc.
 std::vector<Process> list_processes();

@@ -30,6 +30,8 @@ struct ExecRequest {
   bool merge;
   std::optional<TerminalSize> terminal;
   std::optional<uint64_t> wall_ms;
+  std::optional<uint64_t> cpu_ms;
+  std::optional<uint64_t> pids;
   std::optional<uint64_t> output_bytes;
   size_t ring_bytes;
 };

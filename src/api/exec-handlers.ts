@@ -146,6 +146,7 @@ function startOnce(
 
 function execRequest(body: ExecBody, exec: ExecId): ExecRequest {
   const { command, cwd, env, user, stdin, merge, pty, timeLimitMs, outputLimitBytes, ringBytes } = body;
+  const { cpuTimeLimitMs, processLimit } = body;
   return {
     exec: (body.exec as ExecId | undefined) ?? exec,
     command,
@@ -156,6 +157,8 @@ function execRequest(body: ExecBody, exec: ExecId): ExecRequest {
     ...(merge !== undefined && { merge }),
     ...(pty !== undefined && { pty }),
     ...(timeLimitMs !== undefined && { wallMs: timeLimitMs }),
+    ...(cpuTimeLimitMs !== undefined && { cpuMs: cpuTimeLimitMs }),
+    ...(processLimit !== undefined && { pids: processLimit }),
     ...(outputLimitBytes !== undefined && { outputBytes: outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),
   };

@@ -152,6 +152,7 @@ const EXEC_ROUTES = {
       "exec/not-executable",
       "exec/refused",
       "exec/output-replaced",
+      "host/missing",
     ],
   },
   listExecs: {

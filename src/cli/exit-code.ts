@@ -2,11 +2,17 @@ import { constants } from "node:os";
 import type { ExecLimit } from "../model/exec.ts";
 import type { ExitReport } from "./stdio/relayed-command.ts";
 
-const OF_LIMIT: Readonly<Record<ExecLimit, number>> = { wall: 124, cpu: 124, memory: 137, output: 125, pids: 125 };
+const OF_LIMIT: Readonly<Record<Exclude<ExecLimit, "pids">, number>> = {
+  wall: 124,
+  cpu: 124,
+  memory: 137,
+  output: 125,
+};
 
 /** What `run` and `exec` exit with: the command's own code, 128 + n for a signal, 124 or 137 for a limit. */
 export function exitCodeOf({ limit, exitCode, signal }: Pick<ExitReport, "limit" | "exitCode" | "signal">): number {
-  if (limit !== null) return OF_LIMIT[limit];
+  // A refused fork ends nothing: the command's own code says what came of it.
+  if (limit !== null && limit !== "pids") return OF_LIMIT[limit];
   if (exitCode !== null) return exitCode;
   return exitCodeOfSignal(signal ?? "");
 }

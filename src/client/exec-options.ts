@@ -16,6 +16,10 @@ export interface CommandOptions extends CallOptions {
   readonly pty?: { readonly columns: number; readonly rows: number };
   /** Wall time after which the command is ended. */
   readonly timeLimitMs?: number;
+  /** Processor time of all that the command starts, after which it is ended. */
+  readonly cpuTimeLimitMs?: number;
+  /** Processes and threads at once; what is more is not started. */
+  readonly processLimit?: number;
   /** Bytes of stdout and stderr together after which the command is ended. */
   readonly outputLimitBytes?: number;
   /** What the sandbox keeps of each stream for a later reader; 1 MiB by default. */
@@ -42,6 +46,7 @@ export type CommandLine = string | readonly string[];
 /** The options that go into the request as they are. */
 export function execBody(command: CommandLine, options: CommandOptions): ExecBody {
   const { cwd, env, user, merge, pty, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
+  const { cpuTimeLimitMs, processLimit } = options;
   return {
     command: typeof command === "string" ? command : [...command],
     ...(cwd !== undefined && { cwd }),
@@ -50,6 +55,8 @@ export function execBody(command: CommandLine, options: CommandOptions): ExecBod
     ...(merge !== undefined && { merge }),
     ...(pty !== undefined && { pty }),
     ...(timeLimitMs !== undefined && { timeLimitMs }),
+    ...(cpuTimeLimitMs !== undefined && { cpuTimeLimitMs }),
+    ...(processLimit !== undefined && { processLimit }),
     ...(outputLimitBytes !== undefined && { outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),
     ...(exec !== undefined && { exec }),

@@ -25,6 +25,10 @@ export interface ExecRequest {
   /** Run on a terminal of this size; implies `stdin` and `merge`. */
   readonly pty?: TerminalSize;
   readonly wallMs?: number;
+  /** Processor time of everything that it starts. */
+  readonly cpuMs?: number;
+  /** Processes and threads at once. */
+  readonly pids?: number;
   readonly outputBytes?: number;
   readonly ringBytes?: number;
 }

@@ -24,6 +24,7 @@ const PEERS: Readonly<Record<Peer, PeerCodes>> = {
       ["exec-not-found", "exec/not-found"],
       ["exec-exists", "exec/exists"],
       ["replaced", "exec/output-replaced"],
+      ["unsupported", "host/missing"],
     ]),
     refused: "exec/refused",
     protocol: "agent/protocol",

@@ -180,3 +180,21 @@ describe("a request under an idempotency key", () => {
     await exec({ command: ["true"] }, { key, status });
   });
 });
+
+describe("limits of one command", () => {
+  it("end it by its processor time", async () => {
+    const burn = "while :; do :; done";
+    expect(await exec({ command: burn, cpuTimeLimitMs: 200 })).toMatchObject({ limit: "cpu", signal: "SIGTERM" });
+  });
+
+  it("refuse more processes than it may have, and leave it to the command what comes of that", async () => {
+    const line = "for i in 1 2 3 4 5 6; do sleep 5 & done; kill $(jobs -p); echo done; exit 9";
+    const limited = await exec({ command: ["bash", "-c", `${line}`], processLimit: 3 });
+    expect(limited.limit).toBe("pids");
+    expect(limited.stderr).toContain("fork");
+    expect(await exec({ command: ["bash", "-c", line] })).toMatchObject({ limit: null, exitCode: 9 });
+    // A limit of one command is not the next one's.
+    expect(await exec({ command: ["bash", "-c", line] })).toMatchObject({ limit: null, exitCode: 9 });
+    expect((await list("?limit=pids")).execs.map((each) => each.exec)).toEqual([limited.exec]);
+  });
+});

@@ -93,6 +93,8 @@ const good = {
       merge: false,
       pty: { columns: 80, rows: 24 },
       wallMs: 10000,
+      cpuMs: 5000,
+      pids: 64,
       outputBytes: 1000000,
       ringBytes: 1048576,
     }),

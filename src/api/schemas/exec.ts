@@ -58,6 +58,16 @@ export const execBody = z.strictObject({
       .max(2 ** 31)
       .describe("Wall time after which the command is ended."),
   ),
+  cpuTimeLimitMs: z.exactOptional(
+    z
+      .int()
+      .min(1)
+      .max(2 ** 31)
+      .describe("Processor time of all that the command starts, after which it is ended."),
+  ),
+  processLimit: z.exactOptional(
+    z.int().min(1).max(4_194_304).describe("Processes and threads at once; what is more is not started."),
+  ),
   outputLimitBytes: z.exactOptional(
     z
       .int()

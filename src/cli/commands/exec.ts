@@ -6,7 +6,7 @@ import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
 import type { CommandOptions } from "../options.ts";
-import { commandOptions, environmentOf, withoutSeparator } from "../options.ts";
+import { commandOptions, environmentOf, parsed, withoutSeparator } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { attend } from "../stdio/attend.ts";
 import { requireTerminal } from "../stdio/attend-terminal.ts";
@@ -14,6 +14,9 @@ import { daemonCommand } from "../stdio/daemon-command.ts";
 import { Interrupts } from "../stdio/interrupts.ts";
 import type { TerminalOptions } from "../stdio/terminal-session.ts";
 import { terminalOptions } from "../stdio/terminal-session.ts";
+import { parseDuration } from "../values/duration.ts";
+import { parseCount } from "../values/numbers.ts";
+import { parseSize } from "../values/size.ts";
 import { openTerminal } from "./shell.ts";
 
 interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
@@ -21,6 +24,9 @@ interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
   readonly tty?: true;
   readonly detach?: true;
   readonly key?: string;
+  readonly cpuLimit?: number;
+  readonly pidsLimit?: number;
+  readonly outputLimit?: number;
 }
 
 export function defineExec(program: Command, context: CliContext): void {
@@ -33,6 +39,10 @@ export function defineExec(program: Command, context: CliContext): void {
     .option("-i, --interactive", "pass stdin on even where it is a terminal")
     .option("-d, --detach", "print the command's id as soon as it runs, and go")
     .option("--key <key>", "idempotency key: a repetition of this call with it starts nothing anew");
+  command
+    .addOption(parsed("--cpu-limit <time>", "processor time after which it is ended, such as 5s", parseDuration))
+    .addOption(parsed("--pids-limit <count>", "processes and threads at once", parseCount))
+    .addOption(parsed("--output-limit <size>", "output after which it is ended, such as 10M", parseSize));
   terminalOptions(command);
   commandOptions(command, context.env);
   connectOptions(command).action(async (ref: string, words: string[]) => {
@@ -109,5 +119,8 @@ const requestOf = (options: ExecOptions) => ({
   ...(options.cwd !== undefined && { cwd: options.cwd }),
   ...(options.user !== undefined && { user: options.user }),
   ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
+  ...(options.cpuLimit !== undefined && { cpuTimeLimitMs: options.cpuLimit }),
+  ...(options.pidsLimit !== undefined && { processLimit: options.pidsLimit }),
+  ...(options.outputLimit !== undefined && { outputLimitBytes: options.outputLimit }),
   idempotencyKey: options.key ?? randomUUID(),
 });

@@ -4,6 +4,24 @@ import type { AgentTests } from "./harness.ts";
 import { collect, lives } from "./harness.ts";
 
 export const limitTests: AgentTests = {
+  "the processor limit counts all that the command started, and nothing but processor time": async (agent) => {
+    // Two of them, in sessions of their own, each within the limit; the first process only waits.
+    const burn = "setsid sh -c 'while :; do :; done' & setsid sh -c 'while :; do :; done' & wait";
+    const { report } = await agent.run(burn, { cpuMs: 300 });
+    expect(report).toMatchObject({ limit: "cpu", signal: "SIGTERM" });
+    const idle = await agent.run("sleep 0.5; exit 3", { cpuMs: 300 });
+    expect(idle.report).toMatchObject({ limit: null, code: 3 });
+  },
+
+  "the processor limit counts processes that ended, with and without anybody waiting for them": async (agent) => {
+    // Each burns some 50 ms of processor time, and is far from the limit by itself.
+    const burn = "sh -c 'i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done'";
+    const waited = await agent.run(`while :; do ${burn}; done`, { cpuMs: 400 });
+    expect(waited.report.limit).toBe("cpu");
+    const orphans = await agent.run(`while :; do (${burn} &); sleep 0.05; done`, { cpuMs: 400 });
+    expect(orphans.report.limit).toBe("cpu");
+  },
+
   "ends a command at its wall limit": async (agent) => {
     const { report } = await agent.run(["sleep", "1000"], { wallMs: 50 });
     expect(report).toMatchObject({ code: null, signal: "SIGTERM", limit: "wall" });
