@@ -148,15 +148,22 @@ export class Sandbox implements AsyncDisposable {
     return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close", reconnectMs });
   }
 
-  /** Starts a command on a terminal: the user's shell by default. Resolves when it runs. */
+  /**
+   * Starts a command on a terminal: the user's shell by default. Resolves when it runs. Without `reconnectMs` the loss
+   * of the daemon ends the following at once: whoever types is to know.
+   */
   async terminal({ command = SHELL, columns = 80, rows = 24, ...options }: TerminalOptions = {}): Promise<Terminal> {
-    const running = await this.spawn(command, { ...options, pty: { columns, rows } });
+    const running = await this.spawn(command, { reconnectMs: 0, ...options, pty: { columns, rows } });
     return new Terminal(running, this.#connection, this.#path);
   }
 
   /** Listens again to a command on a terminal, from the given offset on, in place of whoever listens now. */
-  async attachTerminal(exec: string, from = 0, options?: CallOptions): Promise<Terminal> {
-    return new Terminal(await this.attach(exec, { stdout: from }, options), this.#connection, this.#path);
+  async attachTerminal(exec: string, from = 0, options?: FollowCommandOptions): Promise<Terminal> {
+    return new Terminal(
+      await this.attach(exec, { stdout: from }, { reconnectMs: 0, ...options }),
+      this.#connection,
+      this.#path,
+    );
   }
 
   /** Starts a command that nobody follows; `attach` reads what it wrote. */

@@ -54,18 +54,24 @@ describe("plybox serve", () => {
 
   it("stops with 0 when it is asked to, and its sandboxes and their commands go on", async () => {
     expect(await text(["create", "lasting"])).toMatchObject({ exitCode: 0 });
-    const script = "echo $$ > /tmp/pid; echo ready; sleep 600";
+    const script = "echo $$ > /tmp/pid; echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo went; exit 7";
     const follower = plybox.start(["exec", "lasting", "--", "sh", "-c", script]);
-    await once(follower.stdout, "data");
+    let told = String(await once(follower.stdout, "data"));
+    follower.stdout.on("data", (piece) => {
+      told += String(piece);
+    });
     const followed = once(follower, "close") as Promise<[number | null]>;
     expect(await stop(daemon, "SIGTERM")).toBe(0);
-    expect((await followed)[0]).toBe(125);
     expect(await text(["ls"])).toMatchObject({ exitCode: 125, stdout: "" });
     daemon = await serve();
     expect(await text(["exec", "lasting", "--", "sh", "-c", "kill -0 $(cat /tmp/pid) && echo alive"])).toMatchObject({
       exitCode: 0,
       stdout: "alive\n",
     });
+    // Who followed it looks for the daemon, and goes on where it was.
+    await text(["exec", "lasting", "--", "touch", "/tmp/go"]);
+    expect((await followed)[0]).toBe(7);
+    expect(told).toBe("ready\nwent\n");
     expect(await text(["rm", "lasting"])).toMatchObject({ exitCode: 0 });
   });
 
@@ -276,3 +282,38 @@ async function readJson(stream: NodeJS.ReadableStream): Promise<{ readonly urls:
   }
   throw new Error(`no JSON came: ${all}`);
 }
+
+describe("commands that nobody stays with", () => {
+  it("are started, listed, shown and ended", async () => {
+    expect(await text(["create", "jobs"])).toMatchObject({ exitCode: 0 });
+    const script = "echo out; echo err >&2; exec sleep 600";
+    const started = await text(["exec", "-d", "--key", "one", "jobs", "--", "sh", "-c", script]);
+    const id = started.stdout.trim();
+    expect(id).toMatch(/^ex_/);
+    const again = await text(["exec", "-d", "--key", "one", "jobs", "--", "sh", "-c", script]);
+    expect(again.stdout).toBe(started.stdout);
+    await expect.poll(async () => (await text(["logs", "jobs"])).stdout).toBe("out\n");
+    expect(await text(["logs", "jobs", id, "--stderr"])).toMatchObject({ exitCode: 0, stdout: "", stderr: "err\n" });
+    const follower = plybox.start(["logs", "-f", "jobs", id]);
+    const followed = once(follower, "close");
+    await once(follower.stdout, "data");
+    expect((await text(["ps", "jobs", "--running"])).stdout).toMatch(
+      new RegExp(`^EXEC.*\\n${id} +running .* local +sh -c`),
+    );
+    expect(await text(["kill", "jobs", id, "--signal", "kill"])).toMatchObject({ exitCode: 0 });
+    await followed;
+    expect(await json(["ps", "jobs"])).toMatchObject([{ exec: id, running: false, signal: "SIGKILL", detached: true }]);
+    expect((await text(["ps", "jobs"])).stdout).toContain("SIGKILL");
+    expect(await text(["kill", "jobs", id, "--signal", "nonsense"])).toMatchObject({ exitCode: 125 });
+    expect(await text(["rm", "jobs"])).toMatchObject({ exitCode: 0 });
+  });
+
+  it("end at limits of their own", async () => {
+    expect(await text(["create", "limited"])).toMatchObject({ exitCode: 0 });
+    const cpu = await text(["exec", "--cpu-limit", "100ms", "limited", "--", "sh", "-c", "while :; do :; done"]);
+    expect(cpu).toMatchObject({ exitCode: 124, stderr: expect.stringContaining("processor time limit") });
+    const output = await text(["exec", "--output-limit", "10", "limited", "--", "cat", "/dev/zero"]);
+    expect(output.stderr).toContain("output limit");
+    expect(await text(["rm", "limited"])).toMatchObject({ exitCode: 0 });
+  });
+});
