@@ -30,7 +30,9 @@ it("keeps what was written, newest first, also for the next daemon", () => {
     entry(),
     entry({ tenant: null, by: null, key: null, sandbox: null, status: 401, code: "auth/missing" }),
   ];
-  for (const each of entries) open().write(each);
+  const log = open();
+  for (const each of entries) log.write(each);
+  log.flush();
   expect(open().read({ limit: 10 })).toEqual([
     { id: 2, ...entries[1] },
     { id: 1, ...entries[0] },
@@ -54,12 +56,23 @@ it("is read page by page, of one tenant and about one sandbox", () => {
 });
 
 it("drops what is older than 90 days when it is opened, and never gives an id twice", () => {
-  open().write(entry({ at: new Date(NOW - 90 * 24 * 3_600_000 - 1) }));
+  const log = open();
+  log.write(entry({ at: new Date(NOW - 90 * 24 * 3_600_000 - 1) }));
+  log.flush();
   expect(open().read({ limit: 9 })).toEqual([]);
-  open().write(entry());
+  const later = open();
+  later.write(entry());
+  expect(later.read({ limit: 9 })).toHaveLength(1);
   expect(
     open()
       .read({ limit: 9 })
       .map(({ id }) => id),
   ).toEqual([2]);
+});
+
+it("writes by itself in the same turn of the event loop", async () => {
+  open().write(entry());
+  expect(open().read({ limit: 9 })).toEqual([]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(open().read({ limit: 9 })).toHaveLength(1);
 });

@@ -19,10 +19,14 @@ const TABLE = `CREATE TABLE IF NOT EXISTS audit (
 ) STRICT`;
 const KEPT_MS = 90 * 24 * 3_600_000;
 
-/** Who changed what, and with what result: kept for 90 days. Bodies are not in it, for they may hold secrets. */
+/**
+ * Who changed what, and with what result: kept for 90 days. Bodies are not in it, for they may hold secrets. Entries are
+ * written together when the answers that they tell of are on their way, within the same turn of the event loop.
+ */
 export class AuditLog {
   readonly #insert;
   readonly #database: Database;
+  #waiting: Omit<Row, "id">[] = [];
 
   constructor(database: Database, now: () => number = Date.now) {
     this.#database = database;
@@ -34,13 +38,24 @@ export class AuditLog {
     );
   }
 
-  /** Written when it returns. */
   write(entry: Omit<AuditEntry, "id">): void {
-    this.#insert.run({ ...entry, at: entry.at.getTime() });
+    if (this.#waiting.length === 0) setImmediate(() => this.flush());
+    this.#waiting.push({ ...entry, at: entry.at.getTime() });
+  }
+
+  /** Writes what waits; to be called before the database is closed. */
+  flush(): void {
+    const entries = this.#waiting;
+    if (entries.length === 0) return;
+    this.#waiting = [];
+    this.#database.transaction(() => {
+      for (const entry of entries) this.#insert.run(entry);
+    })();
   }
 
   /** Newest first. */
   read({ before = Number.MAX_SAFE_INTEGER, limit, tenant, sandbox }: AuditPage): readonly AuditEntry[] {
+    this.flush();
     const rows = this.#database
       .prepare<[object], Row>(
         `SELECT * FROM audit WHERE id < @before AND (@tenant IS NULL OR tenant = @tenant)

@@ -59,6 +59,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   undo.push("close the database", () => void database.close());
   const registry = openRegistry(database);
   const accounts = openAccounts(database);
+  undo.push("write the rest of the audit log", () => accounts.audit.flush());
   const runtime = await openRuntime({
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),

@@ -50,6 +50,7 @@ export class Commands {
   readonly #closing = new AbortController();
   /** Writes that a death may take: a later daemon asks the agent. */
   readonly #started = new Map<string, { sandbox: SandboxId; exec: ExecId; pid: number }>();
+  #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date }[] = [];
   #flushing: NodeJS.Timeout | undefined;
 
   constructor(options: CommandsOptions) {
@@ -184,8 +185,8 @@ export class Commands {
 
   /** Writes what has not been written, and waits for nothing more. Commands go on. */
   close(): void {
-    this.#closing.abort();
     this.#flush();
+    this.#closing.abort();
   }
 
   #begin(record: NewExecRecord): boolean {
@@ -245,16 +246,20 @@ export class Commands {
 
   #watch(id: SandboxId, session: ExecSession): ExecSession {
     return watchedSession(session, {
-      onExit: (report) => this.#ended(id, report),
+      // Written once whoever waits for the end has it on the way: a later daemon would ask the agent.
+      onExit: (report) => {
+        if (this.#endings.length === 0) setImmediate(() => this.#flush());
+        this.#endings.push({ id, report, at: new Date() });
+      },
       onLeft: () => void this.#awaitEnd(id, session.exec),
     });
   }
 
-  #ended(id: SandboxId, report: ExecReport): void {
+  #ended(id: SandboxId, report: ExecReport, at = new Date()): void {
     const { history, agents } = this.#options;
     if (this.#closing.signal.aborted) return;
     this.#flush();
-    if (!history.ended(id, report, new Date())) return;
+    if (!history.ended(id, report, at)) return;
     try {
       agents.announce(id, { type: "exec.ended", exec: report.exec, report });
       if (report.limit !== null) agents.announce(id, { type: "limit.reached", limit: report.limit, exec: report.exec });
@@ -352,12 +357,15 @@ export class Commands {
   #flush(): void {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
-    if (this.#started.size === 0) return;
     const { history } = this.#options;
     const started = [...this.#started.values()];
+    const endings = this.#endings;
+    if (started.length + endings.length === 0) return;
     this.#started.clear();
+    this.#endings = [];
     history.together(() => {
       for (const { sandbox, exec, pid } of started) history.started(sandbox, exec, pid);
+      for (const { id, report, at } of endings) this.#ended(id, report, at);
     });
   }
 }
