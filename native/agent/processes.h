@@ -16,7 +16,7 @@ struct Process {
   pid_t session;
   uint64_t start_time;  // with the pid, names a process for good
   bool ended;           // waits to be reaped
-  uint64_t ticks;       // of the processor, with those of the children that it has waited for
+  uint64_t ticks = 0;   // of the processor, with those of the children that it has waited for
 };
 
 // The fields of one /proc/PID/stat, whose program name may hold spaces and parentheses.

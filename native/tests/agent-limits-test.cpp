@@ -219,3 +219,38 @@ TEST_CASE("signals reach the process, the group or everything, and nobody after 
     }
   });
 }
+
+TEST_CASE("the processor limit counts what lives, what was waited for, and what was not") {
+  for (bool tracked : {false, true}) {
+    for_each_agent([&](const std::string& program) {
+      TestCgroup cgroup("pids");
+      if (tracked && cgroup.path().empty()) return skipped("no cgroup can be made in pids");
+      AgentProcess agent(program, {.track_directory = tracked ? cgroup.path() : ""});
+      Host host = agent.connect();
+      std::string burn = "sh -c 'i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done'";
+      for (const std::string& line : {std::string("while :; do :; done"), "while :; do " + burn + "; done",
+                                      "while :; do (" + burn + " &); sleep 0.05; done"}) {
+        CAPTURE(line);
+        CHECK(host.run(shell_request(line, R"("cpuMs":300)")).last.text("limit") == "cpu");
+      }
+      CHECK(host.run(shell_request("sleep 0.5", R"("cpuMs":300)")).last.is_null("limit"));
+    });
+  }
+}
+
+TEST_CASE("a limit of processes refuses forks, is told, and is no later command's") {
+  for_each_agent([](const std::string& program) {
+    std::string forks = "sleep 0.2 & sleep 0.2 & sleep 0.2 & wait; exit 4";
+    AgentProcess without(program);
+    CHECK(without.connect().run(shell_request(forks, R"("pids":2)")).code() == "unsupported");
+    TestCgroup cgroup("pids");
+    if (cgroup.path().empty()) return skipped("no cgroup can be made in pids");
+    AgentProcess agent(program, {.track_directory = cgroup.path(), .track_version = 1});
+    Host host = agent.connect();
+    CHECK(host.run(shell_request(forks, R"("pids":2)")).last.text("limit") == "pids");
+    Outcome enough = host.run(shell_request(forks, R"("pids":4)"));
+    CHECK(enough.last.is_null("limit"));
+    CHECK(enough.last.number("code") == 4);
+    CHECK(host.run(shell_request(forks)).last.is_null("limit"));
+  });
+}

@@ -284,6 +284,52 @@ TEST_CASE("any number may wait for a command's end, and those that have gone are
   });
 }
 
+TEST_CASE("stdin is fed by the last who took it over, until the command has ended") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Host host = agent.connect(), feeding = agent.connect();
+    std::string id;
+    host.open(1, exec_request(R"("argv":["cat"],"stdin":true)", &id));
+    CHECK(host.next().kind == Kind::kAck);
+    host.input(1, 0, "ab");
+    CHECK(host.ask(R"({"type":"list"})").kind == Kind::kAck);
+    feeding.open(1, about("input", id));
+    CHECK(feeding.next().number("stdinOffset") == 2);
+    feeding.open(2, about("input", id));
+    std::map<uint32_t, Message> answers;
+    for (int i = 0; i < 2; i++) {
+      Message message = feeding.next();
+      answers.emplace(message.channel, message);
+    }
+    CHECK(answers.at(1).text("code") == "replaced");
+    CHECK(answers.at(2).number("stdinOffset") == 2);
+    {
+      Host gone = agent.connect();
+      gone.open(1, about("input", id));
+      CHECK(gone.next().number("stdinOffset") == 2);
+    }
+    CHECK(feeding.next().text("code") == "replaced");
+    feeding.open(3, about("input", id));
+    CHECK(feeding.next().number("stdinOffset") == 2);
+    feeding.input(3, 2, "cd");
+    feeding.end_input(3, 4);
+    Outcome outcome = host.collect(1);
+    CHECK(outcome.out == "abcd");
+    CHECK(feeding.next().payload == outcome.last.payload);
+    // Of one that has finished, and is forgotten in the same turn: what is sent to it is of no use, and no harm.
+    feeding.open(4, about("input", id));
+    feeding.input(4, 4, "x");
+    feeding.open(5, about("forget", id));
+    feeding.input(4, 5, "y");
+    std::map<uint32_t, Kind> last;
+    for (int i = 0; i < 3; i++) {
+      Message message = feeding.next();
+      last[message.channel] = message.kind;
+    }
+    CHECK(last == std::map<uint32_t, Kind>{{4, Kind::kExit}, {5, Kind::kAck}});
+  });
+}
+
 TEST_CASE("the last 64 finished commands are kept") {
   for_each_agent([](const std::string& program) {
     AgentProcess agent(program);
