@@ -25,7 +25,7 @@ export interface DownloadReaders<Ack, Report> {
 
 /**
  * What the agent sends of a file operation. It ends only when the agent has reported that it is whole; what fails in
- * the middle is an error behind the bytes that came. A reader that stops holds back the agent. Destroying it ends the
+ * the middle is an error. A reader that stops holds back the agent. Destroying it ends the
  * operation.
  */
 export class FileDownload<Ack, Report> extends Readable {
@@ -53,6 +53,7 @@ export class FileDownload<Ack, Report> extends Readable {
     this.#readers = readers;
     const receive = (frame: ChannelFrame): void => this.#receive(frame);
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
+    link.splitData();
     this.#channel = link.open(request, { receive, fail });
     this.#grant(0);
     // It may fail before its opener has had a turn to listen, and an error without any listener ends the process.

@@ -145,7 +145,7 @@ test("a length out of range is refused as soon as its four bytes are there", () 
 test("an unknown kind is refused before its payload is there", () => {
   const decoder = new FrameDecoder(() => expect.unreachable());
   decoder.push(Buffer.of(255, 255, 0, 0));
-  expect(() => decoder.push(Buffer.of(11))).toThrowError(expect.objectContaining({ reason: "kind" }));
+  expect(() => decoder.push(Buffer.of(255))).toThrowError(expect.objectContaining({ reason: "kind" }));
 });
 
 test("data that goes beyond what a number holds is refused", () => {
@@ -163,3 +163,45 @@ test("data that lies whole in a chunk is not copied", () => {
   expect.assertions(1);
   decoder.push(chunk);
 });
+
+test("data that is handed on as it comes says the same, however it is cut, and is copied nowhere together", () => {
+  const fraction = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
+  fc.assert(
+    fc.property(fc.array(frame, { maxLength: 6 }), fc.array(fraction, { maxLength: 40 }), (frames, fractions) => {
+      const decoded: Frame[] = [];
+      const decoder = new FrameDecoder((one) => decoded.push(one));
+      decoder.splitsData = true;
+      for (const chunk of cut(Buffer.concat(frames.map(encodeFrame)), fractions)) decoder.push(chunk);
+      expect(joined(decoded, frames).map(comparable)).toEqual(frames.map(comparable));
+      expect(decoder.midFrame).toBe(false);
+    }),
+  );
+});
+
+test("of a data frame that is handed on as it comes nothing is held", () => {
+  const decoded: Frame[] = [];
+  const decoder = new FrameDecoder((one) => decoded.push(one));
+  decoder.splitsData = true;
+  const whole = encodeFrame({ kind: "data", channel: 1, stream: 1, offset: 5, bytes: Buffer.alloc(100_000, 7) });
+  decoder.push(whole.subarray(0, 1000));
+  expect(decoded).toMatchObject([{ kind: "data", offset: 5 }]);
+  expect({ midFrame: decoder.midFrame, held: decoder.heldBytes }).toEqual({ midFrame: true, held: 0 });
+  decoder.push(whole.subarray(1000));
+  expect(decoded).toMatchObject([{ offset: 5 }, { offset: 5 + 982 }]);
+});
+
+/** The pieces of each data frame of `whole` put together again. */
+function joined(pieces: readonly Frame[], whole: readonly Frame[]): Frame[] {
+  const rest = [...pieces];
+  return whole.map((one) => {
+    const first = rest.shift();
+    if (first?.kind !== "data" || one.kind !== "data") return first as Frame;
+    let all = first.bytes;
+    while (all.length < one.bytes.length) {
+      const next = rest.shift();
+      if (next?.kind !== "data" || next.offset !== first.offset + all.length) return next as Frame;
+      all = Buffer.concat([all, next.bytes]);
+    }
+    return { ...first, bytes: all };
+  });
+}

@@ -1,10 +1,18 @@
-import type { Frame } from "./frame.ts";
+import type { DataFrame, Frame } from "./frame.ts";
 import { kindOf, MAX_LENGTH, MIN_LENGTH, parseFrame } from "./frame.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 
 const LENGTH_BYTES = 4;
 const SMALLEST_FRAME = LENGTH_BYTES + MIN_LENGTH;
+/** Up to the first byte that a data frame carries. */
+const DATA_START = LENGTH_BYTES + MIN_LENGTH + 9;
 const EMPTY = Buffer.alloc(0);
+
+interface Rest {
+  readonly frame: DataFrame;
+  offset: number;
+  bytes: number;
+}
 
 /**
  * Frames out of a byte stream that arrives in any pieces. A frame that lies whole in a piece is parsed in place; only
@@ -15,6 +23,13 @@ export class FrameDecoder {
   /** The beginning of a frame that is not whole yet. */
   #partial: Buffer = EMPTY;
   #filled = 0;
+  /** What is still to come of a data frame that is handed on in pieces. */
+  #rest: Rest | undefined;
+  /**
+   * Hands on what a data frame carries as it comes, in several frames with the offsets that follow, instead of copying
+   * it together: most of what a fast stream would cost is the memory for that.
+   */
+  splitsData = false;
 
   constructor(onFrame: (frame: Frame) => void) {
     this.#onFrame = onFrame;
@@ -22,7 +37,7 @@ export class FrameDecoder {
 
   /** Whether the bytes so far end inside a frame. */
   get midFrame(): boolean {
-    return this.#filled > 0;
+    return this.#filled > 0 || this.#rest !== undefined;
   }
 
   /** Bytes held for a frame that is not whole yet, at most 1 MiB + 4. */
@@ -37,19 +52,53 @@ export class FrameDecoder {
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#rest !== undefined) {
+        at += this.#passOn(chunk, at, this.#rest);
+        continue;
+      }
       const size = this.#filled === 0 ? frameSize(chunk, at, chunk.length) : undefined;
       if (size !== undefined && size <= chunk.length - at) {
         this.#onFrame(parseFrame(chunk, at + LENGTH_BYTES, at + size));
         at += size;
+      } else if (size !== undefined && chunk.length - at >= DATA_START && this.#splits(chunk, at)) {
+        this.#begin(chunk, at, size);
+        at += DATA_START;
       } else {
         at += this.#gather(chunk, at);
       }
     }
   }
 
+  #splits(buffer: Buffer, at: number): boolean {
+    return this.splitsData && kindOf(buffer[at + LENGTH_BYTES]) === "data";
+  }
+
+  /** The head of a data frame is there: what it carries is handed on as it comes. */
+  #begin(buffer: Buffer, at: number, size: number): void {
+    const frame = parseFrame(buffer, at + LENGTH_BYTES, at + DATA_START) as DataFrame;
+    const bytes = size - DATA_START;
+    if (frame.offset + bytes > Number.MAX_SAFE_INTEGER) {
+      throw new ProtocolViolation("payload", "the payload of data is refused: its offset is out of range");
+    }
+    if (bytes > 0) this.#rest = { frame, offset: frame.offset, bytes };
+    else this.#onFrame(frame);
+  }
+
+  #passOn(chunk: Buffer, at: number, rest: Rest): number {
+    const bytes = chunk.subarray(at, Math.min(chunk.length, at + rest.bytes));
+    const { offset } = rest;
+    rest.offset += bytes.length;
+    rest.bytes -= bytes.length;
+    if (rest.bytes === 0) this.#rest = undefined;
+    this.#onFrame({ ...rest.frame, offset, bytes });
+    return bytes.length;
+  }
+
   /** Adds bytes from `at` on to the partial frame, and none of the next one; returns how many. */
   #gather(chunk: Buffer, at: number): number {
-    const wanted = frameSize(this.#partial, 0, this.#filled) ?? SMALLEST_FRAME;
+    const size = frameSize(this.#partial, 0, this.#filled) ?? SMALLEST_FRAME;
+    const isSplit = this.#filled > LENGTH_BYTES && this.#splits(this.#partial, 0);
+    const wanted = isSplit ? Math.min(size, DATA_START) : size;
     const taken = Math.min(wanted - this.#filled, chunk.length - at);
     const filled = this.#filled + taken;
     if (filled > this.#partial.length) {
@@ -59,7 +108,12 @@ export class FrameDecoder {
     }
     chunk.copy(this.#partial, this.#filled, at, at + taken);
     this.#filled = filled;
-    if (frameSize(this.#partial, 0, filled) === filled) this.#finish(filled);
+    const known = frameSize(this.#partial, 0, filled);
+    if (known === filled) this.#finish(filled);
+    else if (known !== undefined && filled === DATA_START && this.#splits(this.#partial, 0)) {
+      this.#filled = 0;
+      this.#begin(this.#partial, 0, known);
+    }
     return taken;
   }
 

@@ -82,6 +82,18 @@ export function encodeFrame(frame: Frame): Buffer {
   }
 }
 
+/** What stands before the bytes of a data frame, which are written behind it and not to be changed until then. */
+export function encodeDataHead({ channel, stream, offset }: Omit<DataFrame, "kind" | "bytes">, bytes: number): Buffer {
+  const length = MIN_LENGTH + DATA_HEADER_BYTES + bytes;
+  if (length > MAX_LENGTH) throw new PlyboxError("input/too-large", `data exceeds ${MAX_LENGTH} bytes`);
+  const buffer = Buffer.allocUnsafe(HEADER_BYTES + DATA_HEADER_BYTES);
+  buffer.writeUInt32LE(length, 0);
+  buffer.writeUInt8(KINDS.indexOf("data") + 1, LENGTH_BYTES);
+  buffer.writeUInt32LE(channel, LENGTH_BYTES + 1);
+  writePosition(buffer, stream, offset);
+  return buffer;
+}
+
 /**
  * The frame in `buffer` from `start` to `end`, the length field being already checked and left out.
  * @throws ProtocolViolation `payload`

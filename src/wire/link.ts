@@ -4,8 +4,8 @@ import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { Frame } from "./frame.ts";
-import { encodeFrame } from "./frame.ts";
+import type { DataFrame, Frame } from "./frame.ts";
+import { encodeDataHead, encodeFrame } from "./frame.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
 import type { PeerHello } from "./messages.ts";
 import { GENERATION, readError, readHello } from "./messages.ts";
@@ -15,6 +15,8 @@ import { ProtocolViolation } from "./protocol-violation.ts";
 import type { Reader } from "./strict-reader.ts";
 
 const MAX_CHANNEL = 2 ** 32 - 1;
+/** From here on copying costs more than a write of its own. */
+const LARGE_BYTES = 4096;
 /** A peer that leaves this much unread has stopped listening; buffering on would take the daemon's memory. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 
@@ -95,7 +97,10 @@ export class Link implements Disposable {
     const isOpen = () => this.#channels.get(channel) === handler;
     return {
       send: (frame) => {
-        if (isOpen()) this.#write(encodeFrame({ ...frame, channel }));
+        if (!isOpen()) return;
+        // What is sent is not copied behind its head: the transport writes both in one call.
+        if (frame.kind === "data" && frame.bytes.length >= LARGE_BYTES) this.#writeData(frame, channel);
+        else this.#write(encodeFrame({ ...frame, channel }));
       },
       drained: () => this.#drained(),
       close: () => {
@@ -125,6 +130,11 @@ export class Link implements Disposable {
       channel.close();
       answer.reject(reason);
     });
+  }
+
+  /** From now on data comes as it arrives, one frame of the peer's as several. */
+  splitData(): void {
+    this.#decoder.splitsData = true;
   }
 
   /** Ends the link; every open channel fails with `agent/unreachable` (`launcher/failed`). Idempotent. */
@@ -217,7 +227,12 @@ export class Link implements Disposable {
     return this.#lastChannel;
   }
 
-  #write(bytes: Buffer): void {
+  #writeData({ stream, offset, bytes }: Pick<DataFrame, "stream" | "offset" | "bytes">, channel: number): void {
+    this.#write(encodeDataHead({ channel, stream, offset }, bytes.length));
+    this.#write(bytes);
+  }
+
+  #write(bytes: Uint8Array): void {
     if (this.#failure !== undefined) return;
     const { output, peer } = this.#options;
     if (!this.#isCorked) {
