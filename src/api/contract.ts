@@ -32,11 +32,9 @@ import type {
   fileChange,
   fileEntry,
   fileList,
-  fileListLine,
   fileStatus,
   foundFile,
   foundLine,
-  foundList,
   listedFile,
   mkdirBody,
   moveBody,
@@ -84,9 +82,7 @@ export type FileEntryView = z.infer<typeof fileEntry>;
 export type FileStatusView = z.infer<typeof fileStatus>;
 export type ListedFileView = z.infer<typeof listedFile>;
 export type FileListView = z.infer<typeof fileList>;
-export type FileListLine = z.infer<typeof fileListLine>;
 export type FoundFileView = z.infer<typeof foundFile>;
-export type FoundListView = z.infer<typeof foundList>;
 export type FoundLine = z.infer<typeof foundLine>;
 export type FileChangeView = z.infer<typeof fileChange>;
 export type MkdirBody = z.infer<typeof mkdirBody>;

@@ -36,7 +36,7 @@ export type FoundFile =
   | (FileEntry & { readonly path: PathText })
   | { readonly path: PathText; readonly line: number; readonly column: number; readonly text: PathText };
 
-export function entryOf({ name, type, size, mode, uid, gid, mtime, target }: FileEntryView): FileEntry {
+function entryOf({ name, type, size, mode, uid, gid, mtime, target }: FileEntryView): FileEntry {
   return {
     ...{ name, type, size, uid, gid, mode: Number.parseInt(mode, 8), mtime: new Date(mtime) },
     ...(target !== undefined && { target }),

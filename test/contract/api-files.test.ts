@@ -145,6 +145,16 @@ it("streams lists as lines, the last of which says that it is whole", async () =
   expect(lines.at(-1)).toEqual({ end: { entries: 3, more: false } });
 });
 
+it("pages through a directory of 100,000 entries, each told once and in order", async () => {
+  await sandbox.exec("mkdir /tmp/many && cd /tmp/many && seq -w 0 99999 | xargs touch");
+  let count = 0;
+  for await (const { path } of sandbox.files.list("/tmp/many", { pageSize: 10_000 })) {
+    if (path !== String(count).padStart(5, "0")) throw new Error(`${String(path)} in place ${count}`);
+    count += 1;
+  }
+  expect(count).toBe(100_000);
+});
+
 const CONNECTIONS: Record<string, () => Plybox> = {
   "over a Unix socket": () => new Plybox({ socketPath: api.socketPath }),
   "over TCP": () => new Plybox({ baseUrl: `http://127.0.0.1:${api.port}/`, token: api.token }),
