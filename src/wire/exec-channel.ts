@@ -129,7 +129,7 @@ export class ExecChannel implements ChannelHandler, ExecSession {
   close(): void {
     this.#channel.close();
     this.#output.discard();
-    this.#input.stop(new PlyboxError("aborted", "the session is closed"));
+    this.#input.stop(() => new PlyboxError("aborted", "the session is closed"));
   }
 
   #accept(frame: ChannelFrame): void {

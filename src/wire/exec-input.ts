@@ -8,6 +8,9 @@ const STDIN = 0;
 /** One frame of stdin: small enough that another channel's frame need not wait long behind it. */
 const FRAME_BYTES = 65_536;
 
+/** An error, or what makes it: making one takes long, and most are never thrown. */
+type Reason = PlyboxError | (() => PlyboxError);
+
 /** The host's side of a command's stdin: sends in order, as the agent's credit and the transport allow. */
 export class ExecInput {
   readonly #channel: Channel;
@@ -15,7 +18,7 @@ export class ExecInput {
   #offset = 0;
   #isEnded = false;
   /** Why nothing more goes out: the command has ended, which drops input, or an error. */
-  #stopped: { readonly error: PlyboxError | undefined } | undefined;
+  #stopped: { readonly reason: Reason | undefined } | undefined;
   /** Inputs go out one after the other. */
   #last: Promise<void> = Promise.resolve();
   /** Wakes the input that waits for credit. */
@@ -36,9 +39,9 @@ export class ExecInput {
     this.#wake();
   }
 
-  /** Fails what waits and what comes, or drops it where no error is given. */
-  stop(error?: PlyboxError): void {
-    this.#stopped ??= { error };
+  /** Fails what waits and what comes, or drops it where no reason is given. */
+  stop(reason?: Reason): void {
+    this.#stopped ??= { reason };
     this.#wake();
   }
 
@@ -74,7 +77,8 @@ export class ExecInput {
   }
 
   #isStopped(): boolean {
-    if (this.#stopped?.error !== undefined) throw this.#stopped.error;
+    const reason = this.#stopped?.reason;
+    if (reason !== undefined) throw typeof reason === "function" ? reason() : reason;
     return this.#stopped !== undefined;
   }
 

@@ -248,8 +248,8 @@ export class Commands {
     return watchedSession(session, {
       // Written once whoever waits for the end has it on the way: a later daemon would ask the agent.
       onExit: (report) => {
-        if (this.#endings.length === 0) setImmediate(() => this.#flush());
         this.#endings.push({ id, report, at: new Date() });
+        this.#flushing ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
       },
       onLeft: () => void this.#awaitEnd(id, session.exec),
     });
