@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { KeyedLock } from "../base/keyed-lock.ts";
+import { DEFAULT_SHELL } from "../model/default-shell.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { ExecFeed, ExecRequest, ExecSession, OutputOffsets } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
@@ -145,7 +146,7 @@ function startOnce(
 }
 
 function execRequest(body: ExecBody, exec: ExecId): ExecRequest {
-  const { command, cwd, env, user, stdin, merge, pty, timeLimitMs, outputLimitBytes, ringBytes } = body;
+  const { command = DEFAULT_SHELL, cwd, env, user, stdin, merge, pty, timeLimitMs, outputLimitBytes, ringBytes } = body;
   const { cpuTimeLimitMs, processLimit } = body;
   return {
     exec: (body.exec as ExecId | undefined) ?? exec,

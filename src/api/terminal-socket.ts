@@ -29,8 +29,17 @@ const CLOSE = { done: 1000, goingAway: 1001, badMessage: 1008, failed: 1011 } as
  */
 export function serveTerminal(ws: WebSocket, options: TerminalOptions): void {
   const { session, from, stopping } = options;
-  const pings = setInterval(() => ws.ping(), PING_MS);
+  let isAnswered = true;
+  const pings = setInterval(() => {
+    // Who has not answered in all that time is gone, though nobody said so.
+    if (!isAnswered) return ws.terminate();
+    isAnswered = false;
+    ws.ping();
+  }, PING_MS);
   pings.unref();
+  ws.on("pong", () => {
+    isAnswered = true;
+  });
   const goAway = (): void => ws.close(CLOSE.goingAway, "the daemon is stopping");
   stopping.addEventListener("abort", goAway, { once: true });
   ws.once("close", () => {
@@ -75,8 +84,8 @@ function listen(ws: WebSocket, options: TerminalOptions): void {
   let waiting = 0;
   ws.on("message", (message: RawData, isBinary: boolean) => {
     waiting += 1;
-    // Bytes go in the order in which they were typed; while they wait, no more are read.
-    if (isBinary) ws.pause();
+    // They are taken in the order in which they came; while one waits, no more are read.
+    ws.pause();
     turn = turn
       .then(() => take(message as Buffer, isBinary, options))
       .catch((error: unknown) => refuse(ws, error))

@@ -1,4 +1,5 @@
 import { WebSocketServer } from "ws";
+import { DEFAULT_SHELL } from "../model/default-shell.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { ExecRequest, ExecSession } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
@@ -15,9 +16,6 @@ import type { UpgradeCall, UpgradeRoute } from "./upgrades.ts";
 /** Keys and requests; a larger message is refused. */
 const MESSAGE_BYTES = 256 * 1024;
 const PROTOCOL = "plybox.v1";
-
-/** The user's shell as the sandbox's passwd names it, or what there is. */
-const SHELL = 'if [ -x "$SHELL" ]; then exec "$SHELL"; fi; exec /bin/sh';
 
 /** Terminals over WebSocket: one to start a command on, and one to listen again to a command that runs on one. */
 export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readonly UpgradeRoute[] {
@@ -41,7 +39,7 @@ export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readon
       path: "/v1/sandboxes/:ref/terminal",
       async handle(call) {
         const query = parse(terminalQuery, readQuery(call.incoming.url ?? ""));
-        const { columns = 80, rows = 24, command = SHELL, cwd, user } = query;
+        const { columns = 80, rows = 24, command = DEFAULT_SHELL, cwd, user } = query;
         requireWebSocket(call);
         const request: ExecRequest = {
           ...{ exec: newExecId(), command, pty: { columns, rows } },

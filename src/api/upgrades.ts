@@ -75,6 +75,7 @@ export class Upgrades {
     const written = bytesWritten(socket);
     try {
       showToken(incoming);
+      refuseStrangePage(incoming);
       if (this.#stopping.signal.aborted) throw new PlyboxError("daemon/stopping", "the daemon is stopping");
       await this.#dispatch(incoming, socket, head, access);
     } catch (error) {
@@ -169,6 +170,15 @@ const headerOf =
   ({ headers }: IncomingMessage) =>
   (name: string): string | undefined =>
     headers[name]?.toString();
+
+/**
+ * A page of anybody's may open a WebSocket wherever its reader's browser gets to, such as a proxy before a Unix socket,
+ * which asks for nothing: a page must show what nobody else knows.
+ */
+function refuseStrangePage({ headers }: IncomingMessage): void {
+  if (headers.origin === undefined || headers.authorization !== undefined) return;
+  throw new PlyboxError("auth/refused", "a request of a web page must show a token", { field: "origin" });
+}
 
 /** Path and query of a request target, as they came. */
 function splitTarget(target: string): [path: string, query: string] {

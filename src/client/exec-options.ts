@@ -44,11 +44,11 @@ export interface CommandOptions extends CallOptions {
 export type CommandLine = string | readonly string[];
 
 /** The options that go into the request as they are. */
-export function execBody(command: CommandLine, options: CommandOptions): ExecBody {
+export function execBody(command: CommandLine | undefined, options: CommandOptions): ExecBody {
   const { cwd, env, user, merge, pty, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
   const { cpuTimeLimitMs, processLimit } = options;
   return {
-    command: typeof command === "string" ? command : [...command],
+    ...(command !== undefined && { command: typeof command === "string" ? command : [...command] }),
     ...(cwd !== undefined && { cwd }),
     ...(env !== undefined && { env }),
     ...(user !== undefined && { user }),

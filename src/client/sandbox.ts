@@ -46,9 +46,6 @@ export interface TerminalOptions extends Omit<CommandOptions, "merge" | "pty"> {
   readonly rows?: number;
 }
 
-/** The user's shell as the sandbox's passwd names it, or what there is. */
-const SHELL = 'if [ -x "$SHELL" ]; then exec "$SHELL"; fi; exec /bin/sh';
-
 /** A command that the sandbox still knows. */
 export type ExecSummary = ExecListView["execs"][number];
 
@@ -125,6 +122,10 @@ export class Sandbox implements AsyncDisposable {
 
   /** Starts a command and follows it. Resolves when it runs. */
   async spawn(command: CommandLine, options: SpawnOptions = {}): Promise<Command> {
+    return await this.#spawn(command, options);
+  }
+
+  async #spawn(command: CommandLine | undefined, options: SpawnOptions): Promise<Command> {
     const { stdin, signal } = options;
     const body: ExecBody = {
       ...execBody(command, options),
@@ -152,8 +153,8 @@ export class Sandbox implements AsyncDisposable {
    * Starts a command on a terminal: the user's shell by default. Resolves when it runs. Without `reconnectMs` the loss
    * of the daemon ends the following at once: whoever types is to know.
    */
-  async terminal({ command = SHELL, columns = 80, rows = 24, ...options }: TerminalOptions = {}): Promise<Terminal> {
-    const running = await this.spawn(command, { reconnectMs: 0, ...options, pty: { columns, rows } });
+  async terminal({ command, columns = 80, rows = 24, ...options }: TerminalOptions = {}): Promise<Terminal> {
+    const running = await this.#spawn(command, { reconnectMs: 0, ...options, pty: { columns, rows } });
     return new Terminal(running, this.#connection, this.#path);
   }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ClientOptions } from "ws";
 import { WebSocket } from "ws";
@@ -209,6 +210,15 @@ describe("who may open one", () => {
     expect(await refused(new Client("/terminal", protocols, {}, "tcp"))).toEqual([status, code]);
   });
 
+  it("is no page of anybody's, not even on a listener that asks for nothing", async () => {
+    const headers = { origin: "https://example.com" };
+    expect(await refused(new Client("/terminal", [], { headers }))).toEqual([403, "auth/refused"]);
+    // The control: the same page with a token.
+    const client = new Client("/terminal", ["plybox.v1", `bearer.${api.token}`], { headers });
+    await client.message("started");
+    client.ws.terminate();
+  });
+
   it("needs the scope of commands", async () => {
     const { secret } = await plybox.keys.create({ name: "reader", scopes: ["sandboxes:read"] });
     const client = new Client("/terminal", ["plybox.v1", `bearer.${secret}`], {}, "tcp");
@@ -237,20 +247,24 @@ describe("who may open one", () => {
 });
 
 describe("many terminals", () => {
-  it("leave no terminal and no process behind", async () => {
-    const count = async () => (await sandbox.exec("ls /dev/pts | wc -l; ps -e --no-headers | grep -c cat")).stdout;
-    const before = await count();
+  it("leave no terminal, no process and no descriptor behind, also where the client just goes away", async () => {
+    const inside = async () => (await sandbox.exec("ls /dev/pts | wc -l; ps -e --no-headers | grep -c cat")).stdout;
+    const [before, open] = [await inside(), readdirSync("/proc/self/fd").length];
     for (let round = 0; round < 10; round++) {
       const clients = Array.from({ length: 20 }, () => new Client(`/terminal?command=${encodeURIComponent(cat)}`));
       await Promise.all(
         clients.map(async (client) => {
           await client.see("ready");
           const closed = client.closed();
-          client.ask({ type: "signal", signal: "SIGKILL" });
+          if (round % 2 === 0) client.ask({ type: "signal", signal: "SIGKILL" });
+          else client.ws.terminate();
           await closed;
         }),
       );
+      await sandbox.exec("pkill cat; true");
     }
-    expect(await count()).toBe(before);
+    expect(await inside()).toBe(before);
+    // The daemon is in this process. Its side of a connection closes a moment after ours.
+    while (readdirSync("/proc/self/fd").length > open) await new Promise((resolve) => setImmediate(resolve));
   });
 });

@@ -35,57 +35,68 @@ export const terminalSize = z.strictObject({
   rows: characters.describe("Lines."),
 });
 
-export const execBody = z.strictObject({
-  command: z
-    .union([shellLine, argumentList], { error: "must be a line for /bin/sh, or a program with its arguments" })
-    .describe("A line for /bin/sh -c, or a program with its arguments, looked up in the command's own PATH."),
-  cwd: z.exactOptional(absolutePath.describe("Working directory; the user's home by default.")),
-  env: z.exactOptional(environment.describe("Added to the sandbox's environment.")),
-  user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; root by default.")),
-  stdin: z.exactOptional(
-    stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
-  ),
-  merge: z.exactOptional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
-  pty: z.exactOptional(
-    terminalSize.describe(
-      "Run it on a terminal of this size, whose output is stdout and whose input is the stdin route.",
+export const execBody = z
+  .strictObject({
+    command: z.exactOptional(
+      z
+        .union([shellLine, argumentList], { error: "must be a line for /bin/sh, or a program with its arguments" })
+        .describe(
+          "A line for /bin/sh -c, or a program with its arguments, looked up in the command's own PATH. The user's shell where it is left out, with `pty`.",
+        ),
     ),
-  ),
-  timeLimitMs: z.exactOptional(
-    z
-      .int()
-      .min(1)
-      .max(2 ** 31)
-      .describe("Wall time after which the command is ended."),
-  ),
-  cpuTimeLimitMs: z.exactOptional(
-    z
-      .int()
-      .min(1)
-      .max(2 ** 31)
-      .describe("Processor time of all that the command starts, after which it is ended."),
-  ),
-  processLimit: z.exactOptional(
-    z.int().min(1).max(4_194_304).describe("Processes and threads at once; what is more is not started."),
-  ),
-  outputLimitBytes: z.exactOptional(
-    z
-      .int()
-      .min(1)
-      .max(Number.MAX_SAFE_INTEGER)
-      .describe("Bytes of stdout and stderr together after which the command is ended."),
-  ),
-  ringBytes: z.exactOptional(
-    z
-      .int()
-      .min(4096)
-      .max(64 * 1024 ** 2)
-      .describe("What is kept of each stream for a later reader; 1 MiB by default."),
-  ),
-  detach: z.exactOptional(z.boolean().describe("Answer 202 as soon as the command runs.")),
-  encoding: z.exactOptional(z.enum(["utf8", "base64"]).describe("How the collected answer writes stdout and stderr.")),
-  exec: z.exactOptional(execId.describe("The id to run it under, so that a repeated request is refused.")),
-});
+    cwd: z.exactOptional(absolutePath.describe("Working directory; the user's home by default.")),
+    env: z.exactOptional(environment.describe("Added to the sandbox's environment.")),
+    user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; root by default.")),
+    stdin: z.exactOptional(
+      stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
+    ),
+    merge: z.exactOptional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
+    pty: z.exactOptional(
+      terminalSize.describe(
+        "Run it on a terminal of this size, whose output is stdout and whose input is the stdin route.",
+      ),
+    ),
+    timeLimitMs: z.exactOptional(
+      z
+        .int()
+        .min(1)
+        .max(2 ** 31)
+        .describe("Wall time after which the command is ended."),
+    ),
+    cpuTimeLimitMs: z.exactOptional(
+      z
+        .int()
+        .min(1)
+        .max(2 ** 31)
+        .describe("Processor time of all that the command starts, after which it is ended."),
+    ),
+    processLimit: z.exactOptional(
+      z.int().min(1).max(4_194_304).describe("Processes and threads at once; what is more is not started."),
+    ),
+    outputLimitBytes: z.exactOptional(
+      z
+        .int()
+        .min(1)
+        .max(Number.MAX_SAFE_INTEGER)
+        .describe("Bytes of stdout and stderr together after which the command is ended."),
+    ),
+    ringBytes: z.exactOptional(
+      z
+        .int()
+        .min(4096)
+        .max(64 * 1024 ** 2)
+        .describe("What is kept of each stream for a later reader; 1 MiB by default."),
+    ),
+    detach: z.exactOptional(z.boolean().describe("Answer 202 as soon as the command runs.")),
+    encoding: z.exactOptional(
+      z.enum(["utf8", "base64"]).describe("How the collected answer writes stdout and stderr."),
+    ),
+    exec: z.exactOptional(execId.describe("The id to run it under, so that a repeated request is refused.")),
+  })
+  .refine(({ command, pty }) => command !== undefined || pty !== undefined, {
+    path: ["command"],
+    error: "is required without a terminal",
+  });
 
 const report = {
   exec: z.string(),

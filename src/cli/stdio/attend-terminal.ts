@@ -24,8 +24,11 @@ export type TerminalEnd =
 /** What a program that still runs may have set: the other screen, a hidden cursor, reports of the mouse and of pastes. */
 const AS_IT_WAS = "\u001b[?1049l\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[0m";
 
-/** Programs find these in every terminfo database; a terminal of another name is taken for an xterm. */
-const KNOWN_TERMINALS = /^(?:xterm|screen|tmux|rxvt|linux|vt\d|dumb)/;
+/** Of these every system has a description; a terminal of another name is taken for an xterm. */
+const KNOWN_TERMINALS = new RegExp(
+  "^(?:xterm(?:-(?:256color|color|mono|vt220|xfree86))?|screen(?:-(?:256color|bce))?|tmux(?:-256color)?|" +
+    "rxvt(?:-unicode(?:-256color)?)?|linux|vt(?:52|100|102|220)|ansi|dumb)$",
+);
 
 /**
  * Both of our ends are the same terminal.
