@@ -39,7 +39,8 @@ std::string text_of(const rapidjson::Value& value) {
   return buffer.GetString();
 }
 
-const char* const kNames[] = {"", "hello", "open", "ack", "data", "end", "credit", "exit", "error", "close", "lost", "progress"};
+const char* const kNames[] = {"",       "hello", "open",  "ack",   "data", "end",
+                              "credit", "exit",  "error", "close", "lost", "progress"};
 
 std::string from_hex(std::string_view hex) {
   std::string bytes;
