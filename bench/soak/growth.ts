@@ -7,15 +7,14 @@ export interface Reading {
 }
 
 export interface Growth {
-  /** Medians: after the first quarter, which fills caches and pools, and at the end. */
+  /** Medians of the first and of the last quarter. */
   readonly earlyKiB: number;
   readonly lateKiB: number;
   /** 0.1 is a tenth more. */
   readonly ratio: number;
 }
 
-/** Where the process has reached its size, and where the end begins. */
-const EARLY = [0.25, 0.5] as const;
+const EARLY = [0, 0.25] as const;
 const LATE = [0.75, 1] as const;
 
 /**
