@@ -167,8 +167,9 @@ TEST_CASE("a worker holds nothing of the agent's, and is not to be looked into")
     REQUIRE(host.next().kind == Kind::kAck);
     std::vector<Process> all = workers(agent);
     REQUIRE(all.size() == 1);
-    std::string links =
-        run_command("cd /proc/" + std::to_string(all[0].pid) + "/fd && for f in *; do readlink $f; done");
+    // The first three are whatever this test was started with.
+    std::string links = run_command("cd /proc/" + std::to_string(all[0].pid) +
+                                    "/fd && for f in *; do [ $f -lt 3 ] || readlink $f; done");
     size_t sockets = 0;
     for (size_t at = links.find("socket:"); at != links.npos; at = links.find("socket:", at + 1)) sockets++;
     CHECK(sockets == 1);
