@@ -7,6 +7,9 @@ export const BENCHMARKS = [
   "agent-rss",
   "agent-ack",
   "idle-sandbox-memory",
+  "file-read",
+  "file-write",
+  "tar-10000",
 ] as const;
 
 export type BenchmarkName = (typeof BENCHMARKS)[number];

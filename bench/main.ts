@@ -8,6 +8,7 @@ import { parseOptions, USAGE } from "./options.ts";
 import { formatBenchmark, toRow } from "./report.ts";
 import { agentAck, agentRss, agentSize } from "./suites/agent.ts";
 import { burst } from "./suites/burst.ts";
+import { fileRead, fileWrite, tarSmallFiles } from "./suites/files.ts";
 import { idleMemory } from "./suites/idle-memory.ts";
 import { create, createExecDestroy, exec } from "./suites/sandbox-life.ts";
 import { Workbench } from "./workbench.ts";
@@ -21,6 +22,9 @@ const SUITES = {
   "agent-rss": agentRss,
   "agent-ack": agentAck,
   "idle-sandbox-memory": idleMemory,
+  "file-read": fileRead,
+  "file-write": fileWrite,
+  "tar-10000": tarSmallFiles,
 } as const satisfies Record<BenchmarkName, (bench: Workbench) => Promise<Benchmark>>;
 
 const GIB = 1024 ** 3;

@@ -10,6 +10,8 @@ describe("the options", () => {
       runs: 500,
       turn: 10,
       sandboxes: 200,
+      megabytes: 1024,
+      smallFiles: 10_000,
       json: undefined,
       steps: false,
     });

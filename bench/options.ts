@@ -9,16 +9,23 @@ export interface Options {
   /** Samples in a row before it is the next contender's turn. */
   readonly turn: number;
   readonly sandboxes: number;
+  /** Of the large file. */
+  readonly megabytes: number;
+  readonly smallFiles: number;
   readonly json: string | undefined;
   readonly steps: boolean;
 }
 
-export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--turn N] [--sandboxes N] [--steps] [--json FILE]
+export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--turn N] [--sandboxes N]
+                 [--megabytes N] [--small-files N] [--steps] [--json FILE]
 
   --only NAME    this benchmark alone: ${BENCHMARKS.join(", ")}
   --runs N       samples of what takes milliseconds (default 500); slow references take a tenth
   --turn N       samples in a row before it is the next one's turn (default 10)
   --sandboxes N  idle sandboxes of idle-sandbox-memory (default 200)
+  --megabytes N  size of the file of file-read and file-write (default 1024)
+  --small-files N
+                 files of tar-10000 (default 10000)
   --steps        with create: a table of the launcher's steps, from the daemon's debug log
   --json FILE    write the figures, see bench/README.md`;
 
@@ -32,6 +39,8 @@ export function parseOptions(args: readonly string[]): Options {
       runs: { type: "string", default: "500" },
       turn: { type: "string", default: "10" },
       sandboxes: { type: "string", default: "200" },
+      megabytes: { type: "string", default: "1024" },
+      "small-files": { type: "string", default: "10000" },
       steps: { type: "boolean", default: false },
       json: { type: "string" },
     },
@@ -43,6 +52,8 @@ export function parseOptions(args: readonly string[]): Options {
     runs: count("--runs", values.runs),
     turn: count("--turn", values.turn),
     sandboxes: count("--sandboxes", values.sandboxes),
+    megabytes: count("--megabytes", values.megabytes),
+    smallFiles: count("--small-files", values["small-files"]),
     json: values.json,
     steps: values.steps,
   };

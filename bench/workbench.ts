@@ -30,6 +30,7 @@ export class Workbench implements AsyncDisposable {
   readonly #undo: UndoStack;
   #daemon: Promise<Daemon> | undefined;
   #root: Promise<Root> | undefined;
+  #shared: Promise<string> | undefined;
 
   private constructor(options: Options, signal: AbortSignal, made: Made) {
     this.options = options;
@@ -90,9 +91,14 @@ export class Workbench implements AsyncDisposable {
   }
 
   /** On a tmpfs, as /run is on most machines: making a file on a disk's file system may take as long as all the rest. */
-  async #makeRunDirectory(): Promise<string> {
+  sharedMemory(): Promise<string> {
+    this.#shared ??= this.#makeSharedMemory();
+    return this.#shared;
+  }
+
+  async #makeSharedMemory(): Promise<string> {
     if ((await statfs(SHARED_MEMORY).catch(() => undefined))?.type !== TMPFS_MAGIC)
-      return await this.makeDirectory("run");
+      return await this.makeDirectory("shared");
     const directory = await mkdtemp(join(SHARED_MEMORY, "plybox-bench-"));
     this.#undo.push(`remove ${directory}`, () => removeUnmounted(directory));
     return directory;
@@ -101,7 +107,7 @@ export class Workbench implements AsyncDisposable {
   async #startDaemon(): Promise<Daemon> {
     const daemon = new Daemon({
       directory: await this.makeDirectory("daemon"),
-      runDirectory: await this.#makeRunDirectory(),
+      runDirectory: await this.sharedMemory(),
       logLevel: this.options.steps ? "debug" : "warn",
     });
     this.#undo.push("end the daemon and what it made", () => daemon[Symbol.asyncDispose]());
