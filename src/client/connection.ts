@@ -1,8 +1,7 @@
-import type { Duplex } from "node:stream";
 import { errorOfAnswer } from "./plybox-api-error.ts";
 import type { ServerSentEvent } from "./server-sent-events.ts";
 import { serverSentEvents } from "./server-sent-events.ts";
-import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
+import type { BareConnection, Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
 /** What every call takes: an abort ends the waiting and throws the signal's reason. */
 export interface CallOptions {
@@ -73,7 +72,7 @@ export class Connection {
   }
 
   /** Leaves HTTP; Node alone. */
-  upgrade(path: string, protocol: string, { signal }: CallOptions): Promise<Duplex> {
+  upgrade(path: string, protocol: string, { signal }: CallOptions): Promise<BareConnection> {
     return this.#transport.upgrade({ path, protocol, headers: this.#headers, ...(signal !== undefined && { signal }) });
   }
 

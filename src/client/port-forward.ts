@@ -1,5 +1,6 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { BareConnection } from "./transport.ts";
 import { nodeModule } from "./upgrade.ts";
 
 export interface ForwardOptions {
@@ -20,7 +21,7 @@ export interface PortForward extends AsyncDisposable {
 /** Listens on `localPort`, 0 for a free one, and gives each connection one that `dial` makes. */
 export async function forwardPort(
   localPort: number,
-  dial: () => Promise<Duplex>,
+  dial: () => Promise<BareConnection>,
   { host = "127.0.0.1", onError = () => {} }: ForwardOptions = {},
 ): Promise<PortForward> {
   const open = new Set<Socket>();
@@ -43,10 +44,10 @@ export async function forwardPort(
 }
 
 /** Carries bytes both ways; the end of one direction leaves the other open. */
-async function connect(socket: Socket, dial: () => Promise<Duplex>): Promise<void> {
+async function connect(socket: Socket, dial: () => Promise<BareConnection>): Promise<void> {
   // Without any listener a connection that is reset meanwhile would end the process.
   socket.on("error", () => {});
-  const inner = await dial();
+  const inner = (await dial()) as Duplex;
   if (socket.destroyed) {
     inner.destroy();
     return;

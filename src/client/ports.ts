@@ -1,4 +1,3 @@
-import type { Duplex } from "node:stream";
 import type {
   CreatePortTokenBody,
   NewPortTokenView,
@@ -12,6 +11,7 @@ import type { CallOptions, Connection } from "./connection.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 import type { ForwardOptions, PortForward } from "./port-forward.ts";
 import { forwardPort } from "./port-forward.ts";
+import type { BareConnection } from "./transport.ts";
 import { webStreamsOf } from "./web-streams.ts";
 
 /** A TCP port on the sandbox's loopback, or a Unix socket by its absolute path inside. */
@@ -123,7 +123,7 @@ export class Ports {
     return forwardPort(localPort, () => this.#open(target), options);
   }
 
-  #open(target: DialTarget, { signal }: CallOptions = {}): Promise<Duplex> {
+  #open(target: DialTarget, { signal }: CallOptions = {}): Promise<BareConnection> {
     const fields = typeof target === "number" ? { port: target } : target;
     const query = new URLSearchParams(
       Object.entries(fields).map(([name, value]): [string, string] => [name, String(value)]),

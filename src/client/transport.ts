@@ -1,5 +1,3 @@
-import type { Duplex } from "node:stream";
-
 /** One HTTP request; `path` begins with `/v1`. */
 export interface TransportRequest {
   readonly method: string;
@@ -30,9 +28,15 @@ export interface UpgradeRequest {
 export interface Transport {
   send(request: TransportRequest): Promise<TransportResponse>;
   /** Throws also the daemon's refusal, and a TypeError where there is no Node. */
-  upgrade(request: UpgradeRequest): Promise<Duplex>;
+  upgrade(request: UpgradeRequest): Promise<BareConnection>;
   /** Of the daemon on TCP; null on a Unix socket. */
   readonly baseUrl: string | null;
   /** Drops idle connections. */
   close(): void;
+}
+
+/** A Node `Duplex`, told without the types of Node: a project for browsers has none of them, and never gets one. */
+export interface BareConnection {
+  readonly destroyed: boolean;
+  destroy(): unknown;
 }

@@ -1,13 +1,15 @@
 import type { Duplex } from "node:stream";
+import type { BareConnection } from "./transport.ts";
 
 /**
  * A Node stream as web streams. Node's own conversion ends `readable` only when both directions have ended, which for a
  * server that has said all would be never.
  */
-export function webStreamsOf(duplex: Duplex): {
+export function webStreamsOf(connection: BareConnection): {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
 } {
+  const duplex = connection as Duplex;
   const settle = (resolve: () => void, reject: (error: Error) => void) => (error?: Error | null) =>
     error == null ? resolve() : reject(error);
   const writable = new WritableStream<Uint8Array>({

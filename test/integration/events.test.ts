@@ -37,7 +37,16 @@ describe("events", () => {
     const sandbox = await daemon.client.create(BUSYBOX);
     const { exec } = await sandbox.exec("echo hello; exit 3");
     const limited = await sandbox.exec(["sleep", "600"], { timeLimitMs: 50 });
-    const { events } = await daemon.client.pastEvents({ sandbox: sandbox.id, types: ["exec.*", "limit.reached"] });
+    const events: SandboxEvent[] = [];
+    // An end is told of some milliseconds after whoever waited for it has it.
+    for await (const event of daemon.client.events({
+      after: 0,
+      sandbox: sandbox.id,
+      types: ["exec.*", "limit.reached"],
+    })) {
+      if (event.type !== "gap") events.push(event as SandboxEvent);
+      if (event.type === "limit.reached") break;
+    }
     expect(events.map(({ type, data }) => ({ type, data }))).toMatchObject([
       { type: "exec.started", data: { exec, by: "local" } },
       { type: "exec.ended", data: { exec, exitCode: 3, signal: null, limit: null, stdoutBytes: 6 } },

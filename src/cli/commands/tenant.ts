@@ -15,13 +15,17 @@ import { formatSize, parseSize } from "../values/size.ts";
 
 type Quotas = TenantView["quotas"];
 
+type Rate = NonNullable<Quotas["requests"]>;
+/** Takes a quota away; the options' parser would make an empty text of null. */
+type None = "none";
+
 interface SetOptions extends ConnectOptions {
-  readonly sandboxes?: number | null;
-  readonly cpus?: number | null;
-  readonly memory?: number | null;
-  readonly disk?: number | null;
-  readonly requestRate?: Quotas["requests"];
-  readonly execRate?: Quotas["execs"];
+  readonly sandboxes?: number | None;
+  readonly cpus?: number | None;
+  readonly memory?: number | None;
+  readonly disk?: number | None;
+  readonly requestRate?: Rate | None;
+  readonly execRate?: Rate | None;
   readonly json?: true;
 }
 
@@ -72,19 +76,21 @@ function defineLs(tenant: Command, context: CliContext): void {
 
 function quotasOf({ sandboxes, cpus, memory, disk, requestRate, execRate }: SetOptions): Partial<Quotas> {
   return {
-    ...(sandboxes !== undefined && { sandboxes }),
-    ...(cpus !== undefined && { cpus }),
-    ...(memory !== undefined && { memoryBytes: memory }),
-    ...(disk !== undefined && { diskBytes: disk }),
-    ...(requestRate !== undefined && { requests: requestRate }),
-    ...(execRate !== undefined && { execs: execRate }),
+    ...(sandboxes !== undefined && { sandboxes: orNull(sandboxes) }),
+    ...(cpus !== undefined && { cpus: orNull(cpus) }),
+    ...(memory !== undefined && { memoryBytes: orNull(memory) }),
+    ...(disk !== undefined && { diskBytes: orNull(disk) }),
+    ...(requestRate !== undefined && { requests: orNull(requestRate) }),
+    ...(execRate !== undefined && { execs: orNull(execRate) }),
   };
 }
 
+const orNull = <T>(value: T | None): T | null => (value === "none" ? null : value);
+
 const orNone =
   <T>(parse: (text: string) => T) =>
-  (text: string): T | null =>
-    text === "none" ? null : parse(text);
+  (text: string): T | None =>
+    text === "none" ? text : parse(text);
 
 function show(tenants: readonly TenantView[], { json }: { json?: true }, context: CliContext): void {
   if (json) writeJson(context.stdout, tenants);
@@ -106,4 +112,4 @@ function tenantTable(tenants: readonly TenantView[], paint: Paint): string {
 }
 
 const amount = <T>(value: T | null, format: (value: T) => string): string => (value === null ? "-" : format(value));
-const rate = ({ perMinute, burst }: NonNullable<Quotas["requests"]>): string => `${perMinute}/m:${burst}`;
+const rate = ({ perMinute, burst }: Rate): string => `${perMinute}/m:${burst}`;
