@@ -180,6 +180,13 @@ describe("plybox exec -it", () => {
     await terminal.see(/^\/dev\/pts\/\d+\ncode 7$/m);
   });
 
+  it("holds a command on a terminal to its limits", async () => {
+    await terminal.line("plybox exec -it --output-limit 1K box -- sh -c 'yes; sleep 600'; echo code $?");
+    await terminal.see(/ran into its output limit\ncode 125$/m);
+    await terminal.line("clear; plybox exec -it --cpu-limit 100ms box -- sh -c 'while :; do :; done'; echo code $?");
+    await terminal.see(/ran into its .* limit\n(?:.*\n)?code \d+$/m);
+  });
+
   it.each([
     [["exec", "-it", "box", "--", "true"], "our input is not a terminal"],
     [["shell", "box"], "our input is not a terminal"],

@@ -4,9 +4,10 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
+import { execRequestOf } from "../exec-request.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
 import type { CommandOptions } from "../options.ts";
-import { commandOptions, environmentOf, parsed, withoutSeparator } from "../options.ts";
+import { commandOptions, parsed, withoutSeparator } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { attend } from "../stdio/attend.ts";
 import { requireTerminal } from "../stdio/attend-terminal.ts";
@@ -115,12 +116,6 @@ async function detach(ref: string, words: readonly string[], options: ExecOption
 
 /** With a key in any case: the command is started once, whatever happens to the daemon meanwhile. */
 const requestOf = (options: ExecOptions) => ({
-  ...environmentOf(options.env),
-  ...(options.cwd !== undefined && { cwd: options.cwd }),
-  ...(options.user !== undefined && { user: options.user }),
-  ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
-  ...(options.cpuLimit !== undefined && { cpuTimeLimitMs: options.cpuLimit }),
-  ...(options.pidsLimit !== undefined && { processLimit: options.pidsLimit }),
-  ...(options.outputLimit !== undefined && { outputLimitBytes: options.outputLimit }),
+  ...execRequestOf(options),
   idempotencyKey: options.key ?? randomUUID(),
 });

@@ -3,6 +3,8 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
+import type { ExecRequestOptions } from "../exec-request.ts";
+import { execRequestOf } from "../exec-request.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
 import { environmentOf, variablesOption, withoutSeparator } from "../options.ts";
 import { requireTerminal, sizeOf, terminalEnvironment } from "../stdio/attend-terminal.ts";
@@ -37,7 +39,7 @@ export function defineShell(program: Command, context: CliContext): void {
 export async function openTerminal(
   ref: string,
   words: readonly string[],
-  options: ShellOptions & { readonly timeLimit?: number },
+  options: ExecRequestOptions & ConnectOptions & TerminalOptions & { readonly key?: string },
   context: CliContext,
 ): Promise<void> {
   const abort = new AbortController();
@@ -51,10 +53,9 @@ export async function openTerminal(
     const terminal = await sandbox.terminal({
       ...sizeOf(context.stdout),
       ...(words.length > 0 && { command: words }),
+      ...execRequestOf(options),
       env: { ...terminalEnvironment(context), ...environmentOf(options.env).env },
-      ...(options.cwd !== undefined && { cwd: options.cwd }),
-      ...(options.user !== undefined && { user: options.user }),
-      ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
+      ...(options.key !== undefined && { idempotencyKey: options.key }),
     });
     const comeBack = `come back with: plybox attach -t ${sandbox.name ?? sandbox.id} ${terminal.exec}`;
     await holdTerminal(daemonTerminal(terminal), { context, interrupts, comeBack, ...(detachKeys && { detachKeys }) });
