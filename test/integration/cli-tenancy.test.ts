@@ -101,7 +101,9 @@ describe("plybox audit", () => {
     const { id } = await json<{ id: string }>(["create", "watched"]);
     await text(["exec", "watched", "--", "true"]);
     const entries = await json<readonly { action: string; by: string }[]>(["audit", "--sandbox", "watched"]);
-    expect(entries.map(({ action, by }) => [action, by])).toEqual([
+    // The end of our stdin may reach the command before it has ended, or not.
+    const asked = entries.filter(({ action }) => action !== "writeStdin");
+    expect(asked.map(({ action, by }) => [action, by])).toEqual([
       ["exec", "local"],
       ["createSandbox", "local"],
     ]);
