@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { KeyedLock } from "../../base/keyed-lock.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { SandboxEvent } from "../../model/event.ts";
@@ -8,9 +7,9 @@ import type { ExecId, SandboxId } from "../../model/ids.ts";
 import type { Agents } from "../agents.ts";
 import type { Sandboxes } from "../sandboxes.ts";
 import { STARTER } from "../start/start-commands.ts";
+import { CommandEnds, isOpen, keyOf } from "./command-ends.ts";
 import type { ExecHistory } from "./exec-history.ts";
 import { replayedSession } from "./replayed-session.ts";
-import { watchedSession } from "./watched-session.ts";
 
 export interface CommandsOptions {
   readonly sandboxes: Pick<Sandboxes, "get" | "list" | "exec" | "execs" | "attach" | "wait" | "forget">;
@@ -32,10 +31,6 @@ export interface KnownExec {
   readonly summary: ExecSummary | undefined;
 }
 
-/** How soon an agent that did not answer is asked again. */
-const RETRY_MS = 500;
-/** Writes wait so long for more: a command that ends at once costs one of them. */
-const FLUSH_MS = 5;
 const START: OutputOffsets = { stdout: 0, stderr: 0 };
 
 /**
@@ -45,16 +40,11 @@ const START: OutputOffsets = { stdout: 0, stderr: 0 };
 export class Commands {
   readonly #options: CommandsOptions;
   readonly #starting = new KeyedLock();
-  /** Commands whose ends are waited for here, each under its sandbox and id. */
-  readonly #waits = new Map<string, Promise<void>>();
-  readonly #closing = new AbortController();
-  /** Writes that a death may take: a later daemon asks the agent. */
-  readonly #started = new Map<string, { sandbox: SandboxId; exec: ExecId; pid: number }>();
-  #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date }[] = [];
-  #flushing: NodeJS.Timeout | undefined;
+  readonly #ends: CommandEnds;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
+    this.#ends = new CommandEnds(options);
   }
 
   /** Starts a command. Throws as `Sandboxes.exec`; `exec/exists` also for one that its agent has forgotten. */
@@ -102,7 +92,7 @@ export class Commands {
     // What a sandbox has kept of its commands ends with its processes.
     if (record?.report && state.kind !== "running") return replay(record, record.report, from);
     try {
-      return this.#watch(id, await sandboxes.attach(id, exec, from, signal));
+      return this.#ends.watch(id, await sandboxes.attach(id, exec, from, signal));
     } catch (error) {
       if (!isNotFound(error) || record === undefined) throw error;
       const known = this.find(id, exec)?.report;
@@ -115,15 +105,15 @@ export class Commands {
   async list(ref: string, query: ExecQuery): Promise<readonly KnownExec[]> {
     const { history, sandboxes } = this.#options;
     const { id } = sandboxes.get(ref);
-    const summaries = await this.#summaries(id);
-    this.#flush();
+    const summaries = await this.#ends.summaries(id);
+    this.#ends.flush();
     return history.list(id, query).map((record) => ({ record, summary: summaries.get(record.exec) }));
   }
 
   /** @throws PlyboxError `exec/not-found` */
   async get(ref: string, exec: ExecId): Promise<KnownExec> {
     const { id } = this.#options.sandboxes.get(ref);
-    const summaries = await this.#summaries(id);
+    const summaries = await this.#ends.summaries(id);
     const record = this.find(id, exec);
     if (record === undefined) throw notFound(exec);
     return { record, summary: summaries.get(exec) };
@@ -139,7 +129,7 @@ export class Commands {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
     signal.throwIfAborted();
-    await Promise.race([this.#awaitEnd(id, exec), aborted]);
+    await Promise.race([this.#ends.awaitEnd(id, exec), aborted]);
   }
 
   /** @throws PlyboxError `exec/refused` while it runs */
@@ -157,18 +147,13 @@ export class Commands {
   }
 
   find(id: SandboxId, exec: ExecId): ExecRecord | undefined {
-    this.#flush();
-    return this.#options.history.find(id, exec);
+    return this.#ends.find(id, exec);
   }
 
   /** Takes up what an earlier daemon left: to be called once the sandboxes are recovered. */
   async recover(): Promise<void> {
-    const { history, sandboxes } = this.#options;
-    const living = new Map(sandboxes.list().map((sandbox) => [sandbox.id, sandbox]));
-    for (const id of history.sandboxes()) if (!living.has(id)) history.forgetSandbox(id);
-    const open = new Set(history.open().map(({ sandbox }) => sandbox));
-    await Promise.all([...open].map((id) => this.#recover(id, living.get(id)?.state.kind ?? "destroyed")));
-    for (const { id, state, start } of sandboxes.list()) {
+    await this.#ends.recover();
+    for (const { id, state, start } of this.#options.sandboxes.list()) {
       if (state.kind === "running" && start?.status.kind === "running") this.#adopt(id, start.status.exec);
     }
   }
@@ -179,14 +164,13 @@ export class Commands {
     if (event.type !== "sandbox.state") return;
     const { sandbox, state } = event;
     if (state.kind === "destroyed") this.#options.history.forgetSandbox(sandbox);
-    else if (state.kind === "running") this.#awaitAll(sandbox);
-    else if (state.kind === "stopped" || state.kind === "failed" || state.kind === "lost") this.#lose(sandbox);
+    else if (state.kind === "running") this.#ends.awaitEnds(sandbox);
+    else if (state.kind === "stopped" || state.kind === "failed" || state.kind === "lost") this.#ends.lose(sandbox);
   }
 
   /** Writes what has not been written, and waits for nothing more. Commands go on. */
   close(): void {
-    this.#flush();
-    this.#closing.abort();
+    this.#ends.close();
   }
 
   #begin(record: NewExecRecord): boolean {
@@ -202,7 +186,7 @@ export class Commands {
     const request = { exec, command, ...(cwd !== undefined && { cwd }), ...(user !== undefined && { user }) };
     if (!this.#begin(newRecord(id, request, { by: STARTER, detached: true }, null))) return;
     if (start.status.pid !== null) history.started(id, exec, start.status.pid);
-    void this.#awaitEnd(id, exec);
+    void this.#ends.awaitEnd(id, exec);
   }
 
   async #run(id: SandboxId, request: ExecRequest, { by }: ExecOrigin): Promise<ExecSession> {
@@ -214,13 +198,12 @@ export class Commands {
     } catch (error) {
       // Without the agent's answer nobody knows whether it runs: that is asked as soon as the agent answers again.
       if (error instanceof PlyboxError && error.code !== "agent/unreachable") history.forget(id, exec);
-      else void this.#awaitEnd(id, exec);
+      else void this.#ends.awaitEnd(id, exec);
       throw error;
     }
-    this.#started.set(keyOf(id, exec), { sandbox: id, exec, pid: session.pid });
-    this.#flushing ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
+    this.#ends.started(id, session);
     agents.announce(id, { type: "exec.started", exec, by });
-    return this.#watch(id, session);
+    return this.#ends.watch(id, session);
   }
 
   async #repeat(
@@ -243,136 +226,7 @@ export class Commands {
       return { session, isRepeated: true };
     }
   }
-
-  #watch(id: SandboxId, session: ExecSession): ExecSession {
-    return watchedSession(session, {
-      // Written once whoever waits for the end has it on the way: a later daemon would ask the agent.
-      onExit: (report) => {
-        this.#endings.push({ id, report, at: new Date() });
-        this.#flushing ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
-      },
-      onLeft: () => void this.#awaitEnd(id, session.exec),
-    });
-  }
-
-  #ended(id: SandboxId, report: ExecReport, at = new Date()): void {
-    const { history, agents } = this.#options;
-    if (this.#closing.signal.aborted) return;
-    this.#flush();
-    if (!history.ended(id, report, at)) return;
-    try {
-      agents.announce(id, { type: "exec.ended", exec: report.exec, report });
-      if (report.limit !== null) agents.announce(id, { type: "limit.reached", limit: report.limit, exec: report.exec });
-    } catch {
-      // The sandbox went with it: there is nobody to tell of.
-    }
-  }
-
-  /** Resolves when the end is written down, or cannot be heard of for now. */
-  #awaitEnd(id: SandboxId, exec: ExecId): Promise<void> {
-    const key = keyOf(id, exec);
-    const known = this.#waits.get(key);
-    if (known !== undefined) return known;
-    const wait = this.#hear(id, exec).finally(() => this.#waits.delete(key));
-    this.#waits.set(key, wait);
-    return wait;
-  }
-
-  async #hear(id: SandboxId, exec: ExecId): Promise<void> {
-    const { sandboxes, log } = this.#options;
-    const { signal } = this.#closing;
-    while (!signal.aborted && isOpen(this.find(id, exec))) {
-      try {
-        this.#ended(id, await sandboxes.wait(id, exec, signal));
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        const code = error instanceof PlyboxError ? error.code : undefined;
-        if (code === "exec/not-found") return this.#gone(id, exec);
-        // What happens to the sandbox next says what becomes of the command.
-        if (code?.startsWith("sandbox/")) return;
-        if (code !== "agent/unreachable") {
-          log.warn({ sandbox: id, exec, err: error }, "the end of a command cannot be awaited");
-          return;
-        }
-        await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
-      }
-    }
-  }
-
-  /** Its agent does not know it: it was never started, or ended and was forgotten while nobody listened. */
-  #gone(id: SandboxId, exec: ExecId): void {
-    const { history } = this.#options;
-    if (this.find(id, exec)?.phase === "starting") history.forget(id, exec);
-    else history.unseen(id, exec, new Date());
-  }
-
-  #awaitAll(id: SandboxId): void {
-    for (const { exec, phase } of this.#options.history.openOf(id)) {
-      if (phase === "running") void this.#awaitEnd(id, exec);
-    }
-  }
-
-  #lose(id: SandboxId): void {
-    const { history } = this.#options;
-    this.#flush();
-    for (const { exec, phase } of history.openOf(id)) {
-      if (phase === "starting") history.forget(id, exec);
-      else history.unseen(id, exec, new Date());
-    }
-  }
-
-  async #recover(id: SandboxId, state: string): Promise<void> {
-    const { sandboxes, history, log } = this.#options;
-    if (state === "paused") return;
-    if (state !== "running") return this.#lose(id);
-    let summaries: readonly ExecSummary[];
-    try {
-      summaries = await sandboxes.execs(id);
-    } catch (err) {
-      log.warn({ sandbox: id, err }, "the commands of a sandbox cannot be asked for yet");
-      return this.#awaitAll(id);
-    }
-    const known = new Map(summaries.map((summary) => [summary.exec, summary]));
-    for (const { exec } of history.openOf(id)) {
-      const summary = known.get(exec);
-      if (summary === undefined) this.#gone(id, exec);
-      else {
-        history.started(id, exec, summary.pid);
-        if (summary.report !== null) this.#ended(id, summary.report);
-        else void this.#awaitEnd(id, exec);
-      }
-    }
-  }
-
-  /** What the agent says of its commands; nothing where it cannot be asked without waking it. */
-  async #summaries(id: SandboxId): Promise<ReadonlyMap<ExecId, ExecSummary>> {
-    const { sandboxes } = this.#options;
-    if (sandboxes.get(id).state.kind !== "running") return new Map();
-    const summaries = await sandboxes.execs(id);
-    for (const { report } of summaries) if (report !== null) this.#ended(id, report);
-    return new Map(summaries.map((summary) => [summary.exec, summary]));
-  }
-
-  #flush(): void {
-    clearTimeout(this.#flushing);
-    this.#flushing = undefined;
-    const { history } = this.#options;
-    const started = [...this.#started.values()];
-    const endings = this.#endings;
-    if (started.length + endings.length === 0) return;
-    this.#started.clear();
-    this.#endings = [];
-    history.together(() => {
-      for (const { sandbox, exec, pid } of started) history.started(sandbox, exec, pid);
-      for (const { id, report, at } of endings) this.#ended(id, report, at);
-    });
-  }
 }
-
-const keyOf = (sandbox: SandboxId, exec: ExecId): string => `${sandbox}/${exec}`;
-
-const isOpen = (record: ExecRecord | undefined): boolean => record?.phase === "starting" || record?.phase === "running";
 
 const isNotFound = (error: unknown): boolean => error instanceof PlyboxError && error.code === "exec/not-found";
 
