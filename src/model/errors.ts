@@ -29,6 +29,7 @@ export const ERRORS = {
   "exec/not-executable": { http: 422, exit: 126, retry: false },
   "exec/refused": { http: 422, exit: 125, retry: false },
   "exec/output-replaced": { http: 409, exit: 125, retry: false },
+  "execution/busy": { http: 409, exit: 125, retry: true },
   "port/unreachable": { http: 502, exit: 125, retry: true },
   "port/reset": { http: 502, exit: 125, retry: true },
   "port/not-ready": { http: 504, exit: 125, retry: true },

@@ -25,6 +25,7 @@ const PEERS: Readonly<Record<Peer, PeerCodes>> = {
       ["exec-exists", "exec/exists"],
       ["replaced", "exec/output-replaced"],
       ["unsupported", "host/missing"],
+      ["busy", "execution/busy"],
     ]),
     refused: "exec/refused",
     protocol: "agent/protocol",
