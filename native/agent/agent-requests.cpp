@@ -85,6 +85,8 @@ void Agent::answer(Connection& connection, uint32_t channel, const ExecRequest& 
   if (cgroups_.works() && !cgroups_.has_spare()) execs_.release_cgroups();
   auto exec = std::make_unique<Exec>(context_, request);
   if (std::optional<Refusal> refusal = exec->start(request, *std::get<const Account*>(account), environment_)) {
+    // What it had taken of cgroups is to be tidied.
+    changed_ = true;
     return connection.refuse(channel, *refusal);
   }
   JsonWriter json;

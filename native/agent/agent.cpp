@@ -19,6 +19,17 @@ constexpr uint64_t kStopGraceUs = 1000000;
 // By then whatever is left waits for a device; where the agent is PID 1, its own end takes that along.
 constexpr uint64_t kStopPatienceUs = 3000000;
 constexpr size_t kMostConnections = 256;
+// Used again one after the other, so that commands in a row make and remove no directories. As many as there are
+// commands with something alive.
+constexpr CgroupCounts kTracking{4, SIZE_MAX};
+// None ahead: the kernel takes ten times as long to make one of memory, which only a command with a limit shall pay
+// for.
+constexpr CgroupCounts kMemory{0, 256};
+
+// On version 2 memory belongs to the one hierarchy, whose controllers the agent does not hand on to its commands.
+UniqueFd memory_hierarchy(Descriptors& descriptors, int version) {
+  return version == 1 ? std::move(descriptors.memory) : UniqueFd();
+}
 
 }  // namespace
 
@@ -27,9 +38,10 @@ Agent::Agent(const Options& options, Descriptors descriptors, char* const* envir
       descriptors_(std::move(descriptors)),
       environment_(environment),
       started_us_(now_us()),
-      cgroups_(std::move(descriptors_.track), options.track_version),
+      cgroups_(std::move(descriptors_.track), options.track_version, kTracking),
       memory_(descriptors_.memory, options.memory_version),
-      context_{loop_, cgroups_, memory_, descriptors_.null_device.get(), [this] { changed_ = true; }},
+      memory_cgroups_(memory_hierarchy(descriptors_, options.memory_version), 1, kMemory),
+      context_{loop_, cgroups_, memory_cgroups_, memory_, descriptors_.null_device.get(), [this] { changed_ = true; }},
       tidy_timer_(loop_, [this] { tidy(); }),
       accept_timer_(loop_, [this] { resume_accepting(); }),
       stop_timer_(loop_, [this] { stop_step(); }),
@@ -103,8 +115,9 @@ void Agent::after_turn() {
 void Agent::tidy() {
   execs_.release_cgroups();
   cgroups_.tidy();
+  memory_cgroups_.tidy();
   execs_.trim();
-  if (cgroups_.has_doomed()) tidy_timer_.start(kStopTickMs);
+  if (cgroups_.has_doomed() || memory_cgroups_.has_doomed()) tidy_timer_.start(kStopTickMs);
 }
 
 void Agent::begin_stop() {

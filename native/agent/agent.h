@@ -84,6 +84,7 @@ class Agent final : public RequestServer {
   EventLoop loop_;
   CommandCgroups cgroups_;
   MemoryEvents memory_;
+  CommandCgroups memory_cgroups_;
   Users users_;
   ExecContext context_;
   FileWorkers file_workers_;

@@ -8,13 +8,9 @@
 #include <charconv>
 #include <cstring>
 
+#include "agent/memory-events.h"
+
 namespace plybox {
-namespace {
-
-// Used again one after the other, so that commands in a row make and remove no directories.
-constexpr size_t kMaxSpare = 4;
-
-}  // namespace
 
 UniqueFd CommandCgroups::open(const CommandCgroup& cgroup, const char* file, int flags) const {
   return UniqueFd(openat(parent_.get(), (cgroup.name() + "/" + file).c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
@@ -25,20 +21,32 @@ bool CommandCgroups::write(const CommandCgroup& cgroup, const char* file, const 
   return fd && ::write(fd.get(), text, std::strlen(text)) >= 0;
 }
 
+std::string_view CommandCgroups::read(const CommandCgroup& cgroup, const char* file, std::span<char> room) const {
+  UniqueFd fd = open(cgroup, file, O_RDONLY);
+  ssize_t count = fd ? ::read(fd.get(), room.data(), room.size()) : -1;
+  return {room.data(), count < 0 ? 0 : static_cast<size_t>(count)};
+}
+
 std::unique_ptr<CommandCgroup> CommandCgroups::make() {
-  if (!available()) return nullptr;
+  errno = ENOSPC;
+  if (!available() || count_ >= most_.all) return nullptr;
   std::string name;
   // A predecessor's directories may still be there.
   do {
     name = "exec-" + std::to_string(++made_);
+    errno = 0;
   } while (mkdirat(parent_.get(), name.c_str(), 0755) != 0 && errno == EEXIST);
+  if (errno != 0) return nullptr;
   auto cgroup = std::make_unique<CommandCgroup>(version_, std::move(name), UniqueFd());
   cgroup->door_ = version_ == 1 ? open(*cgroup, "tasks", O_WRONLY) : open(*cgroup, ".", O_PATH | O_DIRECTORY);
   if (cgroup->door_) {
     works_ = true;
+    count_++;
     return cgroup;
   }
+  int error = errno;
   unlinkat(parent_.get(), cgroup->name().c_str(), AT_REMOVEDIR);
+  errno = error;
   return nullptr;
 }
 
@@ -50,16 +58,16 @@ std::unique_ptr<CommandCgroup> CommandCgroups::take() {
 }
 
 void CommandCgroups::give_back(std::unique_ptr<CommandCgroup> cgroup) {
-  bool again = !cgroup->spent_ && spare_.size() < kMaxSpare;
+  bool again = !cgroup->spent_ && spare_.size() < most_.spare;
   (again ? spare_ : doomed_).push_back(std::move(cgroup));
 }
 
 void CommandCgroups::tidy() {
   // One whose last process is still on its way out is busy for a moment longer, and is tried again.
-  std::erase_if(doomed_, [this](const std::unique_ptr<CommandCgroup>& cgroup) {
+  count_ -= std::erase_if(doomed_, [this](const std::unique_ptr<CommandCgroup>& cgroup) {
     return unlinkat(parent_.get(), cgroup->name().c_str(), AT_REMOVEDIR) == 0 || errno != EBUSY;
   });
-  if (!spare_.empty()) return;
+  if (!spare_.empty() || most_.spare == 0) return;
   if (std::unique_ptr<CommandCgroup> cgroup = make()) spare_.push_back(std::move(cgroup));
 }
 
@@ -71,7 +79,7 @@ std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
   char text[4096];
   size_t kept = 0;
   for (;;) {
-    ssize_t count = read(fd.get(), text + kept, sizeof(text) - kept);
+    ssize_t count = ::read(fd.get(), text + kept, sizeof(text) - kept);
     if (count <= 0) break;
     size_t end = kept + static_cast<size_t>(count), start = 0;
     for (size_t i = kept; i < end; i++) {
@@ -94,14 +102,34 @@ bool CommandCgroups::limit_pids(CommandCgroup& cgroup, uint64_t most) {
 }
 
 uint64_t CommandCgroups::refused_forks(const CommandCgroup& cgroup) const {
-  UniqueFd fd = open(cgroup, "pids.events", O_RDONLY);
   char text[128];
-  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  std::string_view events = read(cgroup, "pids.events", text);
   constexpr std::string_view kName = "max ";
-  if (count <= 0 || !std::string_view(text, static_cast<size_t>(count)).starts_with(kName)) return 0;
+  if (!events.starts_with(kName)) return 0;
   uint64_t refused = 0;
-  std::from_chars(text + kName.size(), text + count, refused);
+  std::from_chars(events.data() + kName.size(), events.data() + events.size(), refused);
   return refused;
+}
+
+bool CommandCgroups::limit_memory(CommandCgroup& cgroup, uint64_t most_bytes) {
+  cgroup.spent_ = true;
+  std::string limit = std::to_string(most_bytes);
+  if (!write(cgroup, "memory.limit_in_bytes", limit.c_str())) return false;
+  // Of memory and swap together. It is not there where the kernel does not count swap.
+  return write(cgroup, "memory.memsw.limit_in_bytes", limit.c_str()) || errno == ENOENT;
+}
+
+uint64_t CommandCgroups::memory_kills(const CommandCgroup& cgroup) const {
+  char text[256];
+  return parse_oom_kills(read(cgroup, "memory.oom_control", text));
+}
+
+uint64_t CommandCgroups::peak_memory_bytes(const CommandCgroup& cgroup) const {
+  char text[32];
+  std::string_view peak = read(cgroup, "memory.max_usage_in_bytes", text);
+  uint64_t bytes = 0;
+  std::from_chars(peak.data(), peak.data() + peak.size(), bytes);
+  return bytes;
 }
 
 // A cgroup that has been killed is spent: in version 1 it refuses forks from then on, and in version 2 Linux since 6.14

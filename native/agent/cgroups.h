@@ -1,10 +1,13 @@
 // One child cgroup a command, so that everything that the command started can be found and killed, whatever it did to
-// its group, session and parents.
+// its group, session and parents; and on version 1, where memory has a hierarchy of its own, a second one there for
+// each command that has a memory limit.
 #pragma once
 #include <sys/types.h>
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/unique-fd.h"
@@ -31,21 +34,29 @@ class CommandCgroup {
   bool spent_ = false;  // has been killed: not to be used again
 };
 
+// How many cgroups there may be below one.
+struct CgroupCounts {
+  size_t spare;  // empty ones, kept for the commands to come
+  size_t all;
+};
+
 class CommandCgroups {
  public:
   // `parent` is the directory below which they are made; without one, take() answers null.
-  CommandCgroups(UniqueFd parent, int version) : parent_(std::move(parent)), version_(version) {}
+  CommandCgroups(UniqueFd parent, int version, CgroupCounts most)
+      : parent_(std::move(parent)), version_(version), most_(most) {}
 
   bool available() const { return static_cast<bool>(parent_); }
   // Whether one could be made; known from the first tidy() on.
   bool works() const { return works_; }
-  // An empty cgroup; null where none can be made: the command then runs without.
+  // An empty cgroup; null where none can be made, for which errno then has the reason.
   std::unique_ptr<CommandCgroup> take();
   // Of a command of which nothing lives any more.
   void give_back(std::unique_ptr<CommandCgroup> cgroup);
   bool has_spare() const { return !spare_.empty(); }
   bool has_doomed() const { return !doomed_.empty(); }
-  // Off the path of a request: sees to it that one empty cgroup is ready, and removes those that are not used again.
+  // Off the path of a request: sees to it that one empty cgroup is ready where some are kept, and removes those that
+  // are not used again.
   void tidy();
 
   // Whether no process lives in it, as far as can be seen.
@@ -56,16 +67,27 @@ class CommandCgroups {
   bool limit_pids(CommandCgroup& cgroup, uint64_t most);
   // How many forks that limit has refused.
   uint64_t refused_forks(const CommandCgroup& cgroup) const;
+  // Lets it hold so much memory, and no swap beside it. Answers false, with errno, where the kernel does not. What was
+  // written into files in memory counts there for good, so it is not used again.
+  bool limit_memory(CommandCgroup& cgroup, uint64_t most_bytes);
+  // How often the kernel has killed in it for want of memory, its own or that of what is above it.
+  uint64_t memory_kills(const CommandCgroup& cgroup) const;
+  // The most memory that it has held, what the kernel keeps for it and its share of the page cache included.
+  uint64_t peak_memory_bytes(const CommandCgroup& cgroup) const;
   // One sweep: kills everything in it and refuses new forks where the kernel can. To be repeated until it is empty.
   void kill_all(CommandCgroup& cgroup);
 
  private:
   std::unique_ptr<CommandCgroup> make();
   bool write(const CommandCgroup& cgroup, const char* file, const char* text) const;
+  // As much of the file as there is room for; nothing where it cannot be read.
+  std::string_view read(const CommandCgroup& cgroup, const char* file, std::span<char> room) const;
   UniqueFd open(const CommandCgroup& cgroup, const char* file, int flags) const;
 
   UniqueFd parent_;
   int version_;
+  CgroupCounts most_;
+  size_t count_ = 0;
   unsigned made_ = 0;
   bool works_ = false;
   std::vector<std::unique_ptr<CommandCgroup>> spare_;

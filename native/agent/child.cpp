@@ -42,6 +42,10 @@ UNINSTRUMENTED long call(long number, long a = 0, long b = 0, long c = 0, long d
   for (;;) call(SYS_exit, 127);
 }
 
+UNINSTRUMENTED void join_cgroup(Attempt& attempt, int tasks) {
+  if (tasks >= 0 && call(SYS_write, tasks, reinterpret_cast<long>("0"), 1) != 1) give_up(attempt, "cgroup", errno);
+}
+
 UNINSTRUMENTED void change_user(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   if (!plan.change_user) return;
@@ -87,9 +91,8 @@ UNINSTRUMENTED void reset_signals() {
 UNINSTRUMENTED int run_child(void* argument) {
   Attempt& attempt = *static_cast<Attempt*>(argument);
   const ChildPlan& plan = *attempt.plan;
-  if (plan.join_tasks >= 0 && call(SYS_write, plan.join_tasks, reinterpret_cast<long>("0"), 1) != 1) {
-    give_up(attempt, "cgroup", errno);
-  }
+  join_cgroup(attempt, plan.join_tasks);
+  join_cgroup(attempt, plan.join_memory);
   // Its own session, so that its group and its session have its pid for a name.
   if (call(SYS_setsid) < 0) give_up(attempt, "session", errno);
   if (plan.terminal && call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0) give_up(attempt, "terminal", errno);

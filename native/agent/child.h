@@ -13,6 +13,7 @@ namespace plybox {
 // until then and must not allocate. Pointers stay the caller's.
 struct ChildPlan {
   int join_tasks = -1;      // cgroup v1: the `tasks` file of its cgroup
+  int join_memory = -1;     // cgroup v1: the same of its memory cgroup, where it has one
   int start_in_group = -1;  // cgroup v2: the directory of its cgroup
   int stdio[3];
   bool terminal = false;

@@ -129,6 +129,16 @@ std::optional<Refusal> Exec::limit_pids(uint64_t most) {
   return Refusal{"unsupported", "processes are not counted by command here", "pids"};
 }
 
+std::optional<Refusal> Exec::limit_memory(uint64_t most_bytes) {
+  CommandCgroups& cgroups = context_.memory_cgroups;
+  memory_cgroup_ = cgroups.take();
+  if (memory_cgroup_ != nullptr && cgroups.limit_memory(*memory_cgroup_, most_bytes)) return std::nullopt;
+  if (cgroups.available() && errno != EACCES) {
+    return no_resources("cannot make a memory cgroup for the command", Failure::here("memory-cgroup"));
+  }
+  return Refusal{"unsupported", "memory is not limited by command here", "memoryBytes"};
+}
+
 std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& account,
                                    char* const* sandbox_environment) {
   Stdio stdio;
@@ -148,9 +158,14 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   if (request.pids) {
     if (std::optional<Refusal> refusal = limit_pids(*request.pids)) return refusal;
   }
-  oom_kills_at_start_ = context_.memory.kills();
+  if (request.memory_bytes) {
+    if (std::optional<Refusal> refusal = limit_memory(*request.memory_bytes)) return refusal;
+  } else {
+    oom_kills_at_start_ = context_.memory.kills();
+  }
 
   ChildPlan plan;
+  if (memory_cgroup_ != nullptr) plan.join_memory = memory_cgroup_->door();
   if (cgroup_ != nullptr) (cgroup_->version() == 1 ? plan.join_tasks : plan.start_in_group) = cgroup_->door();
   std::copy(stdio.numbers, stdio.numbers + 3, plan.stdio);
   plan.terminal = on_terminal_;

@@ -70,7 +70,7 @@ void ExecTable::trim() {
 }
 
 void ExecTable::release_cgroups() {
-  for (const std::unique_ptr<Exec>& exec : execs_) exec->release_cgroup();
+  for (const std::unique_ptr<Exec>& exec : execs_) exec->release_cgroups();
 }
 
 }  // namespace plybox

@@ -32,6 +32,7 @@ Exec::Exec(ExecContext& context, const ExecRequest& request)
 Exec::~Exec() {
   ending_.reset();
   if (cgroup_ != nullptr) context_.cgroups.give_back(std::move(cgroup_));
+  if (memory_cgroup_ != nullptr) context_.memory_cgroups.give_back(std::move(memory_cgroup_));
 }
 
 void Exec::listen(ExecListener& listener) {
@@ -128,12 +129,19 @@ void Exec::main_ended(int status, const rusage& usage) {
   finish_if_over();
 }
 
+// What the kernel killed in a cgroup of the command's own is the command's, and no other's. Without one there is only
+// the count of the whole sandbox, which says nothing of a command that has not failed.
+bool Exec::ran_out_of_memory() const {
+  if (memory_cgroup_ != nullptr) return context_.memory_cgroups.memory_kills(*memory_cgroup_) > 0;
+  bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
+  return failed && context_.memory.kills() > oom_kills_at_start_;
+}
+
 void Exec::finish_if_over() {
   if (finished_ || running_ || !outputs_[0].settled() || !outputs_[1].settled()) return;
   if (ending_ != nullptr && !ending_->over()) return;
   finished_ = true;
-  bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
-  if (limit_ == nullptr && failed && context_.memory.kills() > oom_kills_at_start_) limit_ = "memory";
+  if (limit_ == nullptr && ran_out_of_memory()) limit_ = "memory";
   // It ended nobody: a fork was refused, and the command made of it what it would.
   if (limit_ == nullptr && limits_pids_ && context_.cgroups.refused_forks(*cgroup_) > 0) limit_ = "pids";
   report_ = make_report();
@@ -157,6 +165,9 @@ std::string Exec::make_report() const {
   json.key("userMs").thousandths(microseconds(usage_.ru_utime));
   json.key("systemMs").thousandths(microseconds(usage_.ru_stime));
   json.key("peakRssBytes").integer(static_cast<uint64_t>(usage_.ru_maxrss) * 1024);
+  if (memory_cgroup_ != nullptr) {
+    json.key("memoryPeakBytes").integer(context_.memory_cgroups.peak_memory_bytes(*memory_cgroup_));
+  }
   json.key("stdoutBytes").integer(outputs_[0].ring().end());
   json.key("stderrBytes").integer(outputs_[1].ring().end());
   json.end_object();
@@ -187,14 +198,20 @@ void Exec::forget() {
   context_.changed();
 }
 
-bool Exec::release_cgroup() {
-  if (cgroup_ == nullptr) return true;
-  if (!finished_ || !context_.cgroups.empty(*cgroup_)) return false;
-  processes_->drop_cgroup();
-  context_.cgroups.give_back(std::move(cgroup_));
-  return true;
+void Exec::release_cgroups() {
+  if (!finished_) return;
+  if (cgroup_ != nullptr && context_.cgroups.empty(*cgroup_)) {
+    processes_->drop_cgroup();
+    context_.cgroups.give_back(std::move(cgroup_));
+  }
+  if (memory_cgroup_ != nullptr && context_.memory_cgroups.empty(*memory_cgroup_)) {
+    context_.memory_cgroups.give_back(std::move(memory_cgroup_));
+  }
 }
 
-bool Exec::removable() const { return forgotten_ && cgroup_ == nullptr && outputs_[0].ended() && outputs_[1].ended(); }
+bool Exec::removable() const {
+  bool has_cgroups = cgroup_ != nullptr || memory_cgroup_ != nullptr;
+  return forgotten_ && !has_cgroups && outputs_[0].ended() && outputs_[1].ended();
+}
 
 }  // namespace plybox

@@ -63,6 +63,8 @@ class ExecWaiter {
 struct ExecContext {
   EventLoop& loop;
   CommandCgroups& cgroups;
+  // Of commands with a memory limit.
+  CommandCgroups& memory_cgroups;
   const MemoryEvents& memory;
   int null_device;
   // Called when a command has finished, or when nothing of it is left.
@@ -115,8 +117,8 @@ class Exec final : public InputOwner, public OutputOwner {
   // The host will not ask for it again. It lives on until nothing of the command is left.
   void forget();
   bool forgotten() const { return forgotten_; }
-  // Returns its cgroup once that is empty. Answers whether it has none.
-  bool release_cgroup();
+  // Returns its cgroups once they are empty.
+  void release_cgroups();
   // Forgotten, and nothing of it is left.
   bool removable() const;
 
@@ -127,6 +129,8 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<Refusal> open_pipes(const ExecRequest& request, const Account& account, Stdio& stdio);
   std::optional<Refusal> take_stdio(Stdio& stdio);
   std::optional<Refusal> limit_pids(uint64_t most);
+  std::optional<Refusal> limit_memory(uint64_t most_bytes);
+  bool ran_out_of_memory() const;
   void stop_clocks();
   void end_by(const char* limit);
   void finish_if_over();
@@ -148,6 +152,7 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<uint64_t> output_bytes_;
 
   std::unique_ptr<CommandCgroup> cgroup_;
+  std::unique_ptr<CommandCgroup> memory_cgroup_;  // null without a limit
   std::optional<ProcessSet> processes_;
   Input input_;
   Output outputs_[2];

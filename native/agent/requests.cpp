@@ -11,6 +11,8 @@ namespace {
 constexpr uint64_t kMaxSafeInteger = 9007199254740991;
 // As many as the kernel can number.
 constexpr uint64_t kMostPids = 4194304;
+// With less a program hardly starts.
+constexpr uint64_t kMinMemory = 1 << 20;
 constexpr size_t kMinRing = 4096;
 constexpr size_t kMaxRing = 64 << 20;
 constexpr size_t kDefaultRing = 1 << 20;
@@ -79,6 +81,7 @@ Request read_exec(JsonObject& json) {
   request.wall_ms = json.optional_integer("wallMs", 1, kMaxSafeInteger);
   request.cpu_ms = json.optional_integer("cpuMs", 1, kMaxSafeInteger / 1000);
   request.pids = json.optional_integer("pids", 1, kMostPids);
+  request.memory_bytes = json.optional_integer("memoryBytes", kMinMemory, kMaxSafeInteger);
   request.output_bytes = json.optional_integer("outputBytes", 0, kMaxSafeInteger);
   request.ring_bytes = json.optional_integer("ringBytes", kMinRing, kMaxRing).value_or(kDefaultRing);
   return request;

@@ -32,6 +32,7 @@ struct ExecRequest {
   std::optional<uint64_t> wall_ms;
   std::optional<uint64_t> cpu_ms;
   std::optional<uint64_t> pids;
+  std::optional<uint64_t> memory_bytes;
   std::optional<uint64_t> output_bytes;
   size_t ring_bytes;
 };

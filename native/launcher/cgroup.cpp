@@ -51,7 +51,8 @@ Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined)
   if (!directory) return directory.failure();
   for (const auto& [file, value] : plan.set)
     if (Result<> written = write_file(directory->get(), file.c_str(), value); !written) return written;
-  if (plan.track)
+  // On version 1 the agent makes cgroups for memory as well; on version 2 memory is where tracking is.
+  if (plan.track || (plan.memory && plan.version == 1))
     if (Result<> delegated = delegate(directory->get(), plan.version, owner); !delegated) return delegated;
 
   if (plan.version == 2) {

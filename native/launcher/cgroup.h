@@ -23,7 +23,7 @@ struct JoinedCgroups {
 };
 
 // Makes the cgroups, or takes those that are there from an earlier start of the same sandbox. `owner` is the host id of
-// root inside, which may make cgroups below the one that tracks.
+// root inside, which may make cgroups below the one that tracks and the one of memory.
 Result<JoinedCgroups> make_cgroups(const std::vector<CgroupPlan>& plans, uint32_t owner);
 
 // Writes the calling process into the version 1 cgroups.

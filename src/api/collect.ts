@@ -12,7 +12,12 @@ export interface CollectOptions {
 
 export function reportView(report: ExecReport): ExecEventViews["exit"] {
   const { exec, code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes } = report;
-  return { exec, exitCode: code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes };
+  const { memoryPeakBytes } = report;
+  return {
+    ...{ exec, exitCode: code, signal, limit, wallMs, userMs, systemMs, peakRssBytes },
+    ...(memoryPeakBytes !== undefined && { memoryPeakBytes }),
+    ...{ stdoutBytes, stderrBytes },
+  };
 }
 
 /**

@@ -147,7 +147,7 @@ function startOnce(
 
 function execRequest(body: ExecBody, exec: ExecId): ExecRequest {
   const { command = DEFAULT_SHELL, cwd, env, user, stdin, merge, pty, timeLimitMs, outputLimitBytes, ringBytes } = body;
-  const { cpuTimeLimitMs, processLimit } = body;
+  const { cpuTimeLimitMs, processLimit, memoryLimitBytes } = body;
   return {
     exec: (body.exec as ExecId | undefined) ?? exec,
     command,
@@ -160,6 +160,7 @@ function execRequest(body: ExecBody, exec: ExecId): ExecRequest {
     ...(timeLimitMs !== undefined && { wallMs: timeLimitMs }),
     ...(cpuTimeLimitMs !== undefined && { cpuMs: cpuTimeLimitMs }),
     ...(processLimit !== undefined && { pids: processLimit }),
+    ...(memoryLimitBytes !== undefined && { memoryBytes: memoryLimitBytes }),
     ...(outputLimitBytes !== undefined && { outputBytes: outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),
   };

@@ -23,6 +23,7 @@ export function execView({ record, summary }: KnownExec): ExecView {
     userMs: report?.userMs ?? null,
     systemMs: report?.systemMs ?? null,
     peakRssBytes: report?.peakRssBytes ?? null,
+    memoryPeakBytes: report?.memoryPeakBytes ?? null,
     stdoutBytes: summary?.stdoutBytes ?? report?.stdoutBytes ?? null,
     stderrBytes: summary?.stderrBytes ?? report?.stderrBytes ?? null,
   };

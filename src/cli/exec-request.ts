@@ -5,6 +5,7 @@ import { environmentOf } from "./options.ts";
 export interface ExecRequestOptions extends Omit<CommandOptions, "json"> {
   readonly cpuLimit?: number;
   readonly pidsLimit?: number;
+  readonly memoryLimit?: number;
   readonly outputLimit?: number;
 }
 
@@ -16,5 +17,6 @@ export const execRequestOf = (options: ExecRequestOptions) => ({
   ...(options.timeLimit !== undefined && { timeLimitMs: options.timeLimit }),
   ...(options.cpuLimit !== undefined && { cpuTimeLimitMs: options.cpuLimit }),
   ...(options.pidsLimit !== undefined && { processLimit: options.pidsLimit }),
+  ...(options.memoryLimit !== undefined && { memoryLimitBytes: options.memoryLimit }),
   ...(options.outputLimit !== undefined && { outputLimitBytes: options.outputLimit }),
 });

@@ -20,6 +20,11 @@ export interface CommandOptions extends CallOptions {
   readonly cpuTimeLimitMs?: number;
   /** Processes and threads at once; what is more is not started. */
   readonly processLimit?: number;
+  /**
+   * Memory of all that the command starts, from 1 MiB, beyond which the kernel kills the largest process of it; refused
+   * as `host/missing` where the host cannot limit it.
+   */
+  readonly memoryLimitBytes?: number;
   /** Bytes of stdout and stderr together after which the command is ended. */
   readonly outputLimitBytes?: number;
   /** What the sandbox keeps of each stream for a later reader; 1 MiB by default. */
@@ -46,7 +51,7 @@ export type CommandLine = string | readonly string[];
 /** The options that go into the request as they are. */
 export function execBody(command: CommandLine | undefined, options: CommandOptions): ExecBody {
   const { cwd, env, user, merge, pty, timeLimitMs, outputLimitBytes, ringBytes, exec } = options;
-  const { cpuTimeLimitMs, processLimit } = options;
+  const { cpuTimeLimitMs, processLimit, memoryLimitBytes } = options;
   return {
     ...(command !== undefined && { command: typeof command === "string" ? command : [...command] }),
     ...(cwd !== undefined && { cwd }),
@@ -57,6 +62,7 @@ export function execBody(command: CommandLine | undefined, options: CommandOptio
     ...(timeLimitMs !== undefined && { timeLimitMs }),
     ...(cpuTimeLimitMs !== undefined && { cpuTimeLimitMs }),
     ...(processLimit !== undefined && { processLimit }),
+    ...(memoryLimitBytes !== undefined && { memoryLimitBytes }),
     ...(outputLimitBytes !== undefined && { outputLimitBytes }),
     ...(ringBytes !== undefined && { ringBytes }),
     ...(exec !== undefined && { exec }),

@@ -29,6 +29,8 @@ export interface ExecRequest {
   readonly cpuMs?: number;
   /** Processes and threads at once. */
   readonly pids?: number;
+  /** Memory of everything that it starts, what the kernel keeps for it included. */
+  readonly memoryBytes?: number;
   readonly outputBytes?: number;
   readonly ringBytes?: number;
 }
@@ -45,6 +47,8 @@ export interface ExecReport {
   readonly userMs: number;
   readonly systemMs: number;
   readonly peakRssBytes: number;
+  /** The most memory that all of it held at once, as the kernel counted it; of a command with a memory limit alone. */
+  readonly memoryPeakBytes?: number;
   readonly stdoutBytes: number;
   readonly stderrBytes: number;
 }

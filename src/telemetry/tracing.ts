@@ -152,6 +152,7 @@ export class Tracing implements RequestObserver {
       "plybox.exec.user_ms": report.userMs,
       "plybox.exec.system_ms": report.systemMs,
       "plybox.exec.peak_rss_bytes": report.peakRssBytes,
+      ...(report.memoryPeakBytes !== undefined && { "plybox.exec.memory_peak_bytes": report.memoryPeakBytes }),
       "plybox.exec.output_bytes": report.stdoutBytes + report.stderrBytes,
     };
     const startTime = new Date(at.getTime() - report.wallMs);

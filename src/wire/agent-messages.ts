@@ -93,18 +93,21 @@ const readProcess = object<ProcessView>({
 
 export const readProcesses = object<ProcessesView>({ processes: list(readProcess), total: count });
 
-const readReportFields = object<ExecReport>({
-  exec: execId,
-  code: nullable(integer(0, 255)),
-  signal: nullable(matching(/^SIG[A-Z0-9+]{1,16}$/)),
-  limit: oneOf(...EXEC_LIMITS, null),
-  wallMs: nonNegative,
-  userMs: nonNegative,
-  systemMs: nonNegative,
-  peakRssBytes: count,
-  stdoutBytes: count,
-  stderrBytes: count,
-});
+const readReportFields = object<ExecReport>(
+  {
+    exec: execId,
+    code: nullable(integer(0, 255)),
+    signal: nullable(matching(/^SIG[A-Z0-9+]{1,16}$/)),
+    limit: oneOf(...EXEC_LIMITS, null),
+    wallMs: nonNegative,
+    userMs: nonNegative,
+    systemMs: nonNegative,
+    peakRssBytes: count,
+    stdoutBytes: count,
+    stderrBytes: count,
+  },
+  { memoryPeakBytes: count },
+);
 
 export const readExecReport: Reader<ExecReport> = (value, path) => {
   const report = readReportFields(value, path);

@@ -20,6 +20,7 @@ const DATA = {
     userMs: z.number(),
     systemMs: z.number(),
     peakRssBytes: z.int(),
+    memoryPeakBytes: z.exactOptional(z.int().describe("Of a command with a memory limit alone.")),
     stdoutBytes: z.int(),
     stderrBytes: z.int(),
   }),

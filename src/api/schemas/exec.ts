@@ -73,6 +73,13 @@ export const execBody = z
     processLimit: z.exactOptional(
       z.int().min(1).max(4_194_304).describe("Processes and threads at once; what is more is not started."),
     ),
+    memoryLimitBytes: z.exactOptional(
+      z
+        .int()
+        .min(1024 ** 2)
+        .max(1024 ** 4)
+        .describe("Memory of all that the command starts, beyond which the kernel kills the largest process of it."),
+    ),
     outputLimitBytes: z.exactOptional(
       z
         .int()
@@ -107,6 +114,9 @@ const report = {
   userMs: z.number(),
   systemMs: z.number(),
   peakRssBytes: z.number(),
+  memoryPeakBytes: z.exactOptional(
+    z.int().describe("The most memory that all of it held at once; of a command with a memory limit alone."),
+  ),
   stdoutBytes: z.int().describe("Bytes that the command wrote, kept or not."),
   stderrBytes: z.int(),
 };
@@ -151,6 +161,7 @@ export const execView = z.object({
   userMs: measured,
   systemMs: measured,
   peakRssBytes: counted,
+  memoryPeakBytes: counted.describe("Null without a memory limit."),
   stdoutBytes: counted.describe("Bytes that it wrote, kept or not."),
   stderrBytes: counted,
 });

@@ -17,7 +17,7 @@ import type { TerminalOptions } from "../stdio/terminal-session.ts";
 import { terminalOptions } from "../stdio/terminal-session.ts";
 import { parseDuration } from "../values/duration.ts";
 import { parseCount } from "../values/numbers.ts";
-import { parseSize } from "../values/size.ts";
+import { formatSize, parseSize } from "../values/size.ts";
 import { openTerminal } from "./shell.ts";
 
 interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
@@ -27,6 +27,7 @@ interface ExecOptions extends CommandOptions, ConnectOptions, TerminalOptions {
   readonly key?: string;
   readonly cpuLimit?: number;
   readonly pidsLimit?: number;
+  readonly memoryLimit?: number;
   readonly outputLimit?: number;
 }
 
@@ -43,6 +44,7 @@ export function defineExec(program: Command, context: CliContext): void {
   command
     .addOption(parsed("--cpu-limit <time>", "processor time after which it is ended, such as 5s", parseDuration))
     .addOption(parsed("--pids-limit <count>", "processes and threads at once", parseCount))
+    .addOption(parsed("--memory-limit <size>", "memory beyond which the kernel kills it, such as 64M", parseSize))
     .addOption(parsed("--output-limit <size>", "output after which it is ended, such as 10M", parseSize));
   terminalOptions(command);
   commandOptions(command, context.env);
@@ -93,7 +95,8 @@ async function exec(ref: string, words: readonly string[], options: ExecOptions,
     });
     await attend(daemonCommand(running), {
       ...{ context, interrupts, input, json: options.json === true },
-      ...{ timeLimitMs: options.timeLimit, memoryLimit: undefined },
+      timeLimitMs: options.timeLimit,
+      memoryLimit: options.memoryLimit === undefined ? undefined : formatSize(options.memoryLimit),
     });
   } catch (error) {
     if (!abort.signal.aborted || interrupts.last === undefined) throw error;
