@@ -13,6 +13,7 @@
 #include "agent/listening-ports.h"
 #include "agent/process-list.h"
 #include "agent/processes.h"
+#include "agent/read-channel.h"
 #include "agent/wait-channel.h"
 
 namespace plybox {
@@ -30,6 +31,18 @@ uint64_t own_rss_bytes() {
   uint64_t pages = 0;
   if (second < end) std::from_chars(second, end, pages);
   return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Nothing where both offsets are within what the command has written.
+std::optional<Refusal> offsets_problem(const Exec& exec, const uint64_t (&offsets)[2]) {
+  for (uint8_t stream : {1, 2}) {
+    uint64_t end = exec.output(stream).ring().end();
+    if (offsets[stream - 1] <= end) continue;
+    const char* name = stream == 1 ? "stdout" : "stderr";
+    std::string message = std::string(name) + " has not come so far: it stands at " + std::to_string(end);
+    return Refusal{"bad-offset", std::move(message), name};
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -99,12 +112,8 @@ void Agent::answer(Connection& connection, uint32_t channel, const ExecRequest& 
 void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest& request) {
   Exec* exec = find_or_refuse(connection, channel, request.exec);
   if (exec == nullptr) return;
-  for (uint8_t stream : {1, 2}) {
-    uint64_t end = exec->output(stream).ring().end();
-    if (request.offsets[stream - 1] <= end) continue;
-    const char* name = stream == 1 ? "stdout" : "stderr";
-    return connection.refuse(
-        channel, {"bad-offset", std::string(name) + " has not come so far: it stands at " + std::to_string(end), name});
+  if (std::optional<Refusal> refusal = offsets_problem(*exec, request.offsets)) {
+    return connection.refuse(channel, *refusal);
   }
   JsonWriter json;
   json.begin_object();
@@ -114,6 +123,27 @@ void Agent::answer(Connection& connection, uint32_t channel, const AttachRequest
   json.end_object();
   connection.ack(channel, json.text());
   connection.stream(std::make_unique<ExecChannel>(connection, channel, *exec, request.offsets));
+}
+
+void Agent::answer(Connection& connection, uint32_t channel, const ReadRequest& request) {
+  Exec* exec = find_or_refuse(connection, channel, request.exec);
+  if (exec == nullptr) return;
+  if (std::optional<Refusal> refusal = offsets_problem(*exec, request.offsets)) {
+    return connection.refuse(channel, *refusal);
+  }
+  JsonWriter json;
+  json.begin_object().key("pid").integer(static_cast<uint64_t>(exec->pid()));
+  for (uint8_t stream : {1, 2}) {
+    const Ring& ring = exec->output(stream).ring();
+    json.key(stream == 1 ? "stdout" : "stderr").begin_object();
+    json.key("from").integer(std::max(request.offsets[stream - 1], ring.begin()));
+    json.key("to").integer(ring.end()).end_object();
+  }
+  json.key("report");
+  exec->finished() ? json.raw(exec->report()) : json.null();
+  json.end_object();
+  connection.ack(channel, json.text());
+  connection.stream(std::make_unique<ReadChannel>(connection, channel, *exec, request));
 }
 
 void Agent::answer(Connection& connection, uint32_t channel, const WaitRequest& request) {

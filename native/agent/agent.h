@@ -63,6 +63,7 @@ class Agent final : public RequestServer {
 
   void answer(Connection& connection, uint32_t channel, const ExecRequest& request);
   void answer(Connection& connection, uint32_t channel, const AttachRequest& request);
+  void answer(Connection& connection, uint32_t channel, const ReadRequest& request);
   void answer(Connection& connection, uint32_t channel, const WaitRequest& request);
   void answer(Connection& connection, uint32_t channel, const InputRequest& request);
   void answer(Connection& connection, uint32_t channel, const ListRequest& request);

@@ -1,8 +1,8 @@
 // One command as one connection hears it: what has been sent of its streams.
 #pragma once
 #include "agent/channel.h"
+#include "agent/exec-sender.h"
 #include "agent/exec.h"
-#include "agent/stream-sender.h"
 
 namespace plybox {
 
@@ -18,18 +18,15 @@ class ExecChannel final : public Channel, public ExecListener {
   bool has_more() const override;
   void produced() override { exec_.resume_reading(); }
 
-  uint64_t sent(uint8_t stream) const override { return streams_[stream - 1].sent(); }
+  uint64_t sent(uint8_t stream) const override { return sender_.sent(stream); }
   void touch() override { owner_.touch(); }
   void input_taken(size_t count) override { grant(count); }
   void finished() override;
   void dismiss(const Refusal& reason) override { owner_.end_channel(*this, reason); }
 
  private:
-  bool all_sent() const;
-
   Exec& exec_;
-  StreamSender streams_[2];
-  size_t first_stream_ = 0;  // whose turn it is to go first
+  ExecSender sender_;
   bool finished_ = false;
 };
 

@@ -25,9 +25,7 @@ Exec::Exec(ExecContext& context, const ExecRequest& request)
       input_(context.loop, *this),
       outputs_{{context.loop, *this, 1, request.ring_bytes}, {context.loop, *this, 2, request.ring_bytes}},
       wall_timer_(context.loop, [this] { end_by("wall"); }),
-      end_timer_(context.loop, [this] {
-        if (listener_ != nullptr) listener_->touch();
-      }) {}
+      end_timer_(context.loop, [this] { touch_readers(); }) {}
 
 Exec::~Exec() {
   ending_.reset();
@@ -82,8 +80,13 @@ uint64_t Exec::output_allowance() const {
   return *output_bytes_ - outputs_[0].ring().end() - outputs_[1].ring().end();
 }
 
-void Exec::output_grew() {
+void Exec::touch_readers() {
   if (listener_ != nullptr) listener_->touch();
+  for (ExecReader* reader : readers_) reader->touch();
+}
+
+void Exec::output_grew() {
+  touch_readers();
   finish_if_over();
 }
 
@@ -92,8 +95,8 @@ void Exec::output_grew() {
 void Exec::output_ended() {
   if (running_) {
     end_timer_.start(kEndDelayMs);
-  } else if (listener_ != nullptr) {
-    listener_->touch();
+  } else {
+    touch_readers();
   }
   finish_if_over();
   if (forgotten_) context_.changed();
@@ -125,7 +128,7 @@ void Exec::main_ended(int status, const rusage& usage) {
   end_timer_.stop();
   processes_->leader_reaped();
   for (Output& output : outputs_) output.main_ended();
-  if (listener_ != nullptr) listener_->touch();
+  touch_readers();
   finish_if_over();
 }
 
@@ -147,6 +150,7 @@ void Exec::finish_if_over() {
   report_ = make_report();
   input_.close();
   if (listener_ != nullptr) listener_->finished();
+  for (ExecReader* reader : readers_) reader->finished();
   for (ExecWaiter* waiter : std::exchange(waiters_, {})) waiter->finished(report_);
   context_.changed();
 }
@@ -194,7 +198,9 @@ Result<> Exec::resize(TerminalSize size) {
 void Exec::forget() {
   forgotten_ = true;
   for (Output& output : outputs_) output.forget();
-  if (listener_ != nullptr) listener_->dismiss({"exec-not-found", "the command has been forgotten"});
+  const Refusal reason{"exec-not-found", "the command has been forgotten"};
+  if (listener_ != nullptr) listener_->dismiss(reason);
+  for (ExecReader* reader : std::exchange(readers_, {})) reader->dismiss(reason);
   context_.changed();
 }
 

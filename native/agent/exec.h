@@ -21,18 +21,26 @@
 
 namespace plybox {
 
-// The host's side of a command, as the command sees it. A command has at most one listener.
-class ExecListener {
+// Who reads a command's output. The command does not wait for it: what it has not sent may be written over.
+class ExecReader {
  public:
-  virtual uint64_t sent(uint8_t stream) const = 0;
   // There may be something to send.
   virtual void touch() = 0;
-  // Bytes of stdin need no room any more.
-  virtual void input_taken(size_t count) = 0;
   // exec.finished() holds from now on.
   virtual void finished() = 0;
-  // Listens no more, against its will; is destroyed before this returns.
+  // Reads no more, against its will; is destroyed before this returns.
   virtual void dismiss(const Refusal& reason) = 0;
+
+ protected:
+  ~ExecReader() = default;
+};
+
+// The host's side of a command, as the command sees it: the reader that it does wait for. It has at most one.
+class ExecListener : public ExecReader {
+ public:
+  virtual uint64_t sent(uint8_t stream) const = 0;
+  // Bytes of stdin need no room any more.
+  virtual void input_taken(size_t count) = 0;
 
  protected:
   ~ExecListener() = default;
@@ -97,6 +105,9 @@ class Exec final : public InputOwner, public OutputOwner {
   void listen(ExecListener& listener);
   void stop_listening(ExecListener& listener);
   bool has_listener() const { return listener_ != nullptr; }
+  // Any number may read beside the listener.
+  void start_reading(ExecReader& reader) { readers_.push_back(&reader); }
+  void stop_reading(ExecReader& reader) { std::erase(readers_, &reader); }
   // Takes stdin over from the listener, and from the one that fed it before.
   void feed_from(ExecFeeder& feeder);
   void stop_feeding(ExecFeeder& feeder);
@@ -133,6 +144,7 @@ class Exec final : public InputOwner, public OutputOwner {
   bool ran_out_of_memory() const;
   void stop_clocks();
   void end_by(const char* limit);
+  void touch_readers();
   void finish_if_over();
   std::string make_report() const;
 
@@ -147,6 +159,7 @@ class Exec final : public InputOwner, public OutputOwner {
   ExecContext& context_;
   std::string id_;
   ExecListener* listener_ = nullptr;
+  std::vector<ExecReader*> readers_;
   ExecFeeder* feeder_ = nullptr;
   std::vector<ExecWaiter*> waiters_;
   std::optional<uint64_t> output_bytes_;

@@ -87,11 +87,23 @@ Request read_exec(JsonObject& json) {
   return request;
 }
 
+void read_offsets(JsonObject& json, uint64_t (&offsets)[2]) {
+  offsets[0] = json.integer("stdout", 0, kMaxOffset);
+  offsets[1] = json.integer("stderr", 0, kMaxOffset);
+}
+
 Request read_attach(JsonObject& json) {
   AttachRequest request{};
   request.exec = read_exec_id(json);
-  request.offsets[0] = json.integer("stdout", 0, kMaxOffset);
-  request.offsets[1] = json.integer("stderr", 0, kMaxOffset);
+  read_offsets(json, request.offsets);
+  return request;
+}
+
+Request read_read(JsonObject& json) {
+  ReadRequest request{};
+  request.exec = read_exec_id(json);
+  read_offsets(json, request.offsets);
+  request.follow = json.optional_boolean("follow", false);
   return request;
 }
 
@@ -138,6 +150,7 @@ struct RequestType {
 constexpr RequestType kTypes[] = {
     {"exec", read_exec},
     {"attach", read_attach},
+    {"read", read_read},
     {"wait", [](JsonObject& json) -> Request { return WaitRequest{read_exec_id(json)}; }},
     {"input", [](JsonObject& json) -> Request { return InputRequest{read_exec_id(json)}; }},
     {"list", [](JsonObject&) -> Request { return ListRequest{}; }},

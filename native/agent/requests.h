@@ -41,6 +41,11 @@ struct AttachRequest {
   std::string_view exec;
   uint64_t offsets[2];  // of stdout and stderr
 };
+struct ReadRequest {
+  std::string_view exec;
+  uint64_t offsets[2];  // of stdout and stderr
+  bool follow;
+};
 struct WaitRequest {
   std::string_view exec;
 };
@@ -72,9 +77,9 @@ struct UsageRequest {};
 struct ProcessesRequest {};
 struct StopRequest {};
 
-using Request =
-    std::variant<ExecRequest, AttachRequest, WaitRequest, InputRequest, ListRequest, SignalRequest, ResizeRequest,
-                 ForgetRequest, DialRequest, PortsRequest, UsageRequest, ProcessesRequest, FileRequest, StopRequest>;
+using Request = std::variant<ExecRequest, AttachRequest, ReadRequest, WaitRequest, InputRequest, ListRequest,
+                             SignalRequest, ResizeRequest, ForgetRequest, DialRequest, PortsRequest, UsageRequest,
+                             ProcessesRequest, FileRequest, StopRequest>;
 
 // The names of the requests, as `hello` announces them.
 std::vector<const char*> request_types();

@@ -15,13 +15,13 @@ bool StreamSender::owes_end() const {
 
 size_t StreamSender::produce(Batch& batch, uint32_t channel, size_t most, uint32_t& credit) {
   const Ring& ring = output_.ring();
-  if (sent_ < ring.begin()) {
-    append_lost(batch.text(), channel, output_.stream(), sent_, ring.begin());
-    sent_ = ring.begin();
-  }
-  size_t count = 0;
-  if (uint64_t until = sendable(); sent_ < until) {
-    count = static_cast<size_t>(std::min<uint64_t>({until - sent_, most, credit}));
+  uint64_t until = sendable();
+  uint64_t from = std::clamp(sent_, std::min(ring.begin(), until), until);
+  size_t count = static_cast<size_t>(std::min<uint64_t>({until - from, most, credit}));
+  // Told together with what comes after it: of a stream that runs away from its reader there is more to tell each time.
+  if (sent_ < from && (count > 0 || from == until)) {
+    append_lost(batch.text(), channel, output_.stream(), sent_, from);
+    sent_ = from;
   }
   if (count > 0) {
     append_data_header(batch.text(), channel, output_.stream(), sent_, count);

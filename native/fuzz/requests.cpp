@@ -25,6 +25,9 @@ void check(const ExecRequest& request) {
 void check(const AttachRequest& request) {
   require(request.offsets[0] <= kMaxOffset && request.offsets[1] <= kMaxOffset);
 }
+void check(const ReadRequest& request) {
+  require(request.offsets[0] <= kMaxOffset && request.offsets[1] <= kMaxOffset);
+}
 void check(const SignalRequest& request) { require(request.signal > 0); }
 void check(const DialRequest& request) {
   require((request.port == 0) == request.socket.starts_with('/'));

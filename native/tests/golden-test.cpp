@@ -156,7 +156,7 @@ TEST_CASE("golden broken payloads are refused") {
 }
 
 TEST_CASE("golden requests to the agent are understood") {
-  for (const char* name : {"exec-argv", "exec-shell", "exec-full", "attach", "list", "signal", "resize", "wait",
+  for (const char* name : {"exec-argv", "exec-shell", "exec-full", "attach", "read", "list", "signal", "resize", "wait",
                            "input", "forget", "dial-port", "dial-socket", "ports", "usage", "stop"}) {
     CAPTURE(name);
     std::string bytes = golden("open-" + std::string(name) + ".bin");

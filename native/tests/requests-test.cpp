@@ -98,6 +98,9 @@ TEST_CASE("the other requests are as strict") {
   CHECK(refused(R"({"exec":"x"})") == "type");
   CHECK(refused("{\"type\":\"attach\"," + exec + ",\"stdout\":0}") == "stderr");
   CHECK(refused("{\"type\":\"attach\"," + exec + ",\"stdout\":0,\"stderr\":9007199254740992}") == "stderr");
+  CHECK(refused("{\"type\":\"read\"," + exec + ",\"stdout\":0}") == "stderr");
+  CHECK(refused("{\"type\":\"read\"," + exec + ",\"stdout\":0,\"stderr\":0,\"follow\":1}") == "follow");
+  CHECK(refused("{\"type\":\"read\"," + exec + ",\"stdout\":0,\"stderr\":0}") == "");
   CHECK(refused("{\"type\":\"signal\"," + exec + ",\"signal\":\"TERM\"}") == "signal");
   CHECK(refused("{\"type\":\"signal\"," + exec + ",\"signal\":\"SIGTERM\",\"scope\":\"world\"}") == "scope");
   CHECK(refused("{\"type\":\"resize\"," + exec + ",\"columns\":1}") == "rows");

@@ -100,6 +100,7 @@ const good = {
     }),
   ],
   "open-attach": [open(8, { type: "attach", exec: EXEC, stdout: 4294967296, stderr: 0 })],
+  "open-read": [open(24, { type: "read", exec: EXEC, stdout: 0, stderr: 4294967296, follow: false })],
   "open-list": [open(9, { type: "list" })],
   "open-signal": [open(10, { type: "signal", exec: EXEC, signal: "SIGTERM", scope: "group" })],
   "open-resize": [open(11, { type: "resize", exec: EXEC, columns: 132, rows: 50 })],
@@ -163,6 +164,7 @@ const good = {
   "ack-empty": [ack(10, {})],
   "ack-exec": [ack(1, { pid: 7 })],
   "ack-attach": [ack(8, { pid: 7, stdinOffset: 12, running: true })],
+  "ack-read": [ack(24, { pid: 7, stdout: { from: 0, to: 2 }, stderr: { from: 4294967296, to: 4294967297 }, report: null })],
   "ack-list": [ack(9, { execs: [{ exec: EXEC, pid: 7, running: true, stdoutBytes: 2, stderrBytes: 0, wallMs: 1.2, report: null }, { exec: EXEC, pid: 8, running: false, stdoutBytes: 2, stderrBytes: 0, wallMs: 1.2, report }] })],
   "ack-ports": [ack(20, { ports: [{ port: 80, addresses: ["0.0.0.0", "::1"] }] })],
   "ack-usage": [ack(13, { processes: 3, rssBytes: 811008, uptimeMs: 1234.5 })],
@@ -177,6 +179,7 @@ const good = {
     }),
   ],
 
+  "exit-read": [exit(24, { report: null })],
   "exit-dial": [exit(18, { inBytes: 8, outBytes: 6 })],
   "exit-exec": [exit(1, report)],
   "exit-exec-signal": [exit(1, { ...report, code: null, signal: "SIGSEGV" })],
