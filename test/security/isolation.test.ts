@@ -37,6 +37,8 @@ const PROBES: Readonly<Record<string, (values: { pid: number; port: number }) =>
     `import socket; socket.create_connection(("127.0.0.1", ${port}), 2)`,
   "open a raw packet socket": () => "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
   "make a network namespace": () => "import ctypes; assert ctypes.CDLL(None).unshare(0x40000000) == 0",
+  "make a cgroup namespace in a user namespace of its own": () =>
+    "import ctypes; c = ctypes.CDLL(None); assert c.unshare(0x10000000) == 0; assert c.unshare(0x2000000) == 0",
   "mount a tmpfs in a mount namespace of its own": () =>
     "import ctypes; c = ctypes.CDLL(None); assert c.unshare(0x20000) == 0; assert c.mount(b'n', b'/', None, 0x44000, None) == 0; assert c.mount(b'x', b'/mnt', b'tmpfs', 0, None) == 0",
   "open a kernel setting for writing": () => "open('/proc/sys/kernel/core_pattern', 'r+')",
