@@ -70,6 +70,8 @@ TEST_CASE("wrong fields of exec are refused by name") {
            Row{R"("argv":["a"],"wallMs":0)", "wallMs"},
            Row{R"("argv":["a"],"wallMs":9007199254740991)", ""},
            Row{R"("argv":["a"],"wallMs":9007199254740992)", "wallMs"},
+           Row{R"("argv":["a"],"memoryBytes":1048575)", "memoryBytes"},
+           Row{R"("argv":["a"],"memoryBytes":1048576)", ""},
            Row{R"("argv":["a"],"outputBytes":-1)", "outputBytes"},
            Row{R"("argv":["a"],"ringBytes":4095)", "ringBytes"},
            Row{R"("argv":["a"],"ringBytes":67108865)", "ringBytes"},

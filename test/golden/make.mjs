@@ -95,6 +95,7 @@ const good = {
       wallMs: 10000,
       cpuMs: 5000,
       pids: 64,
+      memoryBytes: 67108864,
       outputBytes: 1000000,
       ringBytes: 1048576,
     }),
@@ -183,7 +184,7 @@ const good = {
   "exit-dial": [exit(18, { inBytes: 8, outBytes: 6 })],
   "exit-exec": [exit(1, report)],
   "exit-exec-signal": [exit(1, { ...report, code: null, signal: "SIGSEGV" })],
-  "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory" })],
+  "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory", memoryPeakBytes: 67108864 })],
   "exit-launch": [exit(1, { code: null, signal: "SIGKILL" })],
 
   "error-not-found": [
