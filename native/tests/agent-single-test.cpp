@@ -1,14 +1,19 @@
 // The agent that serves `execute`: every verdict, from programs that do not want to be judged.
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <deque>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
+#include "agent/clock.h"
 #include "common/base64.h"
 #include "tests/host.h"
 
@@ -17,10 +22,15 @@ using namespace plybox::test;
 
 namespace {
 
+constexpr const char* kHello = R"({"generation":1,"role":"host","sandbox":"","incarnation":0})";
+
 class Judge {
  public:
-  explicit Judge(const std::string& program, std::vector<std::string> more = {}) : pid_(fork()) {
+  explicit Judge(const std::string& program, std::vector<std::string> more = {}, rlim_t descriptors = 0)
+      : pid_(fork()) {
     if (pid_ == 0) {
+      rlimit limit{descriptors, descriptors};
+      if (descriptors > 0) setrlimit(RLIMIT_NOFILE, &limit);
       std::string socket = path();
       std::vector<std::string> words = {program, "--single", "--unix", socket, "--work-directory", "/tmp"};
       words.insert(words.end(), more.begin(), more.end());
@@ -34,11 +44,16 @@ class Judge {
     struct stat status;
     while (stat(path().c_str(), &status) != 0 && !has_ended(pid_)) usleep(1000);
   }
-  ~Judge() {
+  ~Judge() { end(); }
+
+  // Tells it to end and waits for that.
+  void end() {
+    if (pid_ == 0) return;
     kill(pid_, SIGTERM);
     int status = 0;
     waitpid(pid_, &status, 0);
     CHECK(status == 0);
+    pid_ = 0;
   }
 
   std::string path() const { return directory_.path() + "/judge.sock"; }
@@ -46,7 +61,7 @@ class Judge {
   Host connect() const {
     for (;;) {
       Host host(path(), false);
-      host.send(Kind::kHello, 0, R"({"generation":1,"role":"host","sandbox":"","incarnation":0})");
+      host.send(Kind::kHello, 0, kHello);
       REQUIRE(host.next().text("role") == "agent");
       return host;
     }
@@ -78,6 +93,22 @@ std::string status_line(const std::string& status, const std::string& name) {
 std::string status_of(const std::string& process) {
   std::ifstream file("/proc/" + process + "/status");
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// User and system time of a process so far.
+uint64_t processor_ms(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text(std::istreambuf_iterator<char>(file), {}), unused;
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  for (int i = 0; i < 11; i++) fields >> unused;
+  uint64_t user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) * 1000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+}
+
+bool has_heard(const Host& host) {
+  pollfd end{host.socket(), POLLIN, 0};
+  return poll(&end, 1, 0) == 1;
 }
 
 }  // namespace
@@ -191,6 +222,46 @@ TEST_CASE("nothing outlives its execution: fork bombs, daemons, and what a host 
       code = next.code();
     }
     CHECK(next.out == "next\nmain.sh\n");
+  });
+}
+
+TEST_CASE("an agent that is told to end takes along what it runs, and whoever is connected") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    Host idle = judge.connect();
+    Host host = judge.connect();
+    host.open(1, R"({"type":"execute",)" + Judge::script_fields("setsid sleep 1000 & echo $!; exec sleep 1000") +
+                     R"(,"wallMs":60000})");
+    Outcome outcome;
+    while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
+    judge.end();
+    CHECK(has_ended(std::stoi(outcome.out)));
+    CHECK(idle.hung_up());
+    CHECK(host.hung_up());
+  });
+}
+
+TEST_CASE("out of descriptors, whoever connects waits his turn, and the agent does not spin meanwhile") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program, {}, 32);
+    std::deque<Host> hosts;
+    for (int i = 0; i < 40; i++) {
+      hosts.emplace_back(judge.path(), false);
+      hosts.back().send(Kind::kHello, 0, kHello);
+    }
+    uint64_t began_us = now_us(), began_ms = processor_ms(judge.pid());
+    while (now_us() - began_us < 500000) usleep(10000);
+    CHECK(processor_ms(judge.pid()) - began_ms < 100);
+    size_t heard = 0;
+    while (heard < hosts.size() && has_heard(hosts[heard])) heard++;
+    CHECK(heard > 8);
+    REQUIRE(heard < hosts.size());
+    // Each that goes makes room for one.
+    while (!hosts.empty()) {
+      CHECK(hosts.front().next().kind == Kind::kHello);
+      hosts.pop_front();
+    }
+    CHECK(judge.script("echo hi").out == "hi\n");
   });
 }
 

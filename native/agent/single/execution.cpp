@@ -188,7 +188,7 @@ void Execution::tell_usage() {
 void Execution::check_limits() {
   if (compiling_) return;
   if (request_.cpu_ms && usage_.cpu_us() > *request_.cpu_ms * 1000) end_by("cpu");
-  if (request_.memory_bytes && usage_.resident_bytes() >= *request_.memory_bytes) {
+  if (limit_ == nullptr && request_.memory_bytes && usage_.resident_bytes() >= *request_.memory_bytes) {
     memory_evidence_ = "resident";
     end_by("memory");
   }

@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/set-up.h"
 #include "agent/single/execution-channel.h"
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr uint64_t kGeneration = 1;
 constexpr uint64_t kTidyMs = 1;
+constexpr uint64_t kListenAgainMs = 100;
 constexpr size_t kMostConnections = 64;
 
 }  // namespace
@@ -27,6 +30,7 @@ Server::Server(const Options& options, UniqueFd listener, UniqueFd connection, U
       memory_(memory_directory_, options.memory_version),
       exempt_(exempt),
       tidy_timer_(loop_, [this] { tidy(); }),
+      deaf_timer_(loop_, [this] { listen_again(); }),
       listen_ears_(*this, &Server::accept_connection),
       signal_ears_(*this, &Server::take_signal) {}
 
@@ -53,7 +57,19 @@ Result<> Server::run() {
 
 void Server::accept_connection() {
   UniqueFd socket(accept4(listen_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (socket && connections_.size() < kMostConnections) add(std::move(socket));
+  if (socket) {
+    if (connections_.size() < kMostConnections) add(std::move(socket));
+    return;
+  }
+  if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+  // Out of descriptors or memory: not heard for a while, because the set would report the same connection at once.
+  loop_.unwatch(listen_.get(), listen_ears_);
+  deaf_timer_.start(kListenAgainMs);
+}
+
+void Server::listen_again() {
+  deaf_timer_.stop();
+  if (!loop_.watch(listen_.get(), EPOLLIN, listen_ears_)) deaf_timer_.start(kListenAgainMs);
 }
 
 void Server::add(UniqueFd socket) {
@@ -64,26 +80,33 @@ void Server::add(UniqueFd socket) {
 void Server::take_signal() {
   signalfd_siginfo info;
   if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
-  if (info.ssi_signo != SIGCHLD) {
-    stopping_ = true;
-    if (execution_ != nullptr) return execution_->abandon();
-    return loop_.stop();
-  }
+  if (info.ssi_signo != SIGCHLD) return stop();
   int status;
   rusage usage;
   for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
     if (place_ && pid == place_->child.pid()) {
+      // A new one is made for the next request and not now: what ended this one might end that one too, for ever.
       place_.reset();
-      tidy_timer_.start(kTidyMs);
     } else if (execution_ != nullptr && pid != exempt_) {
       execution_->child_ended(pid, status, usage);
     }
   }
 }
 
+// Nobody is served any more, and with its connection goes the execution; the loop ends when nothing is left of it.
+void Server::stop() {
+  if (listen_ && !stopping_ && !deaf_timer_.running()) loop_.unwatch(listen_.get(), listen_ears_);
+  stopping_ = true;
+  deaf_timer_.stop();
+  connections_.clear();
+  if (execution_ == nullptr) loop_.stop();
+}
+
 void Server::after_turn() {
   for (const std::unique_ptr<Connection>& connection : connections_) connection->flush();
-  std::erase_if(connections_, [](const std::unique_ptr<Connection>& connection) { return connection->dead(); });
+  size_t ended =
+      std::erase_if(connections_, [](const std::unique_ptr<Connection>& connection) { return connection->dead(); });
+  if (ended > 0 && deaf_timer_.running()) listen_again();
   if (over_ && !tidy_timer_.running()) tidy_timer_.start(kTidyMs);
   if (options_.once && connections_.empty() && execution_ == nullptr && (served_ || !listen_)) loop_.stop();
 }

@@ -26,8 +26,10 @@ class Server final : public RequestServer {
     void (Server::*heard_)();
   };
   void accept_connection();
+  void listen_again();
   void add(UniqueFd socket);
   void take_signal();
+  void stop();
   void after_turn();
   void tidy();
 
@@ -48,6 +50,8 @@ class Server final : public RequestServer {
   bool served_ = false;
   bool stopping_ = false;
   Timer tidy_timer_;
+  // Runs while the listening socket is not watched.
+  Timer deaf_timer_;
   Ears listen_ears_;
   Ears signal_ears_;
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "agent/single/privileges.h"
@@ -48,9 +49,14 @@ union Rights {
   _exit(127);
 }
 
+// At most what the agent itself is limited to, which it has no privilege to raise.
 void limit(int resource, uint64_t soft, uint64_t hard) {
-  rlimit value{static_cast<rlim_t>(soft), static_cast<rlim_t>(hard)};
-  if (setrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &value) != 0) give_up(Failure::here("limit"));
+  auto which = static_cast<decltype(RLIMIT_CORE)>(resource);
+  rlimit value;
+  if (getrlimit(which, &value) != 0) give_up(Failure::here("limit"));
+  value.rlim_max = std::min(value.rlim_max, static_cast<rlim_t>(hard));
+  value.rlim_cur = std::min(value.rlim_max, static_cast<rlim_t>(soft));
+  if (setrlimit(which, &value) != 0) give_up(Failure::here("limit"));
 }
 
 bool read_all(char* into, size_t count) {
