@@ -41,10 +41,6 @@ export class SingleAgent implements AsyncDisposable {
     return { agent, stream: Duplex.from({ writable: stdin, readable: stdout }) };
   }
 
-  get pid(): number {
-    return this.#process.pid as number;
-  }
-
   async connect(): Promise<Socket> {
     for (;;) {
       const socket = connect(join(this.work, "agent.sock"));
