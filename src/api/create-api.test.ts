@@ -26,6 +26,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     exec: unused,
     execs: unused,
     attach: unused,
+    read: unused,
     wait: unused,
     input: unused,
     forget: unused,

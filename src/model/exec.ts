@@ -90,6 +90,34 @@ export interface ExecSession extends AsyncIterable<ExecEvent> {
   close(): void;
 }
 
+/** Where a stream of a command is kept from, and where it stood when that was asked, in bytes. */
+export interface KeptRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * A command's output as one reads it beside whoever follows the command. The command does not wait for it: `lost` may
+ * come in the middle. `exit` comes last where the command has ended.
+ */
+export interface OutputReading extends AsyncIterable<ExecEvent> {
+  readonly exec: ExecId;
+  readonly pid: number;
+  readonly stdout: KeptRange;
+  readonly stderr: KeptRange;
+  /** How it had ended by then. */
+  readonly report: ExecReport | null;
+  /** Stops reading. Idempotent. */
+  close(): void;
+}
+
+/** What is to be read of a command's output. */
+export interface ReadOptions {
+  readonly from: OutputOffsets;
+  /** Go on until the command has ended, instead of up to where it stands now. */
+  readonly follow: boolean;
+}
+
 /** A command's stdin, held by one who need not read its output. */
 export interface ExecFeed {
   /** How many bytes the command's side had taken when this began. */

@@ -1,4 +1,4 @@
-import type { ExecEvent, ExecSession } from "../model/exec.ts";
+import type { ExecEvent, ExecSession, OutputReading } from "../model/exec.ts";
 import type { Activity } from "./activity.ts";
 
 /** A session that counts as activity for as long as its client listens and the command goes on. */
@@ -13,24 +13,40 @@ export function activeSession(session: ExecSession, activity: Activity): ExecSes
       end();
       session.close();
     },
-    [Symbol.asyncIterator]() {
-      const events = session[Symbol.asyncIterator]();
-      return {
-        async next(): Promise<IteratorResult<ExecEvent>> {
-          try {
-            const result = await events.next();
-            if (result.done === true || result.value.kind === "exit") end();
-            return result;
-          } catch (error) {
-            end();
-            throw error;
-          }
-        },
-        async return(): Promise<IteratorResult<ExecEvent>> {
-          end();
-          return (await events.return?.()) ?? { done: true, value: undefined };
-        },
-      };
+    [Symbol.asyncIterator]: () => activeEvents(session, end),
+  };
+}
+
+/** The same of one who reads beside. */
+export function activeReading(reading: OutputReading, activity: Activity): OutputReading {
+  const end = activity.hold();
+  const { exec, pid, stdout, stderr, report } = reading;
+  return {
+    ...{ exec, pid, stdout, stderr, report },
+    close() {
+      end();
+      reading.close();
+    },
+    [Symbol.asyncIterator]: () => activeEvents(reading, end),
+  };
+}
+
+function activeEvents(source: AsyncIterable<ExecEvent>, end: () => void): AsyncIterator<ExecEvent> {
+  const events = source[Symbol.asyncIterator]();
+  return {
+    async next(): Promise<IteratorResult<ExecEvent>> {
+      try {
+        const result = await events.next();
+        if (result.done === true || result.value.kind === "exit") end();
+        return result;
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+    async return(): Promise<IteratorResult<ExecEvent>> {
+      end();
+      return (await events.return?.()) ?? { done: true, value: undefined };
     },
   };
 }

@@ -11,13 +11,15 @@ import type {
   ExecSession,
   ExecSummary,
   OutputOffsets,
+  OutputReading,
+  ReadOptions,
   SignalScope,
   TerminalSize,
 } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
-import { activeSession } from "./active-session.ts";
+import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
@@ -81,6 +83,11 @@ export class SandboxService implements Sandboxes, Agents {
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
     const { agent, activity } = await this.agent(ref, "attach to a command");
     return activeSession(await agent.attach(exec, from, signal), activity);
+  }
+
+  async read(ref: string, exec: ExecId, options: ReadOptions, signal?: AbortSignal): Promise<OutputReading> {
+    const { agent, activity } = await this.agent(ref, "read a command's output");
+    return activeReading(await agent.read(exec, options, signal), activity);
   }
 
   async wait(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecReport> {

@@ -5,6 +5,8 @@ import type {
   ExecSession,
   ExecSummary,
   OutputOffsets,
+  OutputReading,
+  ReadOptions,
   SignalScope,
   TerminalSize,
 } from "../model/exec.ts";
@@ -28,6 +30,8 @@ export interface Sandboxes {
   execs(ref: string): Promise<readonly ExecSummary[]>;
   /** Listens again to a command, from the given offsets on. */
   attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession>;
+  /** Reads a command's output beside whoever listens to it. */
+  read(ref: string, exec: ExecId, options: ReadOptions, signal?: AbortSignal): Promise<OutputReading>;
   /** Resolves when the command has ended; nobody who listens to it is disturbed. */
   wait(ref: string, exec: ExecId, signal?: AbortSignal): Promise<ExecReport>;
   /** Takes a command's stdin over. Throws `exec/refused` for a command that was started without. */

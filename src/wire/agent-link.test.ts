@@ -95,6 +95,10 @@ describe("requests are written as the protocol says", () => {
       json: { type: "attach", exec, stdout: 5, stderr: 6 },
     },
     {
+      ask: (link) => link.read(exec, { from: { stdout: 5, stderr: 6 }, follow: true }),
+      json: { type: "read", exec, stdout: 5, stderr: 6, follow: true },
+    },
+    {
       ask: (link) => link.signal(exec, "SIGINT", "process"),
       json: { type: "signal", exec, signal: "SIGINT", scope: "process" },
     },
@@ -249,6 +253,86 @@ describe("a session", () => {
     peer.send({ kind: "error", channel, json: { code: "replaced", message: "another host listens" } });
     await expect(events.next()).rejects.toMatchObject({ code: "exec/output-replaced" });
     await settle();
+  });
+});
+
+describe("a reading", () => {
+  const kept = { pid: 7, stdout: { from: 2, to: 5 }, stderr: { from: 0, to: 0 }, report: null };
+
+  async function read(follow: boolean, ack: object = kept) {
+    const pending = agent.read(exec, { from: { stdout: 1, stderr: 0 }, follow });
+    const { channel } = await peer.next("open");
+    peer.send({ kind: "ack", channel, json: { ...ack } });
+    return { pending, channel };
+  }
+
+  test("says what there is before it gives it, and has no exit while the command runs", async () => {
+    const { pending, channel } = await read(false);
+    const reading = await pending;
+    const { pid, stdout, stderr, report: ended } = reading;
+    expect({ pid, stdout, stderr, report: ended }).toEqual(kept);
+    peer.send({ kind: "lost", channel, stream: 1, from: 1, to: 2 }, output(channel, 2, Buffer.from("abc")), {
+      kind: "exit",
+      channel,
+      json: { report: null },
+    });
+    expect(await readAll(reading[Symbol.asyncIterator]())).toEqual([
+      { kind: "lost", stream: "stdout", from: 1, to: 2 },
+      { kind: "output", stream: "stdout", offset: 2, bytes: Buffer.from("abc") },
+    ]);
+  });
+
+  test("may lose bytes between others, and ends with the command's exit", async () => {
+    const { pending, channel } = await read(true);
+    const events = (await pending)[Symbol.asyncIterator]();
+    peer.send(
+      { kind: "lost", channel, stream: 1, from: 1, to: 4 },
+      output(channel, 4, Buffer.from("d")),
+      { kind: "lost", channel, stream: 1, from: 5, to: 9 },
+      output(channel, 9, Buffer.from("e")),
+      { kind: "exit", channel, json: { report: { ...report } } },
+    );
+    expect((await readAll(events)).map((event) => event.kind)).toEqual(["lost", "output", "lost", "output", "exit"]);
+  });
+
+  test("closed by its reader sends close and ends", async () => {
+    const { pending, channel } = await read(true);
+    const events = (await pending)[Symbol.asyncIterator]();
+    await events.return?.();
+    expect(await peer.next("close")).toEqual({ kind: "close", channel });
+    expect(await events.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("of a command that is forgotten in the middle gives what has come, then exec/not-found", async () => {
+    const { pending, channel } = await read(false);
+    const events = (await pending)[Symbol.asyncIterator]();
+    peer.send({ kind: "lost", channel, stream: 1, from: 1, to: 2 }, output(channel, 2, Buffer.from("a")), {
+      kind: "error",
+      channel,
+      json: { code: "exec-not-found", message: "forgotten" },
+    });
+    expect(await events.next()).toMatchObject({ value: { kind: "lost" } });
+    expect(await events.next()).toMatchObject({ value: { kind: "output" } });
+    await expect(events.next()).rejects.toMatchObject({ code: "exec/not-found" });
+  });
+
+  test.each<{ what: string; ack?: object; frames?: (channel: number) => Frame[] }>([
+    { what: "more kept than asked for", ack: { ...kept, stdout: { from: 0, to: 5 } } },
+    { what: "a stream that ends before it begins", ack: { ...kept, stdout: { from: 6, to: 5 } } },
+    { what: "the report of another command", ack: { ...kept, report: { ...report, exec: newExecId() } } },
+    { what: "an exit before all has come", frames: (c) => [{ kind: "exit", channel: c, json: { report: null } }] },
+    { what: "more than there was", frames: (c) => [output(c, 1, Buffer.from("abcde"))] },
+    {
+      what: "losses without end",
+      ack: { ...kept, stdout: { from: 2, to: 5000 } },
+      frames: (c) =>
+        Array.from({ length: 1025 }, (_, at) => ({ kind: "lost", channel: c, stream: 1, from: at + 1, to: at + 2 })),
+    },
+  ])("of an agent that tells $what cuts it off", async ({ ack, frames }) => {
+    const { pending, channel } = await read(false, ack);
+    pending.catch(() => {});
+    peer.send(...(frames?.(channel) ?? []));
+    expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
   });
 });
 

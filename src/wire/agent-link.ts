@@ -9,6 +9,8 @@ import type {
   ExecSession,
   ExecSummary,
   OutputOffsets,
+  OutputReading,
+  ReadOptions,
   SignalScope,
 } from "../model/exec.ts";
 import type { ExecId, SandboxId } from "../model/ids.ts";
@@ -28,6 +30,7 @@ import { Link, unexpected } from "./link.ts";
 import type { PeerHello } from "./messages.ts";
 import { readEmpty } from "./messages.ts";
 import { fileError } from "./peer-errors.ts";
+import { ReadChannel } from "./read-channel.ts";
 import type { Reader } from "./strict-reader.ts";
 
 /**
@@ -69,6 +72,11 @@ export class AgentLink implements Disposable {
   attach(exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
     const { stdout, stderr } = from;
     return ExecChannel.open(this.#link, { type: "attach", exec, stdout, stderr }, signal);
+  }
+
+  /** Reads a command's output beside whoever listens to it. */
+  read(exec: ExecId, options: ReadOptions, signal?: AbortSignal): Promise<OutputReading> {
+    return ReadChannel.open(this.#link, { exec, ...options }, signal);
   }
 
   async list(signal?: AbortSignal): Promise<readonly ExecSummary[]> {

@@ -1,4 +1,12 @@
-import type { ExecReport, ExecRequest, ExecSummary, OutputOffsets, SignalScope } from "../model/exec.ts";
+import type {
+  ExecReport,
+  ExecRequest,
+  ExecSummary,
+  KeptRange,
+  OutputOffsets,
+  OutputReading,
+  SignalScope,
+} from "../model/exec.ts";
 import { EXEC_LIMITS } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import { EXEC_ID } from "../model/ids.ts";
@@ -15,6 +23,13 @@ type ExecMessage = Omit<ExecRequest, "command"> & { readonly type: "exec" } & (
 
 /** The requests whose channel carries a command's streams. */
 export type StreamRequest = ExecMessage | ({ readonly type: "attach"; readonly exec: ExecId } & OutputOffsets);
+
+/** A request whose channel carries what is kept of a command's output. */
+export interface ReadRequest extends OutputOffsets {
+  readonly type: "read";
+  readonly exec: ExecId;
+  readonly follow: boolean;
+}
 
 /** A request whose channel carries nothing but a command's end. */
 export interface WaitRequest {
@@ -45,6 +60,8 @@ export interface AttachAck {
   readonly stdinOffset: number;
   readonly running: boolean;
 }
+
+export type ReadAck = Pick<OutputReading, "pid" | "stdout" | "stderr" | "report">;
 
 /** What a sandbox takes from the machine, as its agent sees it. */
 export interface AgentUsage {
@@ -116,6 +133,21 @@ export const readExecReport: Reader<ExecReport> = (value, path) => {
   }
   return report;
 };
+
+const readKeptRange: Reader<KeptRange> = (value, path) => {
+  const range = object<KeptRange>({ from: count, to: count })(value, path);
+  if (range.from > range.to) throw new ProtocolViolation("payload", `${path} ends before it begins`);
+  return range;
+};
+
+export const readReadAck = object<ReadAck>({
+  pid,
+  stdout: readKeptRange,
+  stderr: readKeptRange,
+  report: nullable(readExecReport),
+});
+
+export const readReadExit = object<Pick<ReadAck, "report">>({ report: nullable(readExecReport) });
 
 export const readExecList = object<{ readonly execs: readonly ExecSummary[] }>({
   execs: list(

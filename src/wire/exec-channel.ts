@@ -2,24 +2,15 @@ import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { ExecEvent, ExecSession, OutputOffsets, OutputStream } from "../model/exec.ts";
+import type { ExecEvent, ExecSession, OutputOffsets } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
 import type { StreamRequest } from "./agent-messages.ts";
 import { readAttachAck, readExecAck, readExecReport } from "./agent-messages.ts";
 import { ExecInput } from "./exec-input.ts";
-import { ExecOutput } from "./exec-output.ts";
-import { ReceiveWindow } from "./flow-control.ts";
 import type { Channel, ChannelFrame, ChannelHandler, Link } from "./link.ts";
 import { unexpected } from "./link.ts";
+import { OutputReceiver } from "./output-receiver.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
-
-/** How far an output stream has come. */
-interface Position {
-  readonly name: OutputStream;
-  offset: number;
-  begun: boolean;
-  ended: boolean;
-}
 
 /** An `exec` or `attach` channel: the session that the frames of one command make. */
 export class ExecChannel implements ChannelHandler, ExecSession {
@@ -30,20 +21,18 @@ export class ExecChannel implements ChannelHandler, ExecSession {
   #pid: number | undefined;
   #isIterated = false;
 
-  readonly #streams: readonly [stdin: undefined, stdout: Position, stderr: Position];
-  readonly #window = new ReceiveWindow();
-  readonly #output = new ExecOutput((event) => this.#giveCredit(event));
+  readonly #output: OutputReceiver;
   readonly #input: ExecInput;
 
   private constructor(link: Link, request: StreamRequest, accepted: Deferred<ExecSession>) {
     const from: OutputOffsets = request.type === "attach" ? request : { stdout: 0, stderr: 0 };
     this.#request = request;
     this.#accepted = accepted;
-    this.#streams = [
-      undefined,
-      { name: "stdout", offset: from.stdout, begun: false, ended: false },
-      { name: "stderr", offset: from.stderr, begun: false, ended: false },
-    ];
+    this.#output = new OutputReceiver({
+      from,
+      mayMiss: false,
+      grant: (bytes) => this.#channel.send({ kind: "credit", bytes }),
+    });
     this.#channel = link.open(request, this);
     this.#input = new ExecInput(this.#channel);
   }
@@ -78,16 +67,9 @@ export class ExecChannel implements ChannelHandler, ExecSession {
     }
     switch (frame.kind) {
       case "data":
-        this.#receiveBytes(this.#streamAt(frame.stream, frame.offset), frame.bytes);
-        break;
-      case "end": {
-        const stream = this.#streamAt(frame.stream, frame.offset);
-        stream.ended = true;
-        this.#output.push({ kind: "end", stream: stream.name, offset: frame.offset });
-        break;
-      }
+      case "end":
       case "lost":
-        this.#receiveLoss(this.#streamAt(frame.stream, frame.from), frame.to);
+        this.#output.receive(frame);
         break;
       case "credit":
         this.#input.grant(frame.bytes);
@@ -144,47 +126,11 @@ export class ExecChannel implements ChannelHandler, ExecSession {
     this.#accepted.resolve(this);
   }
 
-  /** The output stream that a frame goes on with at `offset`. */
-  #streamAt(number: number, offset: number): Position {
-    const stream = this.#streams[number];
-    if (stream === undefined || stream.ended) {
-      throw new ProtocolViolation("sequence", `nothing may come on stream ${number}`);
-    }
-    if (offset !== stream.offset) {
-      throw new ProtocolViolation("sequence", `${stream.name} goes on at ${offset}, not at ${stream.offset}`);
-    }
-    return stream;
-  }
-
-  #receiveBytes(stream: Position, bytes: Uint8Array): void {
-    this.#window.receive(bytes.length);
-    const { name, offset } = stream;
-    stream.begun = true;
-    stream.offset += bytes.length;
-    // An empty frame tells nothing and costs no credit: queued, it would take memory without bound.
-    if (bytes.length > 0) this.#output.push({ kind: "output", stream: name, offset, bytes });
-  }
-
-  #receiveLoss(stream: Position, to: number): void {
-    // Nothing is lost while somebody listens: one loss a stream, before its bytes, so that the queue stays bounded.
-    if (stream.begun) throw new ProtocolViolation("sequence", `${stream.name} has lost bytes after its beginning`);
-    const from = stream.offset;
-    stream.begun = true;
-    stream.offset = to;
-    this.#output.push({ kind: "lost", stream: stream.name, from, to });
-  }
-
   #receiveExit(json: unknown): void {
     const report = readExecReport(json, "exit");
     if (report.exec !== this.exec) throw new ProtocolViolation("sequence", `exit of ${report.exec}, not ${this.exec}`);
     this.#output.push({ kind: "exit", report });
     this.#output.end();
     this.#input.stop();
-  }
-
-  #giveCredit(event: ExecEvent): void {
-    if (event.kind !== "output") return;
-    const bytes = this.#window.consume(event.bytes.length);
-    if (bytes > 0) this.#channel.send({ kind: "credit", bytes });
   }
 }

@@ -10,6 +10,8 @@ import {
   readExecList,
   readExecReport,
   readPorts,
+  readReadAck,
+  readReadExit,
   readUsage,
 } from "./agent-messages.ts";
 import type { Frame } from "./frame.ts";
@@ -96,10 +98,12 @@ describe("golden messages", () => {
     "ack-empty": readEmpty,
     "ack-exec": readExecAck,
     "ack-attach": readAttachAck,
+    "ack-read": readReadAck,
     "ack-list": readExecList,
     "ack-ports": readPorts,
     "ack-usage": readUsage,
     "ack-launch": readLaunchAck,
+    "exit-read": readReadExit,
     "exit-dial": readDialReport,
     "exit-exec": readExecReport,
     "exit-exec-signal": readExecReport,

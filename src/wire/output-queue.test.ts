@@ -81,6 +81,21 @@ test("two streams that take turns byte by byte fill few entries, and every byte 
   }
 });
 
+test("bytes behind a loss never join those before it, however much is queued", () => {
+  const queue = new OutputQueue();
+  for (let at = 0; at < 4096; at += 2) {
+    queue.push({ kind: "output", stream: "stdout", offset: at, bytes: Buffer.from("x") });
+    queue.push({ kind: "lost", stream: "stdout", from: at + 1, to: at + 2 });
+  }
+  let next = 0;
+  for (const event of drain(queue)) {
+    if (event.kind === "output") expect(event).toMatchObject({ offset: next, bytes: Buffer.from("x") });
+    else expect(event).toMatchObject({ from: next });
+    next += 1;
+  }
+  expect(next).toBe(4096);
+});
+
 test("each stream comes out whole and contiguous, however it is pushed and taken", () => {
   const step = fc.oneof(
     fc.record({ stream: fc.constantFrom("stdout", "stderr"), size: fc.integer({ min: 1, max: 9000 }) }),

@@ -24,9 +24,10 @@ export class OutputQueue {
   /** The last output entry of each stream while it is queued. */
   readonly #tails = new Map<OutputStream, OutputEntry>();
 
-  /** Output continues its stream where the stream's last output event ended. */
+  /** Output continues its stream where the stream's last event ended. */
   push(event: ExecEvent): void {
     if (event.kind !== "output") {
+      if (event.kind === "lost") this.#tails.delete(event.stream);
       this.#entries.push(event);
       return;
     }

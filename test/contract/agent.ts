@@ -7,6 +7,7 @@ import type { AgentSubject } from "./agent/harness.ts";
 import { AgentHarness } from "./agent/harness.ts";
 import { limitTests } from "./agent/limits.ts";
 import { protocolTests } from "./agent/protocol.ts";
+import { readTests } from "./agent/read.ts";
 import { streamTests } from "./agent/streams.ts";
 
 export interface AgentSuiteOptions {
@@ -18,6 +19,7 @@ const GROUPS = {
   commands: commandTests,
   streams: streamTests,
   attach: attachTests,
+  read: readTests,
   limits: limitTests,
   control: controlTests,
   dial: dialTests,

@@ -10,7 +10,9 @@ import type {
   ExecSession,
   ExecSummary,
   OutputOffsets,
+  OutputReading,
   OutputStream,
+  ReadOptions,
   SignalScope,
 } from "../../src/model/exec.ts";
 import type { ExecId, SandboxName } from "../../src/model/ids.ts";
@@ -80,6 +82,10 @@ export class ProcessSandboxes implements Sandboxes {
 
   async attach(ref: string, exec: ExecId, from: OutputOffsets): Promise<ExecSession> {
     return this.#command(ref, exec).attach(from);
+  }
+
+  async read(ref: string, exec: ExecId, { from, follow }: ReadOptions): Promise<OutputReading> {
+    return this.#command(ref, exec).read(from, follow);
   }
 
   async wait(ref: string, exec: ExecId): Promise<ExecReport> {
@@ -169,6 +175,7 @@ class Command {
   readonly #startedAt = performance.now();
   #limit: ExecReport["limit"] = null;
   #reader: Session | undefined;
+  readonly #beside = new Set<Session>();
 
   /** @throws PlyboxError as an agent that cannot start the program */
   static async start(sandbox: string, request: ExecRequest): Promise<Command> {
@@ -218,6 +225,21 @@ class Command {
     return this.#reader;
   }
 
+  read(from: OutputOffsets, follow: boolean): OutputReading {
+    const session = new Session(this, this.#child, from);
+    this.#beside.add(session);
+    const { exec, pid, report } = this;
+    const kept = (stream: OutputStream) => {
+      const { bytes, end } = this.rings[stream];
+      return { from: Math.max(from[stream], end - bytes.length), to: end };
+    };
+    return {
+      ...{ exec, pid, stdout: kept("stdout"), stderr: kept("stderr"), report: report ?? null },
+      close: () => session.close(),
+      [Symbol.asyncIterator]: () => (follow ? session[Symbol.asyncIterator]() : session.now()),
+    };
+  }
+
   feed(): ExecFeed {
     const { stdin } = this.#child;
     if (stdin === null) throw new PlyboxError("exec/refused", "the command has no open stdin");
@@ -233,6 +255,7 @@ class Command {
 
   detach(session: Session): void {
     if (this.#reader === session) this.#reader = undefined;
+    this.#beside.delete(session);
     this.flow();
   }
 
@@ -274,7 +297,12 @@ class Command {
     if (ring.bytes.length > this.#ringBytes) ring.bytes = ring.bytes.subarray(-this.#ringBytes);
     if (outputBytes !== undefined && this.rings.stdout.end + this.rings.stderr.end > outputBytes) this.#end("output");
     this.flow();
+    this.#wake();
+  }
+
+  #wake(): void {
     this.#reader?.wake();
+    for (const session of this.#beside) session.wake();
   }
 
   #end(limit: ExecReport["limit"]): void {
@@ -299,7 +327,7 @@ class Command {
       stdoutBytes: this.rings.stdout.end,
       stderrBytes: this.rings.stderr.end,
     };
-    this.#reader?.wake();
+    this.#wake();
   }
 }
 
@@ -333,6 +361,14 @@ class Session implements ExecSession {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+    }
+  }
+
+  /** What there is, without waiting for more. */
+  async *now(): AsyncGenerator<ExecEvent> {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      yield next;
+      if (next.kind === "exit") return;
     }
   }
 

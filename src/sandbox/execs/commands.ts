@@ -1,7 +1,15 @@
 import { KeyedLock } from "../../base/keyed-lock.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { SandboxEvent } from "../../model/event.ts";
-import type { ExecReport, ExecRequest, ExecSession, ExecSummary, OutputOffsets } from "../../model/exec.ts";
+import type {
+  ExecReport,
+  ExecRequest,
+  ExecSession,
+  ExecSummary,
+  OutputOffsets,
+  OutputReading,
+  ReadOptions,
+} from "../../model/exec.ts";
 import type { ExecQuery, ExecRecord, NewExecRecord } from "../../model/exec-record.ts";
 import type { ExecId, SandboxId } from "../../model/ids.ts";
 import type { Agents } from "../agents.ts";
@@ -9,10 +17,10 @@ import type { Sandboxes } from "../sandboxes.ts";
 import { STARTER } from "../start/start-commands.ts";
 import { CommandEnds, isOpen, keyOf } from "./command-ends.ts";
 import type { ExecHistory } from "./exec-history.ts";
-import { replayedSession } from "./replayed-session.ts";
+import { replayedReading, replayedSession } from "./replayed-session.ts";
 
 export interface CommandsOptions {
-  readonly sandboxes: Pick<Sandboxes, "get" | "list" | "exec" | "execs" | "attach" | "wait" | "forget">;
+  readonly sandboxes: Pick<Sandboxes, "get" | "list" | "exec" | "execs" | "attach" | "read" | "wait" | "forget">;
   readonly agents: Pick<Agents, "announce">;
   readonly history: ExecHistory;
   readonly log: { warn(detail: object, message: string): void };
@@ -87,18 +95,19 @@ export class Commands {
   /** Listens to a command from the given offsets on; one that its agent has forgotten is told from the history. */
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
     const { sandboxes } = this.#options;
-    const { id, state } = sandboxes.get(ref);
-    const record = this.find(id, exec);
-    // What a sandbox has kept of its commands ends with its processes.
-    if (record?.report && state.kind !== "running") return replay(record, record.report, from);
-    try {
-      return this.#ends.watch(id, await sandboxes.attach(id, exec, from, signal));
-    } catch (error) {
-      if (!isNotFound(error) || record === undefined) throw error;
-      const known = this.find(id, exec)?.report;
-      if (known) return replay(record, known, from);
-      throw unseen(exec);
-    }
+    return await this.#output(ref, exec, {
+      ask: async (id) => this.#ends.watch(id, await sandboxes.attach(id, exec, from, signal)),
+      replay: (report, pid) => replayedSession(report, pid, from),
+    });
+  }
+
+  /** Reads what is kept of a command's output, beside whoever listens; the same holds. */
+  async read(ref: string, exec: ExecId, options: ReadOptions, signal?: AbortSignal): Promise<OutputReading> {
+    const { sandboxes } = this.#options;
+    return await this.#output(ref, exec, {
+      ask: (id) => sandboxes.read(id, exec, options, signal),
+      replay: (report, pid) => replayedReading(report, pid, options.from),
+    });
   }
 
   /** Newest first. */
@@ -206,6 +215,27 @@ export class Commands {
     return this.#ends.watch(id, session);
   }
 
+  /** From the agent, or what the history has where the agent keeps nothing. */
+  async #output<T>(
+    ref: string,
+    exec: ExecId,
+    { ask, replay }: { ask(id: SandboxId): Promise<T>; replay(report: ExecReport, pid: number): T },
+  ): Promise<T> {
+    const { id, state } = this.#options.sandboxes.get(ref);
+    const record = this.find(id, exec);
+    // What a sandbox has kept of its commands ends with its processes.
+    if (record?.report && state.kind !== "running") return replay(record.report, record.pid ?? 0);
+    if (record?.phase === "unseen") throw unseen(exec);
+    try {
+      return await ask(id);
+    } catch (error) {
+      if (!isNotFound(error) || record === undefined) throw error;
+      const known = this.find(id, exec)?.report;
+      if (known) return replay(known, record.pid ?? 0);
+      throw unseen(exec);
+    }
+  }
+
   async #repeat(
     id: SandboxId,
     request: ExecRequest,
@@ -235,9 +265,6 @@ const notFound = (exec: ExecId): PlyboxError =>
 
 const unseen = (exec: ExecId): PlyboxError =>
   new PlyboxError("exec/unseen", `nobody saw how ${exec} ended: what ran it is gone`, { field: "exec" });
-
-const replay = (record: ExecRecord, report: ExecReport, from: OutputOffsets): ExecSession =>
-  replayedSession(report, record.pid ?? 0, from);
 
 function newRecord(
   sandbox: SandboxId,
