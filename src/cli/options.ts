@@ -66,8 +66,8 @@ export function sandboxOptions(command: Command): Command {
     );
 }
 
-/** A parser that refuses what no sandbox can have; the API does the same. */
-function within(
+/** A parser that refuses what nothing can have; the API does the same. */
+export function within(
   limit: keyof typeof LIMIT_BOUNDS,
   parse: (text: string) => number,
   format: (value: number) => string,

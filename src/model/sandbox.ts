@@ -19,6 +19,8 @@ export const LIMIT_BOUNDS = {
   memoryBytes: { min: 4 * MIB, max: TIB },
   pids: { min: 1, max: 4_194_304 },
   cpus: { min: 0.01, max: 1024 },
+  /** Of one command: with less a program hardly starts. */
+  commandMemoryBytes: { min: MIB, max: TIB },
   /** Of a tmpfs upper. */
   upperBytes: { min: 64 * 1024, max: TIB },
 } as const;

@@ -197,4 +197,25 @@ describe("limits of one command", () => {
     expect(await exec({ command: ["bash", "-c", line] })).toMatchObject({ limit: null, exitCode: 9 });
     expect((await list("?limit=pids")).execs.map((each) => each.exec)).toEqual([limited.exec]);
   });
+
+  it("end it by its memory, which the history knows, and a repeated request too", async () => {
+    const body = { command: ["tail", "/dev/zero"], memoryLimitBytes: 32 * 1024 ** 2 };
+    const limited = await exec(body, { key: "memory" });
+    const told = { limit: "memory", exitCode: null, signal: "SIGKILL", memoryPeakBytes: limited.memoryPeakBytes };
+    expect(limited.memoryPeakBytes).toBeGreaterThan(16 * 1024 ** 2);
+    expect(await exec(body, { key: "memory" })).toMatchObject({ exec: limited.exec, ...told });
+    expect(await get(limited.exec)).toMatchObject(told);
+    expect((await list("?limit=memory")).execs).toMatchObject([{ exec: limited.exec, ...told }]);
+    // Under another limit it would be another command.
+    await exec({ ...body, memoryLimitBytes: 64 * 1024 ** 2 }, { key: "memory", status: 409 });
+  });
+
+  it("say what a command held at most under a memory limit alone", async () => {
+    expect(await exec({ command: "true", memoryLimitBytes: 32 * 1024 ** 2 })).toMatchObject({
+      ...{ limit: null, exitCode: 0, memoryPeakBytes: expect.any(Number) },
+    });
+    const without = await exec({ command: "true" });
+    expect(without).not.toHaveProperty("memoryPeakBytes");
+    expect(await get(without.exec)).toMatchObject({ memoryPeakBytes: null });
+  });
 });

@@ -82,6 +82,12 @@ const WRONG: Record<string, Wrong> = {
     "command.1",
   ),
   "an argument over 128 KiB": invalid(exec({ command: ["echo", "é".repeat(64 * 1024)] }), "command.1"),
+  "less memory than a program starts with": invalid(
+    exec({ command: "true", memoryLimitBytes: 1024 ** 2 - 1 }),
+    "memoryLimitBytes",
+  ),
+  "more memory than there is": invalid(exec({ command: "true", memoryLimitBytes: 1024 ** 4 + 1 }), "memoryLimitBytes"),
+  "a part of a byte": invalid(exec({ command: "true", memoryLimitBytes: 5e6 + 0.5 }), "memoryLimitBytes"),
   "a relative directory": invalid(exec({ command: "true", cwd: "tmp" }), "cwd"),
   "NUL in a directory": invalid(exec({ command: "true", cwd: "/tmp\0" }), "cwd"),
   "a user with a path": invalid(exec({ command: "true", user: "../root" }), "user"),

@@ -90,6 +90,18 @@ it("finds what escaped its session, its group and its parent", async () => {
   expect(code).toBe(1);
 });
 
+it("refuses a command a memory limit of its own before it starts", async () => {
+  using agent = new AgentLink(await running.connect(), id, 1);
+  const command = "echo started > /root/started";
+  await expect(agent.exec({ exec: newExecId(), command, memoryBytes: 33_554_432 })).rejects.toMatchObject({
+    ...{ code: "host/missing", field: "memoryBytes" },
+  });
+  const look = await agent.exec({ exec: newExecId(), command: ["test", "-e", "/root/started"] });
+  let report: ExecReport | undefined;
+  for await (const event of look) if (event.kind === "exit") report = event.report;
+  expect(report).toMatchObject({ code: 1 });
+});
+
 it("tells the time that its processes took, those of its leaves too, and the pressure", async () => {
   using agent = new AgentLink(await running.connect(), id, 1);
   const before = running.usage();

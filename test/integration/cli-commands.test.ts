@@ -68,6 +68,7 @@ describe("wrong input", () => {
     [["run", "--allow-write", "/", "--", "true"], "--allow-write: / cannot be shown whole"],
     [["run", "--upper", "floppy", "--", "true"], `option '--upper <kind>' argument 'floppy' is invalid${line}`],
     [["run", "--upper", "disk", "--upper-size", "1G", "--", "true"], "--upper-size: a disk upper has no size limit"],
+    [["exec", "--memory-limit", "1K", "a", "--", "true"], "--memory-limit: must be 1M to 1T, not 1K"],
     [["create", "Not_A_Name"], 'not a valid sandbox name: "Not_A_Name"'],
     [["create", "a", "b"], `too many arguments${line}`],
     [["create", "--layer", "../etc"], "layers.0 must be a layer's name"],

@@ -314,6 +314,14 @@ describe("commands that nobody stays with", () => {
     expect(cpu).toMatchObject({ exitCode: 124, stderr: expect.stringContaining("processor time limit") });
     const output = await text(["exec", "--output-limit", "10", "limited", "--", "cat", "/dev/zero"]);
     expect(output.stderr).toContain("output limit");
+    const bomb = ["sh", "-c", "tail /dev/zero"];
+    const memory = await text(["exec", "--memory-limit", "32M", "limited", "--", ...bomb]);
+    expect(memory).toMatchObject({
+      exitCode: 137,
+      stderr: expect.stringContaining("ran into its memory limit of 32M"),
+    });
+    const collected = await text(["exec", "--memory-limit", "32M", "--json", "limited", "--", ...bomb]);
+    expect(JSON.parse(collected.stdout)).toMatchObject({ limit: "memory", memoryPeakBytes: expect.any(Number) });
     expect(await text(["rm", "limited"])).toMatchObject({ exitCode: 0 });
   });
 });

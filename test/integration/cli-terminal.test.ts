@@ -187,6 +187,11 @@ describe("plybox exec -it", () => {
     await terminal.see(/ran into its .* limit\n(?:.*\n)?code \d+$/m);
   });
 
+  it("holds it to a memory limit as well", async () => {
+    await terminal.line("clear; plybox exec -it --memory-limit 32M box -- tail /dev/zero; echo code $?");
+    await terminal.see(/ran into its memory limit.*\n(?:.*\n)?code 137$/m);
+  });
+
   it.each([
     [["exec", "-it", "box", "--", "true"], "our input is not a terminal"],
     [["shell", "box"], "our input is not a terminal"],

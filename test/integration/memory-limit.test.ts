@@ -18,22 +18,27 @@ beforeAll(async () => {
 });
 afterAll(() => daemon[Symbol.asyncDispose]());
 
-/** The names of the cgroups that commands have below the sandbox's own in the hierarchy of memory. */
-async function cgroupsOf({ inspect }: { readonly inspect: Sandbox["inspect"] }): Promise<readonly string[]> {
-  const { state } = await inspect();
+/** The sandbox's own cgroup in the hierarchy of memory. */
+async function cgroupOf(of: Sandbox): Promise<string> {
+  const { state } = await of.inspect();
   if (state.kind !== "running") throw new Error(`the sandbox is ${state.kind}`);
   const [, path = ""] = /^\d+:memory:(.*)$/m.exec(readFileSync(`/proc/${state.pid}/cgroup`, "utf8")) ?? [];
-  return readdirSync(join(ROOT, path), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name);
+  return join(ROOT, path);
 }
 
-/** Resolves when no command has a cgroup there: they are removed a little after the command's end. */
-async function untilNoCgroup(of: Sandbox): Promise<void> {
-  while ((await cgroupsOf({ inspect: () => of.inspect() })).length > 0) await of.exec("true");
+/** The cgroups that commands have below it. */
+const cgroupsBelow = async (of: Sandbox): Promise<readonly string[]> => {
+  const cgroup = await cgroupOf(of);
+  const entries = readdirSync(cgroup, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(cgroup, name));
+};
+
+/** Resolves when commands have so many: those that are not needed any more go a little after the command's end. */
+async function untilCgroupsAre(count: number, of: Sandbox): Promise<void> {
+  while ((await cgroupsBelow(of)).length !== count) await of.exec("true");
 }
 
-describe.runIf(existsSync(join(ROOT, "memory.limit_in_bytes")))("a command's memory limit", () => {
+describe("a command's memory limit", () => {
   it("ends a memory bomb and nothing beside it, and says what it held at most", async () => {
     const neighbour = await sandbox.spawn("read line; exit 3", { stdin: true });
     const report = await sandbox.exec(BOMB, { memoryLimitBytes: 32 * MIB });
@@ -41,7 +46,7 @@ describe.runIf(existsSync(join(ROOT, "memory.limit_in_bytes")))("a command's mem
     expect(report.memoryPeakBytes).toBeGreaterThan(16 * MIB);
     expect(report.memoryPeakBytes).toBeLessThanOrEqual(32 * MIB);
     await neighbour.end();
-    // It fails while the kernel's counts have gone up, and for a reason of its own.
+    // It fails after the kernel has killed, and for a reason of its own.
     const other = await neighbour.exit;
     expect(other).toMatchObject({ limit: null, exitCode: 3 });
     expect(other).not.toHaveProperty("memoryPeakBytes");
@@ -52,6 +57,78 @@ describe.runIf(existsSync(join(ROOT, "memory.limit_in_bytes")))("a command's mem
     for (let i = 0; i < 10; i++) {
       expect(await sandbox.exec(BOMB, { memoryLimitBytes: 16 * MIB })).toMatchObject({ limit: "memory" });
     }
-    await untilNoCgroup(sandbox);
+    await untilCgroupsAre(0, sandbox);
+  });
+
+  it("is there from the first moment on, for all that the command starts", async () => {
+    const line = "cat /proc/self/cgroup; setsid sh -c 'cat /proc/self/cgroup' | cat";
+    const { stdout } = await sandbox.exec(line, { memoryLimitBytes: 32 * MIB });
+    const [first, second, ...rest] = stdout.match(/(?<=:memory:).*/g) ?? [];
+    expect(first).toMatch(/^\/exec-\d+$/);
+    expect({ second, rest }).toEqual({ second: first, rest: [] });
+  });
+
+  it("holds what runs on in the background, which keeps the cgroup", async () => {
+    const line = `(read line < /root/go; ${BOMB}; echo $? > /root/code) > /dev/null 2>&1 & echo started`;
+    await sandbox.exec("mkfifo /root/go");
+    expect(await sandbox.exec(line, { memoryLimitBytes: 32 * MIB })).toMatchObject({ limit: null, exitCode: 0 });
+    await untilCgroupsAre(1, sandbox);
+    await sandbox.exec("echo > /root/go; while [ ! -s /root/code ]; do sleep 0.01; done");
+    expect((await sandbox.exec("cat /root/code")).stdout).toBe("137\n");
+    await untilCgroupsAre(0, sandbox);
+  });
+
+  it("cannot be raised from inside", async () => {
+    await using hosted = await daemon.client.create({ layers: ["host"], limits: { memoryBytes: 256 * MIB } });
+    const raise = [
+      "mkdir /tmp/m; mount -t cgroup -o memory none /tmp/m",
+      "for f in memory.memsw.limit_in_bytes memory.limit_in_bytes; do echo 200M > /tmp/m/$f; done",
+      "cat /tmp/m/memory.limit_in_bytes; tail /dev/zero",
+    ].join("; ");
+    const running = hosted.spawn(["unshare", "-r", "-m", "sh", "-c", raise], { memoryLimitBytes: 32 * MIB });
+    const report = await (await running).exit;
+    expect(report).toMatchObject({ limit: "memory" });
+    expect(report.memoryPeakBytes).toBeLessThanOrEqual(32 * MIB);
+    const namespaced = await hosted.exec(["unshare", "-r", "-C", "true"]);
+    expect(namespaced).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("No space left") });
+    expect((await hosted.exec(["unshare", "-r", "-m", "true"])).exitCode).toBe(0);
+  });
+
+  it("has no more of the sandbox than the sandbox has", async () => {
+    await using small = await daemon.client.create({ layers: ["busybox"], limits: { memoryBytes: 32 * MIB } });
+    const report = await small.exec(BOMB, { memoryLimitBytes: 1024 * MIB });
+    expect(report).toMatchObject({ limit: "memory", signal: "SIGKILL" });
+    expect(report.memoryPeakBytes).toBeLessThan(33 * MIB);
+  });
+
+  it("leaves the sandbox's own limit what it is for the other commands", async () => {
+    await using small = await daemon.client.create({ layers: ["busybox"], limits: { memoryBytes: 32 * MIB } });
+    const neighbour = await small.spawn("read line; exit 3", { stdin: true, memoryLimitBytes: 16 * MIB });
+    expect(await small.exec(BOMB)).toMatchObject({ limit: "memory", signal: "SIGKILL" });
+    expect((await small.usage()).oomKills).toBe(1);
+    await neighbour.end();
+    expect(await neighbour.exit).toMatchObject({ limit: null, exitCode: 3 });
+  });
+
+  it("is told as an event, and outlives the daemon with what the command held", async () => {
+    const events = daemon.client.events({ types: ["limit.reached"] })[Symbol.asyncIterator]();
+    const next = events.next();
+    const report = await sandbox.exec(BOMB, { memoryLimitBytes: 32 * MIB });
+    expect((await next).value).toMatchObject({ data: { limit: "memory", exec: report.exec } });
+    await events.return?.(undefined);
+    await daemon.restart();
+    const known = await daemon.client.get(sandbox.id);
+    expect(await known.inspectExec(report.exec)).toMatchObject({
+      ...{ limit: "memory", memoryPeakBytes: report.memoryPeakBytes },
+    });
+  });
+
+  it("goes with the sandbox, whatever runs under it", async () => {
+    const doomed = await daemon.client.create({ layers: ["busybox"] });
+    await doomed.detach(["sleep", "600"], { memoryLimitBytes: 32 * MIB });
+    const cgroup = await cgroupOf(doomed);
+    expect(await cgroupsBelow(doomed)).toHaveLength(1);
+    await doomed.remove();
+    expect(existsSync(cgroup)).toBe(false);
   });
 });

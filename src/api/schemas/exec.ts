@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { EXEC_LIMITS } from "../../model/exec.ts";
 import { EXEC_ID } from "../../model/ids.ts";
+import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { sandboxParams } from "./sandbox.ts";
 import { absolutePath, argumentList, environment, shellLine, user } from "./text.ts";
 
@@ -76,8 +77,8 @@ export const execBody = z
     memoryLimitBytes: z.exactOptional(
       z
         .int()
-        .min(1024 ** 2)
-        .max(1024 ** 4)
+        .min(LIMIT_BOUNDS.commandMemoryBytes.min)
+        .max(LIMIT_BOUNDS.commandMemoryBytes.max)
         .describe("Memory of all that the command starts, beyond which the kernel kills the largest process of it."),
     ),
     outputLimitBytes: z.exactOptional(

@@ -7,7 +7,7 @@ import type { CliContext } from "../context.ts";
 import { execRequestOf } from "../exec-request.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
 import type { CommandOptions } from "../options.ts";
-import { commandOptions, parsed, withoutSeparator } from "../options.ts";
+import { commandOptions, parsed, within, withoutSeparator } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { attend } from "../stdio/attend.ts";
 import { requireTerminal } from "../stdio/attend-terminal.ts";
@@ -44,7 +44,13 @@ export function defineExec(program: Command, context: CliContext): void {
   command
     .addOption(parsed("--cpu-limit <time>", "processor time after which it is ended, such as 5s", parseDuration))
     .addOption(parsed("--pids-limit <count>", "processes and threads at once", parseCount))
-    .addOption(parsed("--memory-limit <size>", "memory beyond which the kernel kills it, such as 64M", parseSize))
+    .addOption(
+      parsed(
+        "--memory-limit <size>",
+        "memory beyond which the kernel kills it, such as 64M",
+        within("commandMemoryBytes", parseSize, formatSize),
+      ),
+    )
     .addOption(parsed("--output-limit <size>", "output after which it is ended, such as 10M", parseSize));
   terminalOptions(command);
   commandOptions(command, context.env);
