@@ -21,6 +21,7 @@ import type {
   exitEvent,
   lostEvent,
   outputEvent,
+  reachedEvent,
   signalBody,
   terminalSize,
 } from "./schemas/exec.ts";
@@ -127,12 +128,13 @@ export type HealthView = z.infer<typeof health>;
 export type VersionView = z.infer<typeof version>;
 export type ErrorBody = z.infer<typeof errorBody>;
 
-/** Server-sent events of a command: the event's name and its JSON. `exit` or `error` is last. */
+/** Server-sent events of a command: the event's name and its JSON. `exit`, `error` or `reached` is last. */
 export interface ExecEventViews {
   readonly started: ExecStartedView;
   readonly output: z.infer<typeof outputEvent>;
   readonly end: z.infer<typeof endEvent>;
   readonly lost: z.infer<typeof lostEvent>;
+  readonly reached: z.infer<typeof reachedEvent>;
   readonly exit: z.infer<typeof exitEvent>;
   readonly error: ErrorBody["error"];
 }

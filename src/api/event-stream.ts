@@ -45,7 +45,7 @@ export function eventStream(events: AsyncIterator<ExecEvent>, options: EventStre
       const { frame, last } = await next(events, frames, options.onUnknownError);
       if (!open) return;
       keepAlive?.refresh();
-      if (frame !== undefined) controller.enqueue(frame);
+      controller.enqueue(frame);
       if (!last) return;
       finish();
       controller.close();
@@ -56,7 +56,7 @@ export function eventStream(events: AsyncIterator<ExecEvent>, options: EventStre
 }
 
 interface Next {
-  readonly frame: Buffer | undefined;
+  readonly frame: Buffer;
   readonly last: boolean;
 }
 
@@ -67,8 +67,9 @@ async function next(
 ): Promise<Next> {
   try {
     const { value, done } = await events.next();
+    // Who does not follow a command that goes on gets no exit.
     return done === true
-      ? { frame: undefined, last: true }
+      ? { frame: frames.reached(), last: true }
       : { frame: frames.event(value), last: value.kind === "exit" };
   } catch (error) {
     const known = error instanceof PlyboxError ? error : onUnknownError(error);
@@ -103,6 +104,10 @@ class FrameWriter {
       case "exit":
         return this.write("exit", reportView(event.report));
     }
+  }
+
+  reached(): Buffer {
+    return this.write("reached", { stdout: this.#stdout, stderr: this.#stderr });
   }
 
   write<Name extends keyof ExecEventViews>(name: Name, view: ExecEventViews[Name]): Buffer {

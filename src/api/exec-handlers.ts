@@ -12,7 +12,7 @@ import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { acceptsEvents, json, noContent } from "./answers.ts";
 import { collect } from "./collect.ts";
 import type { ExecBody } from "./contract.ts";
-import { eventStream, offsetsFromEventId } from "./event-stream.ts";
+import { answerEvents, answerOutput } from "./exec-output.ts";
 import { execView } from "./exec-view.ts";
 import type { Handlers } from "./route.ts";
 import type { ExecRoutes } from "./routes.ts";
@@ -32,15 +32,6 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
   const { sandboxes, commands, collectBytes } = options;
   const turns = new KeyedLock();
 
-  const events = (session: ExecSession, from: OutputOffsets): Response => {
-    const { exec, pid } = session;
-    const { keepAliveMs, onUnknownError } = options;
-    const release = (): void => session.close();
-    return eventStream(session[Symbol.asyncIterator](), {
-      ...{ started: { exec, pid }, from, keepAliveMs, onUnknownError, release },
-    });
-  };
-
   return {
     // The client's going away is not passed on: a command that was asked for runs.
     async exec({ principal, params, body, incoming, outgoing }) {
@@ -55,17 +46,18 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       if (body.detach === true) return await detach(sandboxes, id, session, body);
       const feeding = isRepeated ? feedRest(sandboxes, id, session.exec, body.stdin) : feed(session, body.stdin);
       feeding.catch(() => {}); // The reader meets the same failure, or the command's end.
-      if (acceptsEvents(incoming)) return events(session, START);
+      if (acceptsEvents(incoming)) return answerEvents(session, START, options);
       closeWith(session, outgoing);
       return json(200, await collect(session, { encoding: body.encoding ?? "utf8", maxBytes: collectBytes }));
     },
 
     async listExecs({ params, query }) {
-      const { running, limit, after, count = PAGE } = query;
+      const { running, limit, since, after, count = PAGE } = query;
       const found = await commands.list(params.ref, {
         count: count + 1,
         ...(running !== undefined && { running }),
         ...(limit !== undefined && { limit }),
+        ...(since !== undefined && { since: new Date(since) }),
         ...(after !== undefined && { after: after as ExecId }),
       });
       const execs = found.slice(0, count).map(execView);
@@ -83,11 +75,7 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       return noContent();
     },
 
-    async readOutput({ params, query, incoming, signal }) {
-      const resumed = offsetsFromEventId(incoming.headers["last-event-id"]?.toString());
-      const from = resumed ?? { stdout: query.stdout ?? 0, stderr: query.stderr ?? 0 };
-      return events(await commands.attach(params.ref, params.exec as ExecId, from, signal), from);
-    },
+    readOutput: (call) => answerOutput(commands, call, options),
 
     async signalExec({ params, body }) {
       await sandboxes.signal(params.ref, params.exec as ExecId, body.signal, body.scope ?? "group");

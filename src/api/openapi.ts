@@ -140,8 +140,17 @@ const answersOf = (route: Route): Json =>
   Object.fromEntries(
     Object.entries(route.answers).map(([status, answer]) => [
       status,
-      { description: answer.description, ...(hasContent(answer) && { content: contentOf(answer) }) },
+      {
+        description: answer.description,
+        ...(answer.headers !== undefined && { headers: headersOf(answer.headers) }),
+        ...(hasContent(answer) && { content: contentOf(answer) }),
+      },
     ]),
+  );
+
+const headersOf = (headers: Readonly<Record<string, string>>): Json =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: "string" } }]),
   );
 
 const hasContent = (answer: Answer): boolean =>

@@ -14,6 +14,8 @@ export interface Answer {
   readonly bytes?: string;
   /** One object of this shape a line, where the request accepts `application/x-ndjson`. */
   readonly lines?: z.ZodType;
+  /** Its headers of our own, each with what it says. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Server-sent events instead, where the request accepts `text/event-stream`, or always where there is no JSON. */
   readonly events?: Readonly<Record<string, z.ZodType>>;
 }

@@ -19,6 +19,7 @@ import {
   lostEvent,
   outputEvent,
   outputQuery,
+  reachedEvent,
   signalBody,
   stdinQuery,
   terminalSize,
@@ -184,11 +185,26 @@ const EXEC_ROUTES = {
   readOutput: {
     method: "GET",
     path: "/v1/sandboxes/:ref/execs/:exec/output",
-    summary: "A command's events from given offsets on; takes the place of an earlier reader",
+    summary: "What a command writes, or has written, from given offsets on",
     params: execParams,
     query: outputQuery,
-    answers: { 200: { description: "Events while it runs", events: EVENTS } },
-    errors: [...AGENT_ERRORS, "exec/not-found", "exec/unseen"],
+    answers: {
+      200: {
+        description: "Its events; or the bytes of one stream, with `stream`",
+        events: { ...EVENTS, reached: reachedEvent },
+        bytes: "application/octet-stream",
+        headers: {
+          "plybox-output-from": "With `stream`: the offset of the first byte that follows",
+          "plybox-output-to": "Where the stream stood",
+          "plybox-output-gone": "The bytes that were asked for and are no longer kept, such as 0-4096: [from, to)",
+          "plybox-running": "Whether the command had not ended",
+          "plybox-exit-code": "With which code it had, if it had exited",
+          "plybox-exit-signal": "Which signal had ended it, if one had",
+          "plybox-exit-limit": "Which limit had ended it, if one had",
+        },
+      },
+    },
+    errors: [...AGENT_ERRORS, "exec/not-found", "exec/refused", "exec/unseen"],
   },
   signalExec: {
     method: "POST",

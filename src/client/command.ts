@@ -36,6 +36,8 @@ export interface CommandRequest {
   readonly idempotencyKey?: string | undefined;
   /** For how long a daemon that went away is looked for, in milliseconds. */
   readonly reconnectMs: number;
+  /** Whether it is followed beside others, in nobody's place. */
+  readonly shared?: boolean;
 }
 
 export interface Offsets {
@@ -60,6 +62,7 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   readonly #events: AsyncGenerator<CommandEvent, void, undefined>;
   readonly #offsets: { stdout: number; stderr: number };
   readonly #reconnectMs: number;
+  readonly #isShared: boolean;
   /** Streams whose end has been told: who listens again is told of it again. */
   readonly #ended = new Set<OutputStream>();
   #report: ExitReport | undefined;
@@ -99,7 +102,7 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   }
 
   private constructor(
-    { connection, sandboxPath, from, reconnectMs }: CommandRequest,
+    { connection, sandboxPath, from, reconnectMs, shared = false }: CommandRequest,
     { exec, pid }: ExecEventViews["started"],
     stream: AbortController,
     frames: AsyncGenerator<ServerSentEvent>,
@@ -110,6 +113,7 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
     this.#path = `${sandboxPath}/execs/${exec}`;
     this.#stream = stream;
     this.#reconnectMs = reconnectMs;
+    this.#isShared = shared;
     this.#offsets = { stdout: from.stdout, stderr: from.stderr };
     this.#events = this.#read(frames);
   }
@@ -203,8 +207,7 @@ export class Command implements AsyncIterable<CommandEvent>, AsyncDisposable {
   async #listenAgain(): Promise<AsyncGenerator<ServerSentEvent>> {
     const { signal } = this.#stream;
     const open = async (): Promise<AsyncGenerator<ServerSentEvent>> => {
-      const { stdout, stderr } = this.#offsets;
-      const path = `${this.#path}/output?stdout=${stdout}&stderr=${stderr}`;
+      const path = this.#path + outputPath(this.#offsets, { shared: this.#isShared });
       return (await openStream({ connection: this.#connection, sandboxPath: "", method: "GET", path }, signal)).frames;
     };
     return await untilAnswered(open, this.#reconnectMs, signal);
@@ -223,9 +226,15 @@ interface Opened {
   readonly frames: AsyncGenerator<ServerSentEvent>;
 }
 
+/** Below a command, where its events are read from. */
+export function outputPath(from: Offsets, how: { readonly shared?: boolean; readonly follow?: boolean }): string {
+  const { shared = false, follow = true } = how;
+  return `/output?stdout=${from.stdout}&stderr=${from.stderr}${shared ? "&shared=true" : ""}${follow ? "" : "&follow=false"}`;
+}
+
 type StreamRequest = Pick<CommandRequest, "connection" | "sandboxPath" | "method" | "path" | "body" | "idempotencyKey">;
 
-async function openStream(request: StreamRequest, signal: AbortSignal): Promise<Opened> {
+export async function openStream(request: StreamRequest, signal: AbortSignal): Promise<Opened> {
   const { connection, sandboxPath, method, path, body, idempotencyKey } = request;
   const frames = await connection.events(method, sandboxPath + path, body, { signal, idempotencyKey });
   const first = await frames.next();
@@ -233,8 +242,8 @@ async function openStream(request: StreamRequest, signal: AbortSignal): Promise<
   return { started: JSON.parse(first.value.data) as ExecEventViews["started"], frames };
 }
 
-/** Undefined for an event that a newer daemon sends. */
-function eventOf(event: string, data: string): CommandEvent | undefined {
+/** Undefined for `reached`, and for an event that a newer daemon sends. */
+export function eventOf(event: string, data: string): CommandEvent | undefined {
   const view: unknown = JSON.parse(data);
   switch (event) {
     case "output": {

@@ -36,6 +36,7 @@ export type {
   WriteFileOptions,
   WrittenFile,
 } from "./files.ts";
+export type { KeptOutput, KeptOutputOptions, LostRange, ReadOutputOptions } from "./kept-output.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { Layers } from "./layers.ts";
 export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";

@@ -8,14 +8,16 @@ import type {
   UpdateBody,
 } from "../api/contract.ts";
 import type { ExecLimit, SignalScope } from "../model/exec.ts";
-import type { Offsets } from "./command.ts";
-import { Command } from "./command.ts";
+import type { CommandEvent, Offsets } from "./command.ts";
+import { Command, outputPath } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import type { CommandLine, CommandOptions } from "./exec-options.ts";
 import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { Files } from "./files.ts";
+import type { KeptOutput, KeptOutputOptions, ReadOutputOptions } from "./kept-output.ts";
+import { keptOutput, readOutput } from "./kept-output.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
 import { Ports } from "./ports.ts";
 import { RECONNECT_MS, untilAnswered } from "./retry.ts";
@@ -55,6 +57,8 @@ export interface ListExecsOptions extends CallOptions {
   readonly running?: boolean;
   /** Only those that this limit ended. */
   readonly limit?: ExecLimit;
+  /** Only those that were started then or later. */
+  readonly since?: Date;
   /** Only those that were started before this one. */
   readonly after?: string;
   /** 100 by default, 1,000 at most. */
@@ -63,6 +67,11 @@ export interface ListExecsOptions extends CallOptions {
 
 /** How a command is followed. */
 export interface FollowCommandOptions extends CallOptions {
+  /**
+   * Follow beside others: nobody's place is taken, and the command does not wait. What a slow follower misses comes as
+   * `lost`, also in the middle.
+   */
+  readonly shared?: boolean;
   /** For how long a daemon that went away is looked for; 60,000 ms by default, 0 for not at all. */
   readonly reconnectMs?: number;
 }
@@ -140,13 +149,25 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Follows a command that runs already, or that ended and is still kept, from the given offsets on. It takes the place
-   * of an earlier follower. An abort stops the following, not the command.
+   * of an earlier follower, unless it is `shared`. An abort stops the following, not the command.
    */
   async attach(exec: string, from: Partial<Offsets> = {}, options: FollowCommandOptions = {}): Promise<Command> {
-    const { signal, reconnectMs = RECONNECT_MS } = options;
-    const { stdout = 0, stderr = 0 } = from;
-    const path = `/execs/${encodeURIComponent(exec)}/output?stdout=${stdout}&stderr=${stderr}`;
-    return await this.#open({ method: "GET", path, from: { stdout, stderr }, signal, onAbort: "close", reconnectMs });
+    const { signal, reconnectMs = RECONNECT_MS, shared = false } = options;
+    const offsets = { stdout: from.stdout ?? 0, stderr: from.stderr ?? 0 };
+    const path = `/execs/${encodeURIComponent(exec)}${outputPath(offsets, { shared })}`;
+    return await this.#open({
+      ...{ method: "GET", path, from: offsets, signal, onAbort: "close", reconnectMs, shared },
+    });
+  }
+
+  /** What a command has written by now, as far as it is kept. Nobody who follows it is disturbed. */
+  async output<E extends Encoding = "utf8">(exec: string, options: KeptOutputOptions<E> = {}): Promise<KeptOutput<E>> {
+    return await keptOutput(this.#connection, this.#execPath(exec), options);
+  }
+
+  /** The same piece by piece: `for await (const event of sandbox.readOutput(exec))`. */
+  readOutput(exec: string, options: ReadOutputOptions = {}): AsyncGenerator<CommandEvent, void, undefined> {
+    return readOutput(this.#connection, this.#execPath(exec), options);
   }
 
   /**
@@ -189,7 +210,8 @@ export class Sandbox implements AsyncDisposable {
   /** The same, with the `after` of the page behind it. */
   async execPage({ signal, ...query }: ListExecsOptions = {}): Promise<ExecListView> {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const search = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+    const text = (value: unknown): string => (value instanceof Date ? value.toISOString() : String(value));
+    const search = new URLSearchParams(given.map(([name, value]): [string, string] => [name, text(value)]));
     const path = `${this.#path}/execs${given.length === 0 ? "" : `?${search}`}`;
     return await this.#connection.json<ExecListView>("GET", path, undefined, { signal });
   }

@@ -37,6 +37,8 @@ export interface ExecQuery {
   readonly running?: boolean;
   /** Those that this limit ended. */
   readonly limit?: string;
+  /** Those that were started then or later. */
+  readonly since?: Date;
   /** Those that were started before this one. */
   readonly after?: ExecId;
   readonly count: number;

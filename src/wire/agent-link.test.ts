@@ -295,6 +295,12 @@ describe("a reading", () => {
     expect((await readAll(events)).map((event) => event.kind)).toEqual(["lost", "output", "lost", "output", "exit"]);
   });
 
+  test("that follows ends with a report, or the agent is cut off", async () => {
+    const { channel } = await read(true, { ...kept, stdout: { from: 1, to: 1 } });
+    peer.send({ kind: "exit", channel, json: { report: null } });
+    expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
+  });
+
   test("closed by its reader sends close and ends", async () => {
     const { pending, channel } = await read(true);
     const events = (await pending)[Symbol.asyncIterator]();

@@ -130,6 +130,9 @@ export class ReadChannel implements ChannelHandler, OutputReading {
       throw new ProtocolViolation("sequence", "exit before all that was there has come");
     }
     this.#checkReport(report);
+    if (this.#request.follow && report === null) {
+      throw new ProtocolViolation("sequence", "a command that is followed has not ended");
+    }
     if (report !== null) this.#output.push({ kind: "exit", report });
     this.#output.end();
   }

@@ -173,6 +173,9 @@ export const execList = z.object({
 });
 
 export const execListQuery = z.strictObject({
+  since: z.exactOptional(
+    z.iso.datetime({ offset: true }).describe("Only those that were started at this time or later."),
+  ),
   running: z.exactOptional(z.boolean().describe("Only those that run, or only those that have ended.")),
   limit: z.exactOptional(z.enum(EXEC_LIMITS).describe("Only those that this limit ended.")),
   after: z.exactOptional(execId.describe("Only those that were started before this one.")),
@@ -190,10 +193,31 @@ export const execQuery = z.strictObject({
   ),
 });
 
-export const outputQuery = z.strictObject({
-  stdout: z.exactOptional(offset.describe("First byte of stdout to send; 0 by default.")),
-  stderr: z.exactOptional(offset.describe("First byte of stderr to send; 0 by default.")),
-});
+export const outputQuery = z
+  .strictObject({
+    stdout: z.exactOptional(offset.describe("First byte of stdout to send; 0 by default.")),
+    stderr: z.exactOptional(offset.describe("First byte of stderr to send; 0 by default.")),
+    follow: z.exactOptional(
+      z.boolean().describe("Whether to go on until the command ends, as by default, or up to where it stands now."),
+    ),
+    shared: z.exactOptional(
+      z.boolean().describe("Follow beside others, in nobody's place; what a slow reader misses is told."),
+    ),
+    stream: z.exactOptional(stream.describe("Answer the bytes of this stream instead of events, beside others.")),
+    from: z.exactOptional(offset.describe("With `stream`: its first byte to send; 0 by default.")),
+  })
+  .refine(({ shared, follow, stream: bytes }) => shared !== false || (follow !== false && bytes === undefined), {
+    path: ["shared"],
+    error: "can only be false for the events of one who follows",
+  })
+  .refine(({ from, stream: bytes }) => from === undefined || bytes !== undefined, {
+    path: ["from"],
+    error: "goes with stream alone; give stdout and stderr for events",
+  })
+  .refine(({ stdout, stderr, stream: bytes }) => bytes === undefined || (stdout ?? stderr) === undefined, {
+    path: ["stream"],
+    error: "goes with from instead of stdout and stderr",
+  });
 
 export const stdinQuery = z.strictObject({
   end: z.exactOptional(z.boolean().describe("Close the command's stdin after this body.")),
@@ -213,4 +237,7 @@ export const outputEvent = z.object({
 });
 export const endEvent = z.object({ stream, offset: offset.describe("Where the stream ends.") });
 export const lostEvent = z.object({ stream, from: offset, to: offset }).describe("Bytes [from, to) are gone.");
+export const reachedEvent = z
+  .object({ stdout: offset, stderr: offset })
+  .describe("All that had been written up to these offsets has come; the command runs on.");
 export const exitEvent = z.object(report);

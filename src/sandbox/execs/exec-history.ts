@@ -99,10 +99,10 @@ export class ExecHistory {
   }
 
   /** Newest first. */
-  list(sandbox: SandboxId, { running, limit, after, count }: ExecQuery): readonly ExecRecord[] {
+  list(sandbox: SandboxId, { running, limit, since, after, count }: ExecQuery): readonly ExecRecord[] {
     const isOpen = running === undefined ? null : Number(running);
     return this.#statements.list
-      .all({ sandbox, isOpen, limit: limit ?? null, after: after ?? null, count })
+      .all({ sandbox, isOpen, limit: limit ?? null, since: since?.getTime() ?? null, after: after ?? null, count })
       .map(recordOf);
   }
 
@@ -155,7 +155,7 @@ function prepare(database: Database) {
     find: database.prepare<[string, string], Row>("SELECT * FROM execs WHERE sandbox = ? AND exec = ?"),
     list: database.prepare<object, Row>(
       `SELECT * FROM execs WHERE sandbox = @sandbox AND (@isOpen IS NULL OR (${end}) = @isOpen)
-       AND (@limit IS NULL OR ended_by = @limit)
+       AND (@limit IS NULL OR ended_by = @limit) AND (@since IS NULL OR started_at >= @since)
        AND (@after IS NULL OR seq < (SELECT seq FROM execs WHERE sandbox = @sandbox AND exec = @after))
        ORDER BY seq DESC LIMIT @count`,
     ),
