@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "agent/clock.h"
@@ -33,6 +34,13 @@ bool make_pipe(UniqueFd& read_end, UniqueFd& write_end, bool agent_reads) {
   read_end.reset(ends[0]);
   write_end.reset(ends[1]);
   return fcntl(agent_reads ? ends[0] : ends[1], F_SETFL, O_NONBLOCK) == 0;
+}
+
+// Where it has none nothing descends from it either: what loses its parent becomes its child. One system call, where a
+// look at all processes of the machine may take longer than the program did.
+bool has_children() {
+  siginfo_t unused;
+  return waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
 std::vector<std::string> environment_of(const ExecuteRequest& request, const std::string& home) {
@@ -204,6 +212,7 @@ void Execution::end_by(const char* limit) {
 // Everything that descends from the agent is the execution's. Repeated until a look finds nothing: what was forked
 // while the list was read is found by the next.
 void Execution::sweep() {
+  if (!leader_running_ && !has_children()) return phase_over();
   usage_.sample();
   for (pid_t pid : usage_.processes()) kill(pid, SIGKILL);
   if (leader_running_ || !usage_.processes().empty()) return sweep_timer_.start(kSweepMs);
