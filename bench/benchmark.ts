@@ -6,6 +6,7 @@ export const BENCHMARKS = [
   "agent-size",
   "agent-rss",
   "agent-ack",
+  "single-execute",
   "idle-sandbox-memory",
   "file-read",
   "file-write",

@@ -11,6 +11,7 @@ import { burst } from "./suites/burst.ts";
 import { fileRead, fileWrite, tarSmallFiles } from "./suites/files.ts";
 import { idleMemory } from "./suites/idle-memory.ts";
 import { create, createExecDestroy, exec } from "./suites/sandbox-life.ts";
+import { singleExecute } from "./suites/single-execute.ts";
 import { Workbench } from "./workbench.ts";
 
 const SUITES = {
@@ -21,6 +22,7 @@ const SUITES = {
   "agent-size": agentSize,
   "agent-rss": agentRss,
   "agent-ack": agentAck,
+  "single-execute": singleExecute,
   "idle-sandbox-memory": idleMemory,
   "file-read": fileRead,
   "file-write": fileWrite,

@@ -7,7 +7,7 @@ import type { Contender } from "../interleave.ts";
 import { interleave } from "../interleave.ts";
 import type { ProcessMemory } from "../machine.ts";
 import { childrenOf, readProcessMemory } from "../machine.ts";
-import { findProgram, notInstalled } from "../programs.ts";
+import { findProgram, notInstalled, TRUE } from "../programs.ts";
 import type { ReferenceDriver } from "../reference-driver.ts";
 import { BARE, contender } from "../references.ts";
 import { AGENT } from "../repository.ts";
@@ -17,9 +17,7 @@ import type { Workbench } from "../workbench.ts";
 const KIB = 1024;
 const AGENTS = 20;
 
-/** The program that the agent and the reference start; one static file, so that what is measured is the start. */
 const busybox = findProgram("busybox");
-const TRUE = busybox === undefined ? ["/bin/true"] : [busybox, "true"];
 
 /** plyagent as an ordinary process, which is all that its protocol needs, and one connection to it. */
 interface PlainAgent {
