@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BuiltCli, sha256 } from "../support/built-cli.ts";
 
@@ -38,6 +39,13 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<number
 async function text(args: readonly string[], stdin?: string | Buffer) {
   const { exitCode, stdout, stderr } = await plybox.run(args, stdin === undefined ? {} : { stdin });
   return { exitCode, stdout: stdout.toString(), stderr };
+}
+
+/** All that comes, as text. */
+async function collect(stream: Readable): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces).toString();
 }
 
 async function json(args: readonly string[]): Promise<unknown> {
@@ -306,6 +314,56 @@ describe("commands that nobody stays with", () => {
     expect((await text(["ps", "jobs"])).stdout).toContain("SIGKILL");
     expect(await text(["kill", "jobs", id, "--signal", "nonsense"])).toMatchObject({ exitCode: 125 });
     expect(await text(["rm", "jobs"])).toMatchObject({ exitCode: 0 });
+  });
+
+  it("are looked at beside those who follow them, who miss nothing", async () => {
+    expect(await text(["create", "watched"])).toMatchObject({ exitCode: 0 });
+    // One write: whoever has seen a part of it has all of it.
+    const script = "printf 'line 1\\nline 2\\nline 3\\n'; read go; echo last; echo err >&2; exit 3";
+    const own = plybox.start(["exec", "-i", "watched", "--", "sh", "-c", script]);
+    const heard = collect(own.stdout);
+    await once(own.stdout, "data");
+    const followers = [plybox.start(["logs", "-f", "watched"]), plybox.start(["logs", "-f", "--tail", "1", "watched"])];
+    const told = followers.map((follower) => collect(follower.stdout));
+    await Promise.all(followers.map((follower) => once(follower.stdout, "data")));
+    expect(await text(["logs", "watched"])).toEqual({ exitCode: 0, stdout: "line 1\nline 2\nline 3\n", stderr: "" });
+    expect((await text(["logs", "--tail", "2", "watched"])).stdout).toBe("line 2\nline 3\n");
+    own.stdin.end("go\n");
+    const all = "line 1\nline 2\nline 3\nlast\n";
+    expect(await heard).toBe(all);
+    expect(await Promise.all(told)).toEqual([all, "line 3\nlast\n"]);
+    // Also of one that has ended, and of one whose sandbox is stopped.
+    expect(await text(["logs", "watched", "--stderr"])).toEqual({ exitCode: 0, stdout: "", stderr: "err\n" });
+    expect(await text(["stop", "watched"])).toMatchObject({ exitCode: 0 });
+    expect(await text(["logs", "watched"])).toEqual({
+      ...{
+        exitCode: 0,
+        stdout: "",
+        stderr: "plybox: 26 bytes of stdout are lost\nplybox: 4 bytes of stderr are lost\n",
+      },
+    });
+    expect(await text(["rm", "watched"])).toMatchObject({ exitCode: 0 });
+  });
+
+  it("are shown by the time of their start", async () => {
+    expect(await text(["create", "timed"])).toMatchObject({ exitCode: 0 });
+    for (const word of ["one", "two"]) await text(["exec", "timed", "--", "echo", word]);
+    const [second, first] = (await json(["ps", "timed"])) as { exec: string; startedAt: string }[];
+    expect(await text(["logs", "timed", "--since", "1h"])).toEqual({
+      ...{ exitCode: 0, stdout: "one\ntwo\n" },
+      stderr: `==> ${first?.exec} echo one <==\n==> ${second?.exec} echo two <==\n`,
+    });
+    expect((await text(["logs", "timed", "--since", second?.startedAt ?? ""])).stdout).toBe("two\n");
+    expect(await text(["logs", "timed", "--since", "yesterday"])).toMatchObject({ exitCode: 125, stdout: "" });
+    expect(await text(["logs", "timed", first?.exec ?? "", "--since", "1h"])).toMatchObject({ exitCode: 125 });
+    // A reader that goes away early is no failure.
+    expect(await text(["exec", "timed", "--", "seq", "1", "200000"])).toMatchObject({ exitCode: 0 });
+    const early = plybox.start(["logs", "timed"]);
+    const complaint = collect(early.stderr);
+    early.stdout.once("data", () => early.stdout.destroy());
+    expect(await once(early, "close")).toEqual([0, null]);
+    expect(await complaint).toMatch(/^plybox: \d+ bytes of stdout are lost\n$/);
+    expect(await text(["rm", "timed"])).toMatchObject({ exitCode: 0 });
   });
 
   it("end at limits of their own", async () => {

@@ -5,6 +5,7 @@ import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
 import { jsonOption, parsed } from "../options.ts";
 import { formatAge } from "../render/age.ts";
+import { commandLine } from "../render/command-line.ts";
 import { writeJson } from "../render/json.ts";
 import { paintFor } from "../render/style.ts";
 import type { Cell } from "../render/table.ts";
@@ -50,7 +51,7 @@ function table(execs: readonly ExecSummary[], context: CliContext): string {
     stateOf(each),
     `${formatAge(new Date(each.startedAt), context.now())} ago`,
     each.by,
-    lineOf(each.command),
+    commandLine(each.command, COMMAND_CHARACTERS),
   ]);
   return renderTable(columns, rows, paintFor(context, context.stdout));
 }
@@ -60,9 +61,4 @@ function stateOf({ running, seen, limit, signal, exitCode }: ExecSummary): Cell 
   if (!seen) return "unseen";
   if (limit !== null) return `limit ${limit}`;
   return signal ?? `exit ${exitCode}`;
-}
-
-function lineOf(command: string | readonly string[]): string {
-  const line = typeof command === "string" ? command : command.join(" ");
-  return line.length <= COMMAND_CHARACTERS ? line : `${line.slice(0, COMMAND_CHARACTERS - 1)}…`;
 }
