@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "agent/requests.h"
+#include "agent/single/request.h"
 #include "common/frame.h"
 
 using namespace plybox;
@@ -164,4 +165,38 @@ TEST_CASE("golden requests to the agent are understood") {
     CHECK(decode_request(document, std::string_view(bytes).substr(kFrameHeader)).has_value());
     CHECK(document.problem().message == "");
   }
+}
+
+TEST_CASE("golden requests to the one-execution agent are understood") {
+  auto decoded = [](const std::string& name) {
+    std::string bytes = golden(name);
+    JsonDocument document;
+    std::optional<single::ExecuteRequest> request =
+        single::decode_execute(document, std::string_view(bytes).substr(kFrameHeader), 65536);
+    CHECK(document.problem().message == "");
+    REQUIRE(request.has_value());
+    return *request;
+  };
+  single::ExecuteRequest full = decoded("open-execute.bin");
+  CHECK(full.source == "int main() { return 0; }\n");
+  CHECK(full.source_name == "main.c");
+  CHECK(full.compile == std::vector<std::string>{"gcc", "-O2", "-o", "main", "main.c"});
+  CHECK(full.run == std::vector<std::string>{"./main"});
+  CHECK(full.input == std::string("\0\1\2", 3));
+  CHECK_FALSE(full.stream_input);
+  CHECK(full.environment == std::vector<std::pair<std::string, std::string>>{{"A", "b"}});
+  CHECK(full.wall_ms == 10000);
+  CHECK(full.cpu_ms == 2000);
+  CHECK(full.memory_bytes == 67108864);
+  CHECK(full.output_bytes == 1000000);
+  CHECK(full.compile_wall_ms == 30000);
+  CHECK(full.processes == 128);
+  CHECK(full.ring_bytes == 1048576);
+  single::ExecuteRequest streamed = decoded("open-execute-stream.bin");
+  CHECK(streamed.source == std::string("\0\1\xff", 3));
+  CHECK(streamed.compile.empty());
+  CHECK(streamed.stream_input);
+  CHECK_FALSE(streamed.cpu_ms.has_value());
+  CHECK_FALSE(streamed.memory_bytes.has_value());
+  CHECK(streamed.output_bytes == 16777216);
 }

@@ -14,6 +14,7 @@ import {
   readReadExit,
   readUsage,
 } from "./agent-messages.ts";
+import { readExecutionReport, readProgress } from "./execution-messages.ts";
 import type { Frame } from "./frame.ts";
 import { encodeFrame } from "./frame.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
@@ -108,6 +109,10 @@ describe("golden messages", () => {
     "exit-exec": readExecReport,
     "exit-exec-signal": readExecReport,
     "exit-exec-limit": readExecReport,
+    "exit-execute": readExecutionReport,
+    "exit-execute-compile": readExecutionReport,
+    "exit-execute-memory": readExecutionReport,
+    progress: readProgress,
     "exit-launch": readSandboxExit,
     "error-not-found": readError,
     "error-field": readError,
@@ -119,7 +124,9 @@ describe("golden messages", () => {
   });
 
   test("cover every message that a peer sends", () => {
-    const answers = cases.filter(({ file }) => /^(hello-agent|ack|exit|error)/.test(file)).map(({ file }) => file);
+    const answers = cases
+      .filter(({ file }) => /^(hello-agent|ack|exit|error|progress)/.test(file))
+      .map(({ file }) => file);
     expect(
       Object.keys(readers)
         .map((name) => `${name}.bin`)

@@ -40,6 +40,21 @@ const report = {
   stdoutBytes: 2,
   stderrBytes: 0,
 };
+const verdict = {
+  result: "success",
+  code: 0,
+  signal: null,
+  limit: null,
+  memoryEvidence: null,
+  wallMs: 9.1,
+  cpuMs: 8.7,
+  compileMs: null,
+  peakBytes: 8454144,
+  stdoutBytes: 2,
+  stderrBytes: 0,
+  compileOutput: "",
+  compileOutputLost: 0,
+};
 const plan = {
   version: 1,
   id: SANDBOX,
@@ -125,6 +140,18 @@ const good = {
       cpuMs: 2000,
       memoryBytes: 67108864,
       outputBytes: 1000000,
+      compileWallMs: 30000,
+      processes: 128,
+      ringBytes: 1048576,
+    }),
+  ],
+  "open-execute-stream": [
+    open(23, {
+      type: "execute",
+      source: { base64: "AAH/" },
+      sourceName: "b",
+      run: ["od", "-An", "-tx1", "b"],
+      stdinStream: true,
     }),
   ],
   "open-stop": [open(14, { type: "stop" })],
@@ -185,6 +212,32 @@ const good = {
   "exit-exec": [exit(1, report)],
   "exit-exec-signal": [exit(1, { ...report, code: null, signal: "SIGSEGV" })],
   "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory", memoryPeakBytes: 67108864 })],
+  "exit-execute": [exit(22, verdict)],
+  "exit-execute-memory": [
+    exit(22, {
+      ...verdict,
+      result: "memory_exceeded",
+      code: null,
+      signal: "SIGKILL",
+      limit: "memory",
+      memoryEvidence: "resident",
+      compileMs: 41.5,
+    }),
+  ],
+  "exit-execute-compile": [
+    exit(22, {
+      ...verdict,
+      result: "compilation_error",
+      code: 1,
+      wallMs: 0,
+      cpuMs: 0,
+      compileMs: 41.5,
+      peakBytes: 0,
+      stdoutBytes: 0,
+      compileOutput: "main.c:1:1: error: “x” is unknown\n",
+      compileOutputLost: 4096,
+    }),
+  ],
   "exit-launch": [exit(1, { code: null, signal: "SIGKILL" })],
 
   "error-not-found": [
