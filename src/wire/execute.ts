@@ -106,9 +106,11 @@ class Execution implements ChannelHandler {
 
   #take(frame: ChannelFrame): void {
     switch (frame.kind) {
-      case "progress":
-        this.#onProgress?.(readProgress(frame.json, "progress"));
+      case "progress": {
+        const sample = readProgress(frame.json, "progress");
+        this.#onProgress?.(sample);
         break;
+      }
       case "data": {
         this.#window.receive(frame.bytes.length);
         this.#output.receive(frame.stream, frame.offset, frame.bytes);
