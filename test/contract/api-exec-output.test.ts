@@ -110,6 +110,31 @@ describe("a command's output that is read beside its follower", () => {
     expect((await rest(command)).text).toBe("out\nmore\n");
   });
 
+  it("goes past a reader that stops, which is cut off when it reads on", async () => {
+    await using command = await sandbox.spawn("read go; head -c 30000000 /dev/zero", { stdin: true });
+    const asked = request({ socketPath: daemon.config.socket, path: pathOf(command.exec, "stream=stdout") }).end();
+    const [answer] = (await once(asked, "response")) as [IncomingMessage];
+    await command.write("go\n");
+    expect(await sandbox.exec("echo beside")).toMatchObject({ stdout: "beside\n" });
+    expect(await command.exit).toMatchObject({ exitCode: 0, stdoutBytes: 30_000_000 });
+    let bytes = 0;
+    const reading = (async () => {
+      for await (const piece of answer) bytes += (piece as Buffer).length;
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThan(30_000_000);
+  });
+
+  it("is still there when its sandbox goes on after a pause", async () => {
+    const { exec } = await sandbox.exec("echo kept");
+    await sandbox.pause();
+    await expect(sandbox.output(exec)).rejects.toMatchObject({ code: "sandbox/paused" });
+    await expect(sandbox.attach(exec)).rejects.toMatchObject({ code: "sandbox/paused" });
+    await sandbox.resume();
+    expect(await sandbox.output(exec)).toMatchObject({ stdout: "kept\n", lost: [] });
+  });
+
   it("is told from the history once its sandbox is stopped", async () => {
     await using other = await daemon.client.create();
     const { exec } = await other.exec("echo out; exit 4");

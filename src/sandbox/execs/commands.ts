@@ -223,8 +223,9 @@ export class Commands {
   ): Promise<T> {
     const { id, state } = this.#options.sandboxes.get(ref);
     const record = this.find(id, exec);
-    // What a sandbox has kept of its commands ends with its processes.
-    if (record?.report && state.kind !== "running") return replay(record.report, record.pid ?? 0);
+    // What a sandbox has kept of its commands ends with its processes; those of a paused one are frozen.
+    const isGone = state.kind !== "running" && state.kind !== "paused";
+    if (record?.report && isGone) return replay(record.report, record.pid ?? 0);
     if (record?.phase === "unseen") throw unseen(exec);
     try {
       return await ask(id);
