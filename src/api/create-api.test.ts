@@ -39,7 +39,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     {
       sandboxes: { ...none, get: () => SANDBOX, ...sandboxes },
       layers,
-      agents: { agent: unused, ownAgent: unused, announce: unused },
+      agents: { agent: unused, fileAgent: unused, announce: unused },
       usage: new UsageSampler({ list: unused, get: unused, usage: unused }),
       version: "1",
       ready: () => [],

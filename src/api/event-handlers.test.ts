@@ -20,7 +20,7 @@ async function apiOf() {
     {
       sandboxes,
       layers: { list: unused, inspect: unused, remove: unused },
-      agents: { agent: unused, ownAgent: unused, announce: unused },
+      agents: { agent: unused, fileAgent: unused, announce: unused },
       lifecycle: {
         ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },
         ...{ update: unused, waitReady: unused },

@@ -43,7 +43,7 @@ export async function readContent(files: SandboxFiles, call: ReadCall): Promise<
     content.destroy();
     return sendHead({ status, headers: whole });
   }
-  return sendStream(content, outgoing, { status, headers: whole });
+  return sendStream((to) => content.pour(to), outgoing, { status, headers: whole });
 }
 
 /** Opens what the conditions ask for; a range of what has no size is all of it. */

@@ -51,7 +51,7 @@ function contentHandlers(files: SandboxFiles): Part<"readFile" | "writeFile" | "
     async downloadTar({ params, query, incoming, outgoing, signal }) {
       const head = { status: 200, headers: { "content-type": "application/x-tar", "cache-control": "no-store" } };
       const archive = await files.tarOut(params.ref, query, signal);
-      if (incoming.method !== "HEAD") return await sendStream(archive, outgoing, head);
+      if (incoming.method !== "HEAD") return await sendStream((to) => archive.pour(to), outgoing, head);
       archive.destroy();
       return sendHead(head);
     },

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { FileLines } from "../sandbox/files/sandbox-files.ts";
 import { sendHead, sendStream } from "./file-transfer.ts";
 
@@ -17,7 +17,7 @@ export function sendLines<T>(
 ): Response | Promise<Response> {
   const head = { status: 200, headers: HEADERS };
   if (incoming.method === "HEAD") return sendHead(head);
-  return sendStream(Readable.from(texts(lines, view), { objectMode: false, highWaterMark: 65_536 }), outgoing, head);
+  return sendStream((to) => pipeline(texts(lines, view), to, { end: false }), outgoing, head);
 }
 
 async function* texts<T>(lines: FileLines<T, object>, view: (item: T) => object): AsyncGenerator<Buffer> {

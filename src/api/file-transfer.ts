@@ -1,6 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { Readable, Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { PlyboxError } from "../model/errors.ts";
 
 /** Tells the server that the answer has been written by other means; its status is for those who watch. */
@@ -18,11 +18,11 @@ interface Head {
 }
 
 /**
- * Answers with a stream, past the web streams, which would take most of the time. What fails in the middle cuts the
- * connection: a client never takes a part for the whole.
+ * Answers with what `write` writes, past the web streams, which would take most of the time. What fails in the middle
+ * cuts the connection: a client never takes a part for the whole.
  */
 export async function sendStream(
-  source: Readable,
+  write: (outgoing: ServerResponse) => Promise<void>,
   outgoing: ServerResponse,
   { status, headers }: Head,
 ): Promise<Response> {
@@ -30,7 +30,8 @@ export async function sendStream(
   // The head goes out now: what follows may be long in coming.
   outgoing.flushHeaders();
   try {
-    await pipeline(source, outgoing);
+    await write(outgoing);
+    await finished(outgoing.end());
   } catch {
     outgoing.destroy();
   }

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
 import type { Usage } from "../model/usage.ts";
 import type { ProcessName, SandboxExit } from "../native/launcher.ts";
+import type { Receiver } from "../wire/receive-memory.ts";
 
 export type BackendName = "native";
 
@@ -41,8 +42,11 @@ export interface Running extends AsyncDisposable {
   readonly steps: readonly LaunchStep[];
   /** How its PID 1 ended; never rejects. */
   readonly exited: Promise<SandboxExit>;
-  /** A byte stream to the agent; may be called again. Throws `agent/unreachable`. */
-  connect(): Promise<Duplex>;
+  /**
+   * A byte stream to the agent; may be called again. Throws `agent/unreachable`.
+   * @param receiver where its data may come; what is not held there is overwritten by what comes next
+   */
+  connect(receiver?: Receiver): Promise<Duplex>;
   /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */
   usage(): Usage;
   /** Resolves when each of its processes is frozen. Harmless when they are. Throws `host/missing`, `launcher/failed`. */

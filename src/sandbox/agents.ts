@@ -19,8 +19,11 @@ export interface ActiveAgent {
 export interface Agents {
   /** Over the connection that everybody shares; nobody closes it. */
   agent(ref: string, verb: string): Promise<ActiveAgent>;
-  /** Over a connection of the caller's own, to be closed by the caller; until then the sandbox is not idle. */
-  ownAgent(ref: string, verb: string): Promise<ActiveAgent>;
+  /**
+   * For one request of files, over a connection of its own, to be closed by the caller; until then the sandbox is not
+   * idle.
+   */
+  fileAgent(ref: string, verb: string): Promise<ActiveAgent>;
   /** Tells those who listen to events what happened in a sandbox. */
   announce(ref: string, body: EventBody): void;
 }

@@ -2,6 +2,7 @@ import type { Running } from "../backends/backend.ts";
 import type { LayerLease } from "../layers/layer-store.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { AgentLink } from "../wire/agent-link.ts";
+import type { ReceiveMemory } from "../wire/receive-memory.ts";
 import { Activity } from "./activity.ts";
 
 /** A sandbox of this process, with what it holds while it runs. */
@@ -34,9 +35,9 @@ export class LiveSandbox {
   }
 
   /** A connection of the caller's own, which the caller closes. Throws `agent/unreachable`. */
-  async connect(running: Running): Promise<AgentLink> {
+  async connect(running: Running, memory?: ReceiveMemory): Promise<AgentLink> {
     const { id, incarnation } = this.sandbox;
-    return new AgentLink(await running.connect(), id, incarnation);
+    return new AgentLink(await running.connect(memory?.receiver()), id, incarnation, memory);
   }
 
   #share(running: Running): Promise<AgentLink> {

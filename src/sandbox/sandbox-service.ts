@@ -19,6 +19,7 @@ import type {
 import type { ExecId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
+import { ReceiveMemory } from "../wire/receive-memory.ts";
 import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
@@ -39,6 +40,7 @@ export class SandboxService implements Sandboxes, Agents {
   readonly lifecycle: Lifecycle;
   readonly #context: LifecycleContext;
   readonly #live = new LiveSandboxes();
+  readonly #memory = new ReceiveMemory();
   #isStopping = false;
 
   constructor(options: SandboxServiceOptions) {
@@ -120,9 +122,9 @@ export class SandboxService implements Sandboxes, Agents {
     return { agent: await live.agent(running), sandbox: live.sandbox, activity: live.activity };
   }
 
-  async ownAgent(ref: string, verb: string): Promise<ActiveAgent> {
+  async fileAgent(ref: string, verb: string): Promise<ActiveAgent> {
     const { live, running } = await this.#running(ref, verb);
-    const agent = await live.connect(running);
+    const agent = await live.connect(running, this.#memory);
     const end = live.activity.hold();
     void agent.ended.then(end);
     return { agent, sandbox: live.sandbox, activity: live.activity };

@@ -31,6 +31,7 @@ import type { PeerHello } from "./messages.ts";
 import { readEmpty } from "./messages.ts";
 import { fileError } from "./peer-errors.ts";
 import { ReadChannel } from "./read-channel.ts";
+import { ReceiveMemory } from "./receive-memory.ts";
 import type { Reader } from "./strict-reader.ts";
 
 /**
@@ -40,9 +41,14 @@ import type { Reader } from "./strict-reader.ts";
  */
 export class AgentLink implements Disposable {
   readonly #link: Link;
+  readonly #memory: ReceiveMemory;
 
-  /** Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused. */
-  constructor(stream: Duplex, sandbox: SandboxId, incarnation: number) {
+  /**
+   * Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused.
+   * @param memory what the stream's data comes in, where it is used again; such a connection is for files alone
+   */
+  constructor(stream: Duplex, sandbox: SandboxId, incarnation: number, memory = new ReceiveMemory()) {
+    this.#memory = memory;
     this.#link = new Link({ input: stream, output: stream, peer: "agent", sandbox, incarnation });
   }
 
@@ -156,7 +162,7 @@ export class AgentLink implements Disposable {
     readers: DownloadReaders<Ack, Report>,
     signal?: AbortSignal,
   ): Promise<FileDownload<Ack, Report>> {
-    return FileDownload.open(this.#link, request, readers, signal);
+    return FileDownload.open({ link: this.#link, memory: this.#memory, request, readers }, signal);
   }
 
   /** What takes a stream; the same holds. */

@@ -19,6 +19,7 @@ export class ExecInput {
   #isEnded = false;
   /** Why nothing more goes out: the command has ended, which drops input, or an error. */
   #stopped: { readonly reason: Reason | undefined } | undefined;
+  #waiting = 0;
   /** Inputs go out one after the other. */
   #last: Promise<void> = Promise.resolve();
   /** Wakes the input that waits for credit. */
@@ -49,6 +50,15 @@ export class ExecInput {
     return this.#enqueue(() => this.#send(bytes));
   }
 
+  /** Sends all of it at once where nothing has to be waited for; answers whether it has. */
+  writeNow(bytes: Uint8Array): boolean {
+    if (this.#waiting > 0 || this.#isEnded || this.#stopped !== undefined) return false;
+    if (bytes.length > Math.min(this.#window.credit, FRAME_BYTES)) return false;
+    if (this.#channel.drained() !== undefined) return false;
+    this.#sendPart(bytes);
+    return true;
+  }
+
   end(): Promise<void> {
     return this.#enqueue(() => {
       if (this.#isEnded || this.#isStopped()) return;
@@ -68,12 +78,16 @@ export class ExecInput {
         continue;
       }
       const part = bytes.subarray(at, at + size);
-      this.#channel.send({ kind: "data", stream: STDIN, offset: this.#offset, bytes: part });
-      this.#window.spend(size);
-      this.#offset += size;
+      this.#sendPart(part);
       at += size;
       await this.#channel.drained();
     }
+  }
+
+  #sendPart(bytes: Uint8Array): void {
+    this.#channel.send({ kind: "data", stream: STDIN, offset: this.#offset, bytes });
+    this.#window.spend(bytes.length);
+    this.#offset += bytes.length;
   }
 
   #isStopped(): boolean {
@@ -83,7 +97,10 @@ export class ExecInput {
   }
 
   #enqueue(send: () => void | Promise<void>): Promise<void> {
-    const input = this.#last.then(send);
+    this.#waiting += 1;
+    const input = this.#last.then(send).finally(() => {
+      this.#waiting -= 1;
+    });
     this.#last = input.catch(() => {});
     return input;
   }

@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ScriptedPeer } from "../../test/support/scripted-peer.ts";
 import type { OpenedFile } from "../model/file.ts";
@@ -91,6 +92,52 @@ describe("a download", () => {
     expect(stream.readableLength).toBeLessThanOrEqual(piece.length);
     data(channel, window, "x");
     await expect(agent.ended).resolves.toMatchObject({ code: "agent/protocol" });
+  });
+
+  it("pours into a sink all there is, and grants more when the sink has taken it", async () => {
+    const { stream, channel } = await download({ ...opened, entry: { ...entry, size: 0 }, to: 0 });
+    const pieces: string[] = [];
+    let take = (): void => {};
+    const asked = new Promise<void>((resolve) => {
+      take = resolve;
+    });
+    const sink = new Writable({
+      write(piece: Buffer, _encoding, done) {
+        pieces.push(piece.toString());
+        void asked.then(() => done());
+      },
+    });
+    const poured = stream.pour(sink);
+    const piece = "x".repeat(262_144);
+    data(channel, 0, piece);
+    await expect.poll(() => pieces.length).toBeGreaterThan(0);
+    const credit = peer.next("credit");
+    take();
+    expect(await credit).toMatchObject({ channel, bytes: piece.length });
+    data(channel, piece.length, "end");
+    end(channel, piece.length + 3);
+    exit(channel, { bytes: piece.length + 3 });
+    await poured;
+    expect(pieces.join("")).toBe(`${piece}end`);
+    expect(stream.destroyed).toBe(true);
+    expect(sink.writableEnded).toBe(false);
+  });
+
+  it("that is poured rejects with what fails in the middle", async () => {
+    const { stream, channel } = await download();
+    const poured = stream.pour(new Writable({ write: (_piece, _encoding, done) => done() }));
+    data(channel, 0, "he");
+    peer.send({ kind: "error", channel, json: { code: "io", message: "read: Input/output error", errno: "EIO" } });
+    await expect(poured).rejects.toMatchObject({ code: "file/failed" });
+  });
+
+  it("ends with the sink that it is poured into", async () => {
+    const { stream } = await download();
+    const sink = new Writable({ write: (_piece, _encoding, done) => done() });
+    const poured = stream.pour(sink);
+    sink.destroy();
+    await expect(poured).rejects.toMatchObject({ code: "aborted" });
+    await peer.next("close");
   });
 
   const BREACHES: Readonly<Record<string, (channel: number) => void>> = {

@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { Readable } from "node:stream";
 import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
@@ -9,6 +10,7 @@ import type { Channel, ChannelFrame, Link } from "./link.ts";
 import { unexpected } from "./link.ts";
 import { fileError } from "./peer-errors.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
+import type { ReceiveMemory } from "./receive-memory.ts";
 import type { Reader } from "./strict-reader.ts";
 
 const OUTPUT = 1;
@@ -23,6 +25,14 @@ export interface DownloadReaders<Ack, Report> {
   readonly check?: (received: number, ack: Ack, report: Report | undefined) => PlyboxError | undefined;
 }
 
+export interface DownloadOptions<Ack, Report> {
+  readonly link: Link;
+  /** What the link receives into. */
+  readonly memory: ReceiveMemory;
+  readonly request: FileMessage;
+  readonly readers: DownloadReaders<Ack, Report>;
+}
+
 /**
  * What the agent sends of a file operation. It ends only when the agent has reported that it is whole; what fails in
  * the middle is an error. A reader that stops holds back the agent. Destroying it ends the
@@ -31,6 +41,7 @@ export interface DownloadReaders<Ack, Report> {
 export class FileDownload<Ack, Report> extends Readable {
   readonly #opened: Deferred<FileDownload<Ack, Report>>;
   readonly #readers: DownloadReaders<Ack, Report>;
+  readonly #memory: ReceiveMemory;
   readonly #channel: Channel;
   readonly #window = new ReceiveWindow(WINDOW_BYTES);
   /** Received, not yet asked for. The window bounds it. */
@@ -39,18 +50,19 @@ export class FileDownload<Ack, Report> extends Readable {
   #ack: { readonly value: Ack } | undefined;
   #report: { readonly value: Report } | undefined;
   #isWanted = false;
+  /** Where everything goes instead, and what is to be called when it has. */
+  #sink: { readonly stream: Writable; readonly done: () => void } | undefined;
   #hasEnded = false;
   #failure: PlyboxError | undefined;
 
   private constructor(
-    link: Link,
-    request: FileMessage,
-    readers: DownloadReaders<Ack, Report>,
+    { link, memory, request, readers }: DownloadOptions<Ack, Report>,
     opened: Deferred<FileDownload<Ack, Report>>,
   ) {
     super({ highWaterMark: 0 });
     this.#opened = opened;
     this.#readers = readers;
+    this.#memory = memory;
     const receive = (frame: ChannelFrame): void => this.#receive(frame);
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
     link.splitData();
@@ -65,14 +77,12 @@ export class FileDownload<Ack, Report> extends Readable {
    * @throws PlyboxError `file/…`, or the signal's reason
    */
   static async open<Ack, Report>(
-    link: Link,
-    request: FileMessage,
-    readers: DownloadReaders<Ack, Report>,
+    options: DownloadOptions<Ack, Report>,
     signal?: AbortSignal,
   ): Promise<FileDownload<Ack, Report>> {
     throwIfAborted(signal);
     const opened = deferred<FileDownload<Ack, Report>>();
-    const download = new FileDownload(link, request, readers, opened);
+    const download = new FileDownload(options, opened);
     return watchAbort(opened.promise, signal, (reason) => {
       download.destroy();
       opened.reject(reason);
@@ -88,6 +98,23 @@ export class FileDownload<Ack, Report> extends Readable {
   /** What the agent said at the end; undefined before the last byte has been read. */
   get report(): Report | undefined {
     return this.#report?.value;
+  }
+
+  /**
+   * Writes everything to `sink`, past the queue of a stream; nobody reads it otherwise. Memory takes what comes next as
+   * soon as the sink has let go of it. Resolves when all is written and whole; the sink is the caller's to end, or to
+   * destroy where this rejects.
+   */
+  async pour(sink: Writable): Promise<void> {
+    const poured = deferred<void>();
+    const gone = (): void => void this.destroy(new PlyboxError("aborted", "the transfer was given up"));
+    this.once("close", () => poured.reject(this.errored ?? new PlyboxError("aborted", "the transfer was given up")));
+    sink.once("close", gone);
+    this.#sink = { stream: sink, done: poured.resolve };
+    this.#deliver();
+    if (sink.destroyed) gone();
+    await poured.promise.finally(() => sink.off("close", gone));
+    this.destroy();
   }
 
   override _read(): void {
@@ -125,6 +152,7 @@ export class FileDownload<Ack, Report> extends Readable {
       this.#window.receive(frame.bytes.length);
       this.#received += frame.bytes.length;
       this.#check(undefined);
+      this.#memory.hold(frame.bytes);
       this.#waiting.push(frame.bytes);
       this.#deliver();
     }
@@ -143,6 +171,7 @@ export class FileDownload<Ack, Report> extends Readable {
 
   /** Hands on what is asked for, in order; the end or a failure comes when nothing is left before it. */
   #deliver(): void {
+    if (this.#sink !== undefined) this.#write(this.#sink.stream);
     const bytes = this.#isWanted ? this.#waiting.shift() : undefined;
     if (bytes !== undefined) {
       this.#isWanted = false;
@@ -152,8 +181,19 @@ export class FileDownload<Ack, Report> extends Readable {
       return;
     } else if (this.#failure !== undefined) {
       this.destroy(this.#failure);
-    } else if (this.#report !== undefined && !this.readableEnded) {
-      this.push(null);
+    } else if (this.#report !== undefined) {
+      if (this.#sink !== undefined) this.#sink.done();
+      else if (!this.readableEnded) this.push(null);
+    }
+  }
+
+  /** The window bounds what the sink has not yet taken. */
+  #write(sink: Writable): void {
+    for (const bytes of this.#waiting.splice(0)) {
+      sink.write(bytes, () => {
+        this.#memory.release(bytes);
+        if (!this.destroyed) this.#grant(bytes.length);
+      });
     }
   }
 

@@ -75,7 +75,8 @@ export class FileUpload<Report> extends Writable {
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#sent += bytes.length;
-    this.#input.write(bytes).then(() => done(), done);
+    if (this.#input.writeNow(bytes)) done();
+    else this.#input.write(bytes).then(() => done(), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -1,5 +1,6 @@
 #include "agent/files/session.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -42,13 +43,13 @@ void Session::protocol_error(const char* message) {
   leave();
 }
 
-void Session::transmit(std::string_view head, std::string_view body) {
+void Session::transmit(std::string_view head, std::string_view body, int flags) {
   iovec pieces[2] = {{const_cast<char*>(head.data()), head.size()}, {const_cast<char*>(body.data()), body.size()}};
   msghdr message{};
   message.msg_iov = pieces;
   message.msg_iovlen = 2;
   while (pieces[0].iov_len + pieces[1].iov_len > 0) {
-    ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL | flags);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) leave();
     auto sent = static_cast<size_t>(count);
@@ -102,6 +103,20 @@ void Session::send(std::string_view bytes) {
     sent_ += count;
     credit_ -= static_cast<uint32_t>(count);
     bytes.remove_prefix(count);
+  }
+}
+
+void Session::send_from(int pipe, size_t count) {
+  std::string header;
+  append_data_header(header, channel_, 1, sent_, count);
+  transmit(header, {}, MSG_MORE);
+  sent_ += count;
+  credit_ -= static_cast<uint32_t>(count);
+  while (count > 0) {
+    ssize_t passed = splice(pipe, nullptr, socket_.get(), nullptr, count, SPLICE_F_MOVE);
+    if (passed < 0 && errno == EINTR) continue;
+    if (passed <= 0) leave();
+    count -= static_cast<size_t>(passed);
   }
 }
 

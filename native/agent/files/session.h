@@ -28,6 +28,8 @@ class Session {
 
   // Stream 1, against credit.
   void send(std::string_view bytes);
+  // The same of what is in a pipe: so many bytes, at most allowance() and kMaxDataBytes of them.
+  void send_from(int pipe, size_t count);
   void end();
   // How much may be sent now without waiting for credit; waits until it is something.
   size_t allowance();
@@ -50,7 +52,7 @@ class Session {
   // Takes one frame, waiting for it. Answers the data or the end of stream 0, if it is that.
   Frame take_frame();
   void take_control(const Frame& frame);
-  void transmit(std::string_view head, std::string_view body);
+  void transmit(std::string_view head, std::string_view body, int flags = 0);
   void send_frame(Kind kind, uint32_t channel, std::string_view payload);
 
   UniqueFd socket_;

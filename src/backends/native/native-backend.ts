@@ -1,8 +1,10 @@
+import type { Socket } from "node:net";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
+import type { Receiver } from "../../wire/receive-memory.ts";
 import type { Backend, Capabilities, DiscardOptions, Running } from "../backend.ts";
 import type { FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
@@ -72,7 +74,7 @@ export class NativeBackend implements Backend {
       process,
       steps,
       exited,
-      connect: () => connectTo(plan.agent.socket),
+      connect: (receiver) => connectTo(plan.agent.socket, receiver),
       usage: sandboxUsage(plan, process.pid),
       pause: async () => (freezer ?? cannotFreeze()).freeze(),
       resume: async () => freezer?.thaw(),
@@ -107,9 +109,9 @@ function remainsOf({ cgroups, root: { upper }, agent: { socket } }: LaunchPlan, 
   };
 }
 
-function connectTo(path: string): Promise<Duplex> {
+function connectTo(path: string, receiver?: Receiver): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = receiver === undefined ? connect(path) : connectReceiving(path, receiver);
     const fail = (cause: Error) =>
       reject(new PlyboxError("agent/unreachable", `the agent cannot be reached: ${cause.message}`, { cause }));
     socket.once("error", fail);
@@ -118,4 +120,19 @@ function connectTo(path: string): Promise<Duplex> {
       resolve(socket);
     });
   });
+}
+
+/** Node reads into memory that it is given, and then has no `data` events of its own. */
+function connectReceiving(path: string, receiver: Receiver): Socket {
+  const socket: Socket = connect({
+    path,
+    onread: {
+      buffer: () => receiver.room(),
+      callback(size, room) {
+        receiver.received(size);
+        return socket.emit("data", room.subarray(0, size));
+      },
+    },
+  });
+  return socket.once("close", () => receiver.close());
 }

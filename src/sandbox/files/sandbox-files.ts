@@ -3,7 +3,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { EventBody } from "../../model/event.ts";
 import type { FileChange, FileStatus, FoundFile, ListedFile, OpenedFile, PathText } from "../../model/file.ts";
 import { shownPath } from "../../model/file.ts";
-import type { FileDownload } from "../../wire/file-download.ts";
+import type { DownloadReaders, FileDownload } from "../../wire/file-download.ts";
 import { fileLines } from "../../wire/file-lines.ts";
 import type { FileMessage, FileRequest } from "../../wire/file-messages.ts";
 import {
@@ -140,7 +140,7 @@ export class SandboxFiles {
   }
 
   async #ask<T>(ref: string, message: FileMessage, read: Reader<T>, signal?: AbortSignal): Promise<T> {
-    const { agent, activity } = await this.#agents.ownAgent(ref, VERBS[message.op]);
+    const { agent, activity } = await this.#agents.fileAgent(ref, VERBS[message.op]);
     const release = activity.hold();
     try {
       return await agent.file(message, read, signal);
@@ -157,7 +157,7 @@ export class SandboxFiles {
     open: (agent: ActiveAgent["agent"]) => Promise<S>,
     signal: AbortSignal | undefined,
   ): Promise<S> {
-    const { agent, activity } = await this.#agents.ownAgent(ref, verb);
+    const { agent, activity } = await this.#agents.fileAgent(ref, verb);
     const release = activity.hold();
     const end = (): void => {
       agent.close();
@@ -182,7 +182,7 @@ export class SandboxFiles {
   #download<Ack, Report>(
     ref: string,
     message: FileMessage,
-    readers: Parameters<typeof FileDownload.open<Ack, Report>>[2],
+    readers: DownloadReaders<Ack, Report>,
     signal?: AbortSignal,
   ): Promise<FileDownload<Ack, Report>> {
     return this.#open(ref, VERBS[message.op], (agent) => agent.download(message, readers, signal), signal);

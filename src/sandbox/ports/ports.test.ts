@@ -11,7 +11,7 @@ import { Ports } from "./ports.ts";
 function portsOf(agent: Partial<Pick<AgentLink, "dial" | "ports">>) {
   const activity = new Activity();
   const active = { agent, activity } as unknown as ActiveAgent;
-  const agents: Agents = { agent: async () => active, ownAgent: async () => active, announce() {} };
+  const agents: Agents = { agent: async () => active, fileAgent: async () => active, announce() {} };
   return { ports: new Ports(agents), activity };
 }
 
