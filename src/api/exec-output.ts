@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from "node:http";
-import { Readable } from "node:stream";
+import type { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { PlyboxError } from "../model/errors.ts";
 import type { ExecEvent, ExecSession, OutputOffsets, OutputReading, OutputStream } from "../model/exec.ts";
 import type { ExecId } from "../model/ids.ts";
@@ -66,8 +67,8 @@ async function answerBytes(
   // The stream itself cannot be ended while it waits for a command that says nothing.
   outgoing.once("close", () => reading.close());
   if (outgoing.destroyed) reading.close();
-  const bytes = Readable.from(bytesOf(reading, stream), { objectMode: false });
-  return await sendStream(bytes, outgoing, { status: 200, headers });
+  const write = (to: Writable): Promise<void> => pipeline(bytesOf(reading, stream), to, { end: false });
+  return await sendStream(write, outgoing, { status: 200, headers });
 }
 
 function headersOf(reading: OutputReading, stream: OutputStream, asked: number): OutgoingHttpHeaders {
