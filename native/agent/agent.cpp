@@ -26,7 +26,7 @@ constexpr CgroupCounts kTracking{4, SIZE_MAX};
 // for.
 constexpr CgroupCounts kMemory{0, 256};
 
-// On version 2 memory belongs to the one hierarchy, whose controllers the agent does not hand on to its commands.
+// On version 2 memory is counted where commands are tracked.
 UniqueFd memory_hierarchy(Descriptors& descriptors, int version) {
   return version == 1 ? std::move(descriptors.memory) : UniqueFd();
 }
@@ -41,7 +41,12 @@ Agent::Agent(const Options& options, Descriptors descriptors, char* const* envir
       cgroups_(std::move(descriptors_.track), options.track_version, kTracking),
       memory_(descriptors_.memory, options.memory_version),
       memory_cgroups_(memory_hierarchy(descriptors_, options.memory_version), 1, kMemory),
-      context_{loop_, cgroups_, memory_cgroups_, memory_, descriptors_.null_device.get(), [this] { changed_ = true; }},
+      context_{loop_,
+               cgroups_,
+               options.memory_version == 2 ? cgroups_ : memory_cgroups_,
+               memory_,
+               descriptors_.null_device.get(),
+               [this] { changed_ = true; }},
       tidy_timer_(loop_, [this] { tidy(); }),
       accept_timer_(loop_, [this] { resume_accepting(); }),
       stop_timer_(loop_, [this] { stop_step(); }),

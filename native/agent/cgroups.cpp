@@ -50,8 +50,8 @@ std::unique_ptr<CommandCgroup> CommandCgroups::make() {
   return nullptr;
 }
 
-std::unique_ptr<CommandCgroup> CommandCgroups::take() {
-  if (spare_.empty()) return make();
+std::unique_ptr<CommandCgroup> CommandCgroups::take(bool unused) {
+  if (unused || spare_.empty()) return make();
   std::unique_ptr<CommandCgroup> cgroup = std::move(spare_.back());
   spare_.pop_back();
   return cgroup;
@@ -96,9 +96,18 @@ std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
   return pids;
 }
 
+// On version 2 the children of a cgroup have the controllers that it hands on to them. Not before a command needs it:
+// then every child has the controller, and the kernel takes ten times as long to make one that counts memory.
+bool CommandCgroups::hand_on(const char* controller, bool& handed_on) {
+  if (version_ == 1 || handed_on) return true;
+  UniqueFd fd(openat(parent_.get(), "cgroup.subtree_control", O_WRONLY | O_CLOEXEC));
+  handed_on = fd && ::write(fd.get(), controller, std::strlen(controller)) > 0;
+  return handed_on;
+}
+
 bool CommandCgroups::limit_pids(CommandCgroup& cgroup, uint64_t most) {
   cgroup.spent_ = true;
-  return write(cgroup, "pids.max", std::to_string(most).c_str());
+  return hand_on("+pids", hands_on_pids_) && write(cgroup, "pids.max", std::to_string(most).c_str());
 }
 
 uint64_t CommandCgroups::refused_forks(const CommandCgroup& cgroup) const {
@@ -113,20 +122,24 @@ uint64_t CommandCgroups::refused_forks(const CommandCgroup& cgroup) const {
 
 bool CommandCgroups::limit_memory(CommandCgroup& cgroup, uint64_t most_bytes) {
   cgroup.spent_ = true;
+  if (!hand_on("+memory", hands_on_memory_)) return false;
   std::string limit = std::to_string(most_bytes);
-  if (!write(cgroup, "memory.limit_in_bytes", limit.c_str())) return false;
-  // Of memory and swap together. It is not there where the kernel does not count swap.
-  return write(cgroup, "memory.memsw.limit_in_bytes", limit.c_str()) || errno == ENOENT;
+  if (!write(cgroup, version_ == 1 ? "memory.limit_in_bytes" : "memory.max", limit.c_str())) return false;
+  // Neither file is there where the kernel does not count swap. Version 1 counts memory and swap together.
+  bool no_swap = version_ == 1 ? write(cgroup, "memory.memsw.limit_in_bytes", limit.c_str())
+                               : write(cgroup, "memory.swap.max", "0");
+  return no_swap || errno == ENOENT;
 }
 
 uint64_t CommandCgroups::memory_kills(const CommandCgroup& cgroup) const {
   char text[256];
-  return parse_oom_kills(read(cgroup, "memory.oom_control", text));
+  return parse_oom_kills(read(cgroup, version_ == 1 ? "memory.oom_control" : "memory.events", text));
 }
 
-uint64_t CommandCgroups::peak_memory_bytes(const CommandCgroup& cgroup) const {
+std::optional<uint64_t> CommandCgroups::peak_memory_bytes(const CommandCgroup& cgroup) const {
   char text[32];
-  std::string_view peak = read(cgroup, "memory.max_usage_in_bytes", text);
+  std::string_view peak = read(cgroup, version_ == 1 ? "memory.max_usage_in_bytes" : "memory.peak", text);
+  if (peak.empty()) return std::nullopt;
   uint64_t bytes = 0;
   std::from_chars(peak.data(), peak.data() + peak.size(), bytes);
   return bytes;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,7 +51,8 @@ class CommandCgroups {
   // Whether one could be made; known from the first tidy() on.
   bool works() const { return works_; }
   // An empty cgroup; null where none can be made, for which errno then has the reason.
-  std::unique_ptr<CommandCgroup> take();
+  // `unused`: that no command has been in before, so that what it has counted is the next one's alone.
+  std::unique_ptr<CommandCgroup> take(bool unused = false);
   // Of a command of which nothing lives any more.
   void give_back(std::unique_ptr<CommandCgroup> cgroup);
   bool has_spare() const { return !spare_.empty(); }
@@ -70,10 +72,13 @@ class CommandCgroups {
   // Lets it hold so much memory, and no swap beside it. Answers false, with errno, where the kernel does not. What was
   // written into files in memory counts there for good, so it is not used again.
   bool limit_memory(CommandCgroup& cgroup, uint64_t most_bytes);
+  // Whether memory is counted by command here.
+  bool counts_memory() const { return version_ == 1 || hands_on_memory_; }
   // How often the kernel has killed in it for want of memory, its own or that of what is above it.
   uint64_t memory_kills(const CommandCgroup& cgroup) const;
-  // The most memory that it has held, what the kernel keeps for it and its share of the page cache included.
-  uint64_t peak_memory_bytes(const CommandCgroup& cgroup) const;
+  // The most memory that it has held, what the kernel keeps for it and its share of the page cache included. Version 2
+  // tells since Linux 5.19.
+  std::optional<uint64_t> peak_memory_bytes(const CommandCgroup& cgroup) const;
   // One sweep: kills everything in it and refuses new forks where the kernel can. To be repeated until it is empty.
   void kill_all(CommandCgroup& cgroup);
 
@@ -82,6 +87,8 @@ class CommandCgroups {
   bool write(const CommandCgroup& cgroup, const char* file, const char* text) const;
   // As much of the file as there is room for; nothing where it cannot be read.
   std::string_view read(const CommandCgroup& cgroup, const char* file, std::span<char> room) const;
+  // Answers false, with errno, where it cannot.
+  bool hand_on(const char* controller, bool& handed_on);
   UniqueFd open(const CommandCgroup& cgroup, const char* file, int flags) const;
 
   UniqueFd parent_;
@@ -90,6 +97,8 @@ class CommandCgroups {
   size_t count_ = 0;
   unsigned made_ = 0;
   bool works_ = false;
+  bool hands_on_memory_ = false;
+  bool hands_on_pids_ = false;
   std::vector<std::unique_ptr<CommandCgroup>> spare_;
   std::vector<std::unique_ptr<CommandCgroup>> doomed_;  // to be removed
 };

@@ -131,12 +131,15 @@ std::optional<Refusal> Exec::limit_pids(uint64_t most) {
 
 std::optional<Refusal> Exec::limit_memory(uint64_t most_bytes) {
   CommandCgroups& cgroups = context_.memory_cgroups;
-  memory_cgroup_ = cgroups.take();
-  if (memory_cgroup_ != nullptr && cgroups.limit_memory(*memory_cgroup_, most_bytes)) return std::nullopt;
-  if (cgroups.available() && errno != EACCES) {
-    return no_resources("cannot make a memory cgroup for the command", Failure::here("memory-cgroup"));
-  }
-  return Refusal{"unsupported", "memory is not limited by command here", "memoryBytes"};
+  bool own_hierarchy = &cgroups != &context_.cgroups;
+  if (own_hierarchy) memory_cgroup_ = cgroups.take();
+  CommandCgroup* cgroup = own_hierarchy ? memory_cgroup_.get() : cgroup_.get();
+  limits_memory_ = cgroup != nullptr && cgroups.limit_memory(*cgroup, most_bytes);
+  if (limits_memory_) return std::nullopt;
+  // Not delegated to the agent, not counted by the hierarchy, or not known to the kernel.
+  bool unsupported = !cgroups.available() || errno == EACCES || errno == ENOENT || errno == EINVAL;
+  if (unsupported) return Refusal{"unsupported", "memory is not limited by command here", "memoryBytes"};
+  return no_resources("cannot make a memory cgroup for the command", Failure::here("memory-cgroup"));
 }
 
 std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& account,
@@ -154,15 +157,14 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   std::vector<const char*> argument_list = pointers(arguments);
   std::vector<const char*> candidate_list = pointers(candidates);
   std::string cwd(request.cwd ? *request.cwd : account.home);
-  cgroup_ = context_.cgroups.take();
+  cgroup_ = context_.cgroups.take(request.memory_bytes && &context_.memory_cgroups == &context_.cgroups);
   if (request.pids) {
     if (std::optional<Refusal> refusal = limit_pids(*request.pids)) return refusal;
   }
   if (request.memory_bytes) {
     if (std::optional<Refusal> refusal = limit_memory(*request.memory_bytes)) return refusal;
-  } else {
-    oom_kills_at_start_ = context_.memory.kills();
   }
+  oom_kills_at_start_ = memory_kills();
 
   ChildPlan plan;
   if (memory_cgroup_ != nullptr) plan.join_memory = memory_cgroup_->door();

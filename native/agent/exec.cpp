@@ -132,12 +132,19 @@ void Exec::main_ended(int status, const rusage& usage) {
   finish_if_over();
 }
 
-// What the kernel killed in a cgroup of the command's own is the command's, and no other's. Without one there is only
-// the count of the whole sandbox, which says nothing of a command that has not failed.
+// In cgroups of its own what the kernel killed is the command's, and no other's.
+uint64_t Exec::memory_kills() const {
+  if (memory_cgroup_ != nullptr) return context_.memory_cgroups.memory_kills(*memory_cgroup_);
+  uint64_t elsewhere = limits_memory_ ? 0 : context_.memory.kills();
+  // On version 2 every command has its own count from the moment on in which one has a limit.
+  bool own = cgroup_ != nullptr && cgroup_->version() == 2 && context_.cgroups.counts_memory();
+  return elsewhere + (own ? context_.cgroups.memory_kills(*cgroup_) : 0);
+}
+
+// The count of the whole sandbox says nothing of a command that has not failed.
 bool Exec::ran_out_of_memory() const {
-  if (memory_cgroup_ != nullptr) return context_.memory_cgroups.memory_kills(*memory_cgroup_) > 0;
   bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
-  return failed && context_.memory.kills() > oom_kills_at_start_;
+  return (failed || limits_memory_) && memory_kills() > oom_kills_at_start_;
 }
 
 void Exec::finish_if_over() {
@@ -169,8 +176,10 @@ std::string Exec::make_report() const {
   json.key("userMs").thousandths(microseconds(usage_.ru_utime));
   json.key("systemMs").thousandths(microseconds(usage_.ru_stime));
   json.key("peakRssBytes").integer(static_cast<uint64_t>(usage_.ru_maxrss) * 1024);
-  if (memory_cgroup_ != nullptr) {
-    json.key("memoryPeakBytes").integer(context_.memory_cgroups.peak_memory_bytes(*memory_cgroup_));
+  if (limits_memory_) {
+    const CommandCgroup& cgroup = memory_cgroup_ != nullptr ? *memory_cgroup_ : *cgroup_;
+    std::optional<uint64_t> peak = context_.memory_cgroups.peak_memory_bytes(cgroup);
+    if (peak) json.key("memoryPeakBytes").integer(*peak);
   }
   json.key("stdoutBytes").integer(outputs_[0].ring().end());
   json.key("stderrBytes").integer(outputs_[1].ring().end());

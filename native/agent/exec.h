@@ -71,7 +71,7 @@ class ExecWaiter {
 struct ExecContext {
   EventLoop& loop;
   CommandCgroups& cgroups;
-  // Of commands with a memory limit.
+  // Of commands with a memory limit. On version 2 these are the same.
   CommandCgroups& memory_cgroups;
   const MemoryEvents& memory;
   int null_device;
@@ -141,6 +141,7 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<Refusal> take_stdio(Stdio& stdio);
   std::optional<Refusal> limit_pids(uint64_t most);
   std::optional<Refusal> limit_memory(uint64_t most_bytes);
+  uint64_t memory_kills() const;
   bool ran_out_of_memory() const;
   void stop_clocks();
   void end_by(const char* limit);
@@ -165,7 +166,7 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<uint64_t> output_bytes_;
 
   std::unique_ptr<CommandCgroup> cgroup_;
-  std::unique_ptr<CommandCgroup> memory_cgroup_;  // null without a limit
+  std::unique_ptr<CommandCgroup> memory_cgroup_;  // version 1: null without a limit
   std::optional<ProcessSet> processes_;
   Input input_;
   Output outputs_[2];
@@ -181,6 +182,7 @@ class Exec final : public InputOwner, public OutputOwner {
   bool on_terminal_ = false;
   bool takes_input_ = false;
   bool limits_pids_ = false;
+  bool limits_memory_ = false;
   const char* limit_ = nullptr;
   uint64_t oom_kills_at_start_ = 0;
   uint64_t started_us_ = 0;

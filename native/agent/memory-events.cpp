@@ -9,7 +9,7 @@ namespace plybox {
 
 MemoryEvents::MemoryEvents(const UniqueFd& cgroup, int version) {
   if (!cgroup) return;
-  const char* file = version == 1 ? "memory.oom_control" : "memory.events";
+  const char* file = version == 1 ? "memory.oom_control" : "memory.events.local";
   file_ = UniqueFd(openat(cgroup.get(), file, O_RDONLY | O_CLOEXEC));
 }
 

@@ -6,7 +6,8 @@
 
 namespace plybox {
 
-// How often the kernel has killed for want of memory in the sandbox's memory cgroup.
+// How often the kernel has killed for want of memory in the sandbox's memory cgroup, but for what lived in a cgroup
+// below it that counts memory too.
 class MemoryEvents {
  public:
   // `cgroup` is its directory; without one the count stays 0.

@@ -229,6 +229,70 @@ TEST_CASE("a command's own memory limit is told by its own cgroup, and is no oth
   });
 }
 
+TEST_CASE("on version 2 the limits of a command need the controllers, which it then has by itself") {
+  for_each_agent([](const std::string& program) {
+    TestCgroup cgroup("unified");
+    if (cgroup.path().empty()) return skipped("no cgroup can be made in unified");
+    const AgentSettings settings{
+        .track_directory = cgroup.path(), .track_version = 2, .memory_directory = cgroup.path(), .memory_version = 2};
+    const std::string limited = R"("memoryBytes":33554432)";
+    const std::string bomb = R"("argv":["tail","/dev/zero"])";
+    AgentProcess agent(program, settings);
+    Host host = agent.connect();
+    if (!cgroup.set("memory.max", "100000000")) {
+      CHECK(host.run(exec_request(bomb + "," + limited)).code() == "unsupported");
+      CHECK(host.run(shell_request("true", R"("pids":2)")).code() == "unsupported");
+      return skipped("unified has no controller of memory");
+    }
+    // Before anything has a limit of its own, the sandbox's count is everybody's.
+    CHECK(host.run(exec_request(bomb)).last.text("limit") == "memory");
+    CHECK(host.run(shell_request("exit 3")).last.is_null("limit"));
+    host.open(1, shell_request("read line; exit 3", R"("stdin":true)"));
+    REQUIRE(host.next().kind == Kind::kAck);
+
+    for (int i = 0; i < 3; i++) {
+      Outcome over = host.run(shell_request("tail /dev/zero; exit 0", limited));
+      CHECK(over.last.text("limit") == "memory");
+      CHECK(over.last.number("code") == 0);
+      CHECK(over.last.number("memoryPeakBytes") > 16 << 20);
+      CHECK(over.last.number("memoryPeakBytes") <= 32 << 20);
+      Outcome within = host.run(exec_request(R"("argv":["true"],)" + limited));
+      CHECK(within.last.is_null("limit"));
+      CHECK(within.last.number("memoryPeakBytes") > 0);
+      CHECK(within.last.number("memoryPeakBytes") < 16 << 20);
+    }
+    host.open(2, shell_request("read line; exit 3", R"("stdin":true)"));
+    REQUIRE(host.next().kind == Kind::kAck);
+    CHECK(host.run(exec_request(bomb + "," + limited)).last.text("signal") == "SIGKILL");
+    Outcome unlimited = host.run(exec_request(bomb));
+    CHECK(unlimited.last.text("limit") == "memory");
+    CHECK_FALSE(unlimited.last.payload.find("memoryPeakBytes") != std::string::npos);
+    for (int i = 0; i < 3; i++) {
+      // What an earlier command held, in a cgroup that is used again, is not told of one with a limit.
+      CHECK(host.run(exec_request(bomb)).last.text("limit") == "memory");
+      Outcome small = host.run(exec_request(R"("argv":["true"],)" + limited));
+      CHECK(small.last.number("memoryPeakBytes") < 16 << 20);
+    }
+    Outcome above = host.run(exec_request(bomb + R"(,"memoryBytes":1000000000)"));
+    CHECK(above.last.text("limit") == "memory");
+    CHECK(above.last.number("memoryPeakBytes") > 50000000);
+    // Neither the one that was there before the first limit, nor the one after it, is blamed for others.
+    for (uint32_t channel : {1, 2}) {
+      host.end_input(channel, 0);
+      Outcome neighbour = host.collect(channel);
+      CHECK(neighbour.last.number("code") == 3);
+      CHECK(neighbour.last.is_null("limit"));
+    }
+    CHECK(host.run(shell_request("exit 3")).last.is_null("limit"));
+
+    std::string forks = "sleep 0.2 & sleep 0.2 & sleep 0.2 & wait; exit 4";
+    CHECK(host.run(shell_request(forks, R"("pids":2)")).last.text("limit") == "pids");
+    CHECK(host.run(shell_request(forks)).last.is_null("limit"));
+    // The agent's own, and those that are kept for the commands to come.
+    while (cgroup.children() > 5) host.ask(R"({"type":"usage"})");
+  });
+}
+
 TEST_CASE("of two memory limits the smaller one ends a command") {
   for_each_agent([](const std::string& program) {
     TestCgroup cgroup("memory");

@@ -92,7 +92,9 @@ class TestDirectory {
 struct AgentSettings {
   std::string track_directory = {};
   int track_version = 1;
+  // On version 2 that is the track directory as well, and the agent lives in a child of it.
   std::string memory_directory = {};
+  int memory_version = 1;
   int descriptors = 0;         // RLIMIT_NOFILE
   bool own_namespace = false;  // as PID 1 of one, with its own /proc
   // There, what it sees as /etc/passwd and /etc/group.
