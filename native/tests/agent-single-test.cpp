@@ -241,6 +241,21 @@ TEST_CASE("an agent that is told to end takes along what it runs, and whoever is
   });
 }
 
+TEST_CASE("a waiting child that has been killed is replaced by the next request") {
+  for_each_agent([](const std::string& program) {
+    Judge judge(program);
+    std::string agent = std::to_string(judge.pid());
+    for (int turn = 0; turn < 3; turn++) {
+      CHECK(judge.script("echo hi").out == "hi\n");
+      pid_t waiting = 0;
+      while (waiting == 0) std::ifstream("/proc/" + agent + "/task/" + agent + "/children") >> waiting;
+      kill(waiting, SIGKILL);
+      while (!has_ended(waiting)) usleep(1000);
+    }
+    CHECK(judge.script("echo hi").out == "hi\n");
+  });
+}
+
 TEST_CASE("out of descriptors, whoever connects waits his turn, and the agent does not spin meanwhile") {
   for_each_agent([](const std::string& program) {
     Judge judge(program, {}, 32);
