@@ -35,7 +35,7 @@ Result<> in_child(uint64_t namespaces, const char* step, bool (*action)()) {
 
 Result<> probe_namespaces(const std::string&) {
   return in_child(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
-                  "namespaces", [] { return unshare(CLONE_NEWUSER) == 0; });
+                  "namespaces", enter_user_namespace);
 }
 
 Result<> probe_overlay(const std::string&) {

@@ -14,21 +14,13 @@ namespace {
 
 Failure failed() { return Failure::here("namespaces"); }
 
-// Nobody in the caller's user namespace, nor in one below it, makes a cgroup namespace from now on. Whoever has one may
-// mount the hierarchies with its own cgroup for their root: a command could change the limits that the agent has set
-// for it, and make memory cgroups until the kernel has no more ids for them.
-bool forbid_cgroup_namespaces() {
-  UniqueFd fd(open("/proc/sys/user/max_cgroup_namespaces", O_WRONLY | O_CLOEXEC));
-  return fd && write(fd.get(), "0", 1) == 1;
-}
-
 // The holder was cloned into the network namespace, so that this belongs to the host's user namespace and root inside
 // has no power over it; only then it goes into a user namespace of its own.
 [[noreturn]] void hold(int ready, pid_t launcher) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // A launcher that ended before this sends no signal any more.
   if (getppid() != launcher) _exit(0);
-  bool made = raise_loopback() && unshare(CLONE_NEWUSER) == 0 && forbid_cgroup_namespaces();
+  bool made = raise_loopback() && enter_user_namespace();
   char answer = made ? 0 : static_cast<char>(errno);
   (void)!write(ready, &answer, 1);
   // It lives on while sandboxes end: their descriptors must not live with it.

@@ -20,6 +20,14 @@ bool write_map(pid_t pid, const char* file, IdMap map) {
 
 }  // namespace
 
+// Whoever makes a cgroup namespace may mount the hierarchies with its own cgroup for their root: a command could change
+// the limits that the agent has set for it, and make memory cgroups until the kernel has no more ids for them.
+bool enter_user_namespace() {
+  if (unshare(CLONE_NEWUSER) != 0) return false;
+  UniqueFd fd(open("/proc/sys/user/max_cgroup_namespaces", O_WRONLY | O_CLOEXEC));
+  return fd && write(fd.get(), "0", 1) == 1;
+}
+
 bool write_id_maps(pid_t pid, IdMap uids, IdMap gids) {
   return write_map(pid, "uid_map", uids) && write_map(pid, "gid_map", gids);
 }

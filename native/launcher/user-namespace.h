@@ -15,6 +15,10 @@ struct IdMap {
   uint32_t count;
 };
 
+// Puts the calling process into a user namespace of its own, in which nobody makes a cgroup namespace, nor in one below
+// it: docs/decisions/0007. False: errno says why not.
+bool enter_user_namespace();
+
 // Writes the maps of a process that is in a new user namespace. False: errno says why not.
 bool write_id_maps(pid_t pid, IdMap uids, IdMap gids);
 
