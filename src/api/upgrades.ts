@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { sharedAbort } from "../base/abort.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import type { ObservedResult, RequestObserver } from "../model/request-observer.ts";
@@ -57,7 +58,7 @@ type Asked = Pick<UpgradeCall, "incoming" | "socket" | "head"> & { readonly quer
 export class Upgrades {
   readonly #options: UpgradesOptions;
   readonly #open = new Set<Duplex>();
-  readonly #stopping = new AbortController();
+  readonly #stopping = sharedAbort();
 
   constructor(options: UpgradesOptions) {
     this.#options = options;

@@ -1,6 +1,17 @@
 import { expect, test } from "vitest";
-import { raceAbort, throwIfAborted, watchAbort } from "./abort.ts";
+import { raceAbort, sharedAbort, throwIfAborted, watchAbort } from "./abort.ts";
 import { deferred } from "./deferred.ts";
+
+test("a shared abort has any number of listeners without a warning", async () => {
+  const warned: Error[] = [];
+  const listener = (warning: Error) => warned.push(warning);
+  process.on("warning", listener);
+  const { signal } = sharedAbort();
+  for (let i = 0; i < 20; i++) signal.addEventListener("abort", () => {});
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", listener);
+  expect(warned).toEqual([]);
+});
 
 test("throwIfAborted throws the signal's reason", () => {
   const reason = new Error("enough");

@@ -1,4 +1,12 @@
+import { setMaxListeners } from "node:events";
 import { deferred } from "./deferred.ts";
+
+/** An AbortController for any number of listeners; of the eleventh of others Node warns as of a leak. */
+export function sharedAbort(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
 
 /** Throws the signal's own reason when it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {

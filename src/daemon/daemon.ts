@@ -13,6 +13,7 @@ import type { ApiOptions } from "../api/create-api.ts";
 import { createApi } from "../api/create-api.ts";
 import { createPortProxy } from "../api/create-port-proxy.ts";
 import { createUpgrades } from "../api/create-upgrades.ts";
+import { sharedAbort } from "../base/abort.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
@@ -82,7 +83,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   accounts.portTokens.keepOnly((sandbox) => living.has(sandbox));
   await runtime.layers.sweep();
 
-  const closing = new AbortController();
+  const closing = sharedAbort();
   const parts: ApiOptions = {
     ...observation,
     accounts,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { sharedAbort } from "../../base/abort.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { ExecReport, ExecSession, ExecSummary } from "../../model/exec.ts";
 import type { ExecRecord } from "../../model/exec-record.ts";
@@ -28,7 +29,7 @@ export class CommandEnds {
   readonly #options: CommandEndsOptions;
   /** Commands whose ends are waited for here, each under its sandbox and id. */
   readonly #waits = new Map<string, Promise<void>>();
-  readonly #closing = new AbortController();
+  readonly #closing = sharedAbort();
   /** Writes that a death may take: a later daemon asks the agent. */
   readonly #started = new Map<string, { sandbox: SandboxId; exec: ExecId; pid: number }>();
   #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date }[] = [];
