@@ -72,6 +72,18 @@ describe("a command's output that is read beside its follower", () => {
     for (const each of [command, ...beside]) expect((await rest(each)).kinds).toEqual(["end", "end", "exit"]);
   });
 
+  it("is followed beside on and on, over another daemon too", async () => {
+    await using command = await sandbox.spawn(["cat"], { stdin: true });
+    await using beside = await sandbox.attach(command.exec, {}, { shared: true });
+    await command.write("one");
+    for (const each of [command, beside]) await take(each, "one");
+    const rests = Promise.all([rest(command), rest(beside)]);
+    await daemon.restart();
+    await command.write("two");
+    await command.end();
+    expect(await rests).toEqual([1, 2].map(() => ({ text: "two", kinds: ["output", "end", "end", "exit"] })));
+  });
+
   it("is a stream's bytes, with what is gone and how it ended in headers", async () => {
     const { exec } = await sandbox.exec("head -c 10000 /dev/zero | tr '\\0' x; echo err >&2; exit 3", {
       ...{ ringBytes: 4096 },
