@@ -165,11 +165,17 @@ describe("stdin", () => {
         released = true;
       }
     }
-    const result = await run(script("head -c 1000000 | wc -c", { stdin: endless() }));
+    let givenInTime = 0;
+    const onProgress = () => {
+      givenInTime = given;
+    };
+    const request = script("head -c 1000000 | wc -c; sleep 0.3", { stdin: endless() });
+    const result = await run(request, { onProgress });
     expect(textOf(result.stdout).trim()).toBe("1000000");
+    // While it lives: what it took, and besides no more than the window, the pipe, and what reader and writer hold.
+    expect(givenInTime).toBeGreaterThan(1_000_000 - 65_536);
+    expect(givenInTime).toBeLessThan(2_000_000);
     await until(() => released);
-    // What the program took, and besides no more than the window, the pipe, and what reader and writer hold.
-    expect(given).toBeLessThan(2_000_000);
   });
 
   it("that fails ends the execution with its error", async () => {
