@@ -1,6 +1,8 @@
-import type { ExecBody } from "../api/contract.ts";
+import type { ExecBody, ExecListView } from "../api/contract.ts";
+import type { ExecLimit } from "../model/exec.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { CallOptions } from "./connection.ts";
+import type { Encoding, OutputListener } from "./exec-result.ts";
 
 /** What every way of running a command takes. */
 export interface CommandOptions extends CallOptions {
@@ -47,6 +49,57 @@ export interface CommandOptions extends CallOptions {
 
 /** A program with its arguments, or one line for `/bin/sh -c`. */
 export type CommandLine = string | readonly string[];
+
+export interface ExecOptions<E extends Encoding = "utf8"> extends CommandOptions {
+  /** What the command reads; nothing by default. */
+  readonly stdin?: string | Uint8Array;
+  /** How output is given: `utf8` text (default) or `bytes`. */
+  readonly encoding?: E;
+  readonly onStdout?: OutputListener<E>;
+  readonly onStderr?: OutputListener<E>;
+}
+
+export interface SpawnOptions extends CommandOptions {
+  /** What the command reads, or `true` to feed it with `write` and `end`; nothing by default. */
+  readonly stdin?: string | Uint8Array | true;
+}
+
+export interface TerminalOptions extends Omit<CommandOptions, "merge" | "pty"> {
+  /** The user's shell by default. */
+  readonly command?: CommandLine;
+  /** 80 by default. */
+  readonly columns?: number;
+  /** 24 by default. */
+  readonly rows?: number;
+}
+
+/** A command that the sandbox still knows. */
+export type ExecSummary = ExecListView["execs"][number];
+
+/** Which commands to list. */
+export interface ListExecsOptions extends CallOptions {
+  /** Only those that run, or only those that have ended. */
+  readonly running?: boolean;
+  /** Only those that this limit ended. */
+  readonly limit?: ExecLimit;
+  /** Only those that were started then or later. */
+  readonly since?: Date;
+  /** Only those that were started before this one. */
+  readonly after?: string;
+  /** 100 by default, 1,000 at most. */
+  readonly count?: number;
+}
+
+/** How a command is followed. */
+export interface FollowCommandOptions extends CallOptions {
+  /**
+   * Follow beside others: nobody's place is taken, and the command does not wait. What a slow follower misses comes as
+   * `lost`, also in the middle.
+   */
+  readonly shared?: boolean;
+  /** For how long a daemon that went away is looked for; 60,000 ms by default, 0 for not at all. */
+  readonly reconnectMs?: number;
+}
 
 /** The options that go into the request as they are. */
 export function execBody(command: CommandLine | undefined, options: CommandOptions): ExecBody {

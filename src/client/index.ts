@@ -13,7 +13,16 @@ export type { OutputStream, SignalScope } from "../model/exec.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";
 export type { EventItem, EventQuery, FollowOptions, ReadOptions, SandboxEvent } from "./events.ts";
-export type { CommandLine, CommandOptions } from "./exec-options.ts";
+export type {
+  CommandLine,
+  CommandOptions,
+  ExecOptions,
+  ExecSummary,
+  FollowCommandOptions,
+  ListExecsOptions,
+  SpawnOptions,
+  TerminalOptions,
+} from "./exec-options.ts";
 export type { Encoding, ExecResult, Output, OutputListener } from "./exec-result.ts";
 export type {
   ChmodOptions,
@@ -54,15 +63,7 @@ export type {
   SignedUrl,
   WaitForPortOptions,
 } from "./ports.ts";
-export type {
-  ExecOptions,
-  ExecSummary,
-  FollowCommandOptions,
-  ListExecsOptions,
-  Sandbox,
-  SpawnOptions,
-  TerminalOptions,
-} from "./sandbox.ts";
+export type { Sandbox } from "./sandbox.ts";
 export type { Tenants } from "./tenants.ts";
 export type { Terminal, TerminalSize } from "./terminal.ts";
 export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";

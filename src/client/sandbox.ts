@@ -7,13 +7,22 @@ import type {
   SignalBody,
   UpdateBody,
 } from "../api/contract.ts";
-import type { ExecLimit, SignalScope } from "../model/exec.ts";
+import type { SignalScope } from "../model/exec.ts";
 import type { CommandEvent, Offsets } from "./command.ts";
 import { Command, outputPath } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
-import type { CommandLine, CommandOptions } from "./exec-options.ts";
+import type {
+  CommandLine,
+  CommandOptions,
+  ExecOptions,
+  ExecSummary,
+  FollowCommandOptions,
+  ListExecsOptions,
+  SpawnOptions,
+  TerminalOptions,
+} from "./exec-options.ts";
 import { execBody, stdinBody } from "./exec-options.ts";
-import type { Encoding, ExecResult, OutputListener } from "./exec-result.ts";
+import type { Encoding, ExecResult } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { Files } from "./files.ts";
 import type { KeptOutput, KeptOutputOptions, ReadOutputOptions } from "./kept-output.ts";
@@ -24,57 +33,6 @@ import { RECONNECT_MS, untilAnswered } from "./retry.ts";
 import { Terminal } from "./terminal.ts";
 import type { Processes, Usage, WatchUsageOptions } from "./usage.ts";
 import { usageOf, watchUsage } from "./usage.ts";
-
-export interface ExecOptions<E extends Encoding = "utf8"> extends CommandOptions {
-  /** What the command reads; nothing by default. */
-  readonly stdin?: string | Uint8Array;
-  /** How output is given: `utf8` text (default) or `bytes`. */
-  readonly encoding?: E;
-  readonly onStdout?: OutputListener<E>;
-  readonly onStderr?: OutputListener<E>;
-}
-
-export interface SpawnOptions extends CommandOptions {
-  /** What the command reads, or `true` to feed it with `write` and `end`; nothing by default. */
-  readonly stdin?: string | Uint8Array | true;
-}
-
-export interface TerminalOptions extends Omit<CommandOptions, "merge" | "pty"> {
-  /** The user's shell by default. */
-  readonly command?: CommandLine;
-  /** 80 by default. */
-  readonly columns?: number;
-  /** 24 by default. */
-  readonly rows?: number;
-}
-
-/** A command that the sandbox still knows. */
-export type ExecSummary = ExecListView["execs"][number];
-
-/** Which commands to list. */
-export interface ListExecsOptions extends CallOptions {
-  /** Only those that run, or only those that have ended. */
-  readonly running?: boolean;
-  /** Only those that this limit ended. */
-  readonly limit?: ExecLimit;
-  /** Only those that were started then or later. */
-  readonly since?: Date;
-  /** Only those that were started before this one. */
-  readonly after?: string;
-  /** 100 by default, 1,000 at most. */
-  readonly count?: number;
-}
-
-/** How a command is followed. */
-export interface FollowCommandOptions extends CallOptions {
-  /**
-   * Follow beside others: nobody's place is taken, and the command does not wait. What a slow follower misses comes as
-   * `lost`, also in the middle.
-   */
-  readonly shared?: boolean;
-  /** For how long a daemon that went away is looked for; 60,000 ms by default, 0 for not at all. */
-  readonly reconnectMs?: number;
-}
 
 /** One question of `waitReady`: what is between here and the daemon may end a connection on which nothing is said. */
 const WAIT_MS = 30_000;
