@@ -75,7 +75,7 @@ it("writes by itself soon afterwards", () => {
   try {
     open().write(entry());
     expect(open().read({ limit: 9 })).toEqual([]);
-    vi.advanceTimersByTime(5);
+    vi.advanceTimersByTime(20);
     expect(open().read({ limit: 9 })).toHaveLength(1);
   } finally {
     vi.useRealTimers();

@@ -18,7 +18,7 @@ const TABLE = `CREATE TABLE IF NOT EXISTS audit (
   path TEXT NOT NULL, sandbox TEXT, status INTEGER NOT NULL, code TEXT, remote TEXT
 ) STRICT`;
 /** A request that is answered at once costs less than writing it down: several are written together. */
-const FLUSH_MS = 5;
+const FLUSH_MS = 20;
 const KEPT_MS = 90 * 24 * 3_600_000;
 
 /**

@@ -37,13 +37,15 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
     async exec({ principal, params, body, incoming, outgoing }) {
       // From here on the id: a name may be another sandbox's by the time the command runs.
       const { id } = sandboxes.get(params.ref);
-      const origin = { by: principal.name, detached: body.detach === true };
+      const detached = body.detach === true;
+      const isUntold = !detached && body.exec === undefined && !acceptsEvents(incoming);
+      const origin = { by: principal.name, detached, isUntold };
       const key = idempotencyKey(incoming, body);
       const { session, isRepeated } =
         key === undefined
           ? { session: await commands.start(id, execRequest(body, newExecId()), origin), isRepeated: false }
           : await startOnce(commands, id, body, { ...origin, key });
-      if (body.detach === true) return await detach(sandboxes, id, session, body);
+      if (detached) return await detach(sandboxes, id, session, body);
       const feeding = isRepeated ? feedRest(sandboxes, id, session.exec, body.stdin) : feed(session, body.stdin);
       feeding.catch(() => {}); // The reader meets the same failure, or the command's end.
       if (acceptsEvents(incoming)) return answerEvents(session, START, options);

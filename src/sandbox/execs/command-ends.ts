@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { sharedAbort } from "../../base/abort.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { ExecReport, ExecSession, ExecSummary } from "../../model/exec.ts";
-import type { ExecRecord } from "../../model/exec-record.ts";
+import type { ExecRecord, NewExecRecord } from "../../model/exec-record.ts";
 import type { ExecId, SandboxId } from "../../model/ids.ts";
 import type { Agents } from "../agents.ts";
 import type { Sandboxes } from "../sandboxes.ts";
@@ -18,8 +18,8 @@ export interface CommandEndsOptions {
 
 /** How soon an agent that did not answer is asked again. */
 const RETRY_MS = 500;
-/** Writes wait so long for more: a command that ends at once costs one of them. */
-const FLUSH_MS = 5;
+/** Writes wait so long for more: of commands that end at once many cost one of them. */
+const FLUSH_MS = 20;
 
 /**
  * What becomes of the commands that were started: hears their ends from whoever listens to them, or asks their agents
@@ -30,6 +30,8 @@ export class CommandEnds {
   /** Commands whose ends are waited for here, each under its sandbox and id. */
   readonly #waits = new Map<string, Promise<void>>();
   readonly #closing = sharedAbort();
+  /** Of commands that nobody knows yet, and of which a death may take the rows. */
+  readonly #begun = new Map<string, { readonly record: NewExecRecord; readonly at: Date }>();
   /** Writes that a death may take: a later daemon asks the agent. */
   readonly #started = new Map<string, { sandbox: SandboxId; exec: ExecId; pid: number }>();
   #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date }[] = [];
@@ -43,6 +45,23 @@ export class CommandEnds {
   find(id: SandboxId, exec: ExecId): ExecRecord | undefined {
     this.flush();
     return this.#options.history.find(id, exec);
+  }
+
+  /** It is about to be started, under an id that is new. */
+  beginSoon(record: NewExecRecord): void {
+    this.#begun.set(keyOf(record.sandbox, record.exec), { record, at: new Date() });
+    this.#flushSoon();
+  }
+
+  /** There is none of it, and never was. */
+  forget(id: SandboxId, exec: ExecId): void {
+    this.#begun.delete(keyOf(id, exec));
+    this.#options.history.forget(id, exec);
+  }
+
+  forgetSandbox(id: SandboxId): void {
+    this.flush();
+    this.#options.history.forgetSandbox(id);
   }
 
   /** Its agent has started it. */
@@ -74,6 +93,7 @@ export class CommandEnds {
   }
 
   awaitEnds(id: SandboxId): void {
+    this.flush();
     for (const { exec, phase } of this.#options.history.openOf(id)) {
       if (phase === "running") void this.awaitEnd(id, exec);
     }
@@ -112,12 +132,15 @@ export class CommandEnds {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
     const { history } = this.#options;
+    const begun = [...this.#begun.values()];
     const started = [...this.#started.values()];
     const endings = this.#endings;
-    if (started.length + endings.length === 0) return;
+    if (begun.length + started.length + endings.length === 0) return;
+    this.#begun.clear();
     this.#started.clear();
     this.#endings = [];
     history.together(() => {
+      for (const { record, at } of begun) history.begin(record, at);
       for (const { sandbox, exec, pid } of started) history.started(sandbox, exec, pid);
       for (const { id, report, at } of endings) this.#ended(id, report, at);
     });

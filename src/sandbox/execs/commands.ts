@@ -30,6 +30,8 @@ export interface CommandsOptions {
 export interface ExecOrigin {
   readonly by: string;
   readonly detached: boolean;
+  /** Nobody learns of its id before its end, so that it may be written down while it runs already. */
+  readonly isUntold?: boolean;
 }
 
 /** A command as it is now: what the history has of it, and what its agent says while it keeps it. */
@@ -44,6 +46,7 @@ const START: OutputOffsets = { stdout: 0, stderr: 0 };
 /**
  * Commands with a memory: each is written down before it is started and when it has ended, whoever listens, so that
  * it can be told of later, by a later daemon too, and so that a request that is repeated under one key starts it once.
+ * One whose id nobody knows before its end is written down a little later, together with others.
  */
 export class Commands {
   readonly #options: CommandsOptions;
@@ -59,7 +62,10 @@ export class Commands {
   async start(ref: string, request: ExecRequest, origin: ExecOrigin): Promise<ExecSession> {
     const { sandboxes } = this.#options;
     const { id } = sandboxes.get(ref);
-    if (!this.#begin(newRecord(id, request, origin, null))) {
+    const record = newRecord(id, request, origin, null);
+    if (origin.isUntold) {
+      this.#ends.beginSoon(record);
+    } else if (!this.#begin(record)) {
       throw new PlyboxError("exec/exists", `there has been a command ${request.exec} in this sandbox`, {
         field: "exec",
       });
@@ -143,7 +149,7 @@ export class Commands {
 
   /** @throws PlyboxError `exec/refused` while it runs */
   async forget(ref: string, exec: ExecId): Promise<void> {
-    const { sandboxes, history } = this.#options;
+    const { sandboxes } = this.#options;
     const { id, state } = sandboxes.get(ref);
     const record = this.find(id, exec);
     if (record === undefined) throw notFound(exec);
@@ -152,7 +158,7 @@ export class Commands {
         if (!isNotFound(error)) throw error;
       });
     }
-    history.forget(id, exec);
+    this.#ends.forget(id, exec);
   }
 
   find(id: SandboxId, exec: ExecId): ExecRecord | undefined {
@@ -172,7 +178,7 @@ export class Commands {
     if (event.type === "exec.started") this.#adopt(event.sandbox, event.exec);
     if (event.type !== "sandbox.state") return;
     const { sandbox, state } = event;
-    if (state.kind === "destroyed") this.#options.history.forgetSandbox(sandbox);
+    if (state.kind === "destroyed") this.#ends.forgetSandbox(sandbox);
     else if (state.kind === "running") this.#ends.awaitEnds(sandbox);
     else if (state.kind === "stopped" || state.kind === "failed" || state.kind === "lost") this.#ends.lose(sandbox);
   }
@@ -199,14 +205,14 @@ export class Commands {
   }
 
   async #run(id: SandboxId, request: ExecRequest, { by }: ExecOrigin): Promise<ExecSession> {
-    const { sandboxes, agents, history } = this.#options;
+    const { sandboxes, agents } = this.#options;
     const { exec } = request;
     let session: ExecSession;
     try {
       session = await sandboxes.exec(id, request);
     } catch (error) {
       // Without the agent's answer nobody knows whether it runs: that is asked as soon as the agent answers again.
-      if (error instanceof PlyboxError && error.code !== "agent/unreachable") history.forget(id, exec);
+      if (error instanceof PlyboxError && error.code !== "agent/unreachable") this.#ends.forget(id, exec);
       else void this.#ends.awaitEnd(id, exec);
       throw error;
     }

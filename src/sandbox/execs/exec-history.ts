@@ -13,11 +13,11 @@ const BOUNDS: HistoryBounds = { commands: 10_000, ageMs: 30 * 24 * 3600 * 1000 }
 /** A command line may be 1 MiB long; this much says which it was. */
 const COMMAND_CHARACTERS = 4096;
 /** How many commands begin between two looks at what is too old. */
-const TRIM_EVERY = 256;
+const TRIM_EVERY = 2048;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS execs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, sandbox TEXT NOT NULL, exec TEXT NOT NULL, by TEXT NOT NULL,
+    seq INTEGER PRIMARY KEY, sandbox TEXT NOT NULL, exec TEXT NOT NULL, by TEXT NOT NULL,
     command TEXT NOT NULL, cwd TEXT, user TEXT, pty INTEGER NOT NULL, detached INTEGER NOT NULL, digest TEXT,
     started_at INTEGER NOT NULL, phase TEXT NOT NULL, pid INTEGER, ended_at INTEGER, ended_by TEXT, report TEXT,
     UNIQUE (sandbox, exec)
