@@ -59,6 +59,10 @@ const PACKAGES = [
   { package: "clang-14", present: anyProgram("clang++-14"), for: ["test"] },
   { package: "libclang-rt-14-dev", present: hasFuzzerRuntime, for: ["test"] },
   { package: "clang-format-14", present: anyProgram("clang-format-14"), for: ["test"] },
+  { package: "qemu-system-x86", present: anyProgram("qemu-system-x86_64"), for: ["test"] },
+  { package: "lz4", present: anyProgram("lz4"), for: ["test"] },
+  { package: "g++-aarch64-linux-gnu", present: anyProgram("aarch64-linux-gnu-g++"), for: ["test"] },
+  { package: "qemu-user-static", present: anyProgram("qemu-aarch64-static"), for: ["test"] },
 ];
 
 /**

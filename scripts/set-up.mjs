@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { installPackages, missingPackages } from "./debian.mjs";
+import { fetchGuestKernel } from "./guest-kernel.mjs";
 
 /** @typedef {{ version?: string, optional?: boolean }} LockEntry */
 
@@ -95,6 +96,7 @@ export function setUp(purpose) {
   requireNode();
   requireRoot(purpose);
   installPackages(purpose);
+  if (purpose === "test") fetchGuestKernel();
   installModules();
   if (!succeeds(process.execPath, ["scripts/build-native.mjs"])) throw new Error("the native programs were not built");
 }

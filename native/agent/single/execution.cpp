@@ -78,7 +78,7 @@ Result<Place> make_place(const Options& options) {
 }
 
 Execution::Execution(EventLoop& loop, const Options& options, const MemoryEvents& memory, ExecuteRequest request,
-                     Place place, pid_t exempt, std::function<void()> over)
+                     Place place, const std::vector<pid_t>& exempt, std::function<void()> over)
     : loop_(loop),
       options_(options),
       memory_(memory),
@@ -209,8 +209,8 @@ void Execution::end_by(const char* limit) {
   sweep();
 }
 
-// Everything that descends from the agent is the execution's. Repeated until a look finds nothing: what was forked
-// while the list was read is found by the next.
+// Everything that descends from the agent and is not exempt is the execution's. Repeated until a look finds nothing:
+// what was forked while the list was read is found by the next.
 void Execution::sweep() {
   if (!leader_running_ && !has_children()) return phase_over();
   usage_.sample();

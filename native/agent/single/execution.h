@@ -41,7 +41,7 @@ class Execution final : public OutputOwner, public InputOwner {
   // `over` is called when nothing is left of it and nobody listens; it is then to be destroyed, but not before the call
   // returns.
   Execution(EventLoop& loop, const Options& options, const MemoryEvents& memory, ExecuteRequest request, Place place,
-            pid_t exempt, std::function<void()> over);
+            const std::vector<pid_t>& exempt, std::function<void()> over);
 
   std::optional<Refusal> start();
   // The host has gone: everything is ended.

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <vector>
+
+#include "agent/processes.h"
 #include "agent/set-up.h"
 #include "agent/single/listen.h"
 #include "agent/single/privileges.h"
@@ -17,6 +20,15 @@ int complain(const std::string& text, int code) {
   return code;
 }
 
+// What an init script started before it became the agent.
+std::vector<pid_t> children_so_far() {
+  std::vector<pid_t> children;
+  for (const Process& process : list_processes()) {
+    if (process.parent == getpid()) children.push_back(process.pid);
+  }
+  return children;
+}
+
 Result<> serve(const Options& options) {
   guard_process();
   close_others({options.memory_fd});
@@ -25,12 +37,12 @@ Result<> serve(const Options& options) {
   Result<UniqueFd> signals = block_signals();
   if (!signals) return signals.failure();
   UniqueFd listener, connection;
-  pid_t exempt = 0;
+  std::vector<pid_t> exempt = children_so_far();
   if (options.transport == Transport::kStdio) {
     Result<Bridge> bridge = bridge_stdio();
     if (!bridge) return bridge.failure();
     connection = std::move(bridge->socket);
-    exempt = bridge->pid;
+    exempt.push_back(bridge->pid);
   } else {
     Result<UniqueFd> socket =
         options.transport == Transport::kUnix ? listen_unix(options.socket) : listen_vsock(options.port);
@@ -38,7 +50,7 @@ Result<> serve(const Options& options) {
     listener = socket.take();
   }
   if (Result<> dropped = drop_privileges(); !dropped) return dropped;
-  Server server(options, std::move(listener), std::move(connection), signals.take(), exempt);
+  Server server(options, std::move(listener), std::move(connection), signals.take(), std::move(exempt));
   return server.run();
 }
 

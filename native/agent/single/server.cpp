@@ -21,14 +21,15 @@ constexpr size_t kMostConnections = 64;
 
 }  // namespace
 
-Server::Server(const Options& options, UniqueFd listener, UniqueFd connection, UniqueFd signals, pid_t exempt)
+Server::Server(const Options& options, UniqueFd listener, UniqueFd connection, UniqueFd signals,
+               std::vector<pid_t> exempt)
     : options_(options),
       listen_(std::move(listener)),
       first_(std::move(connection)),
       signals_(std::move(signals)),
       memory_directory_(adopt(options.memory_fd)),
       memory_(memory_directory_, options.memory_version),
-      exempt_(exempt),
+      exempt_(std::move(exempt)),
       tidy_timer_(loop_, [this] { tidy(); }),
       deaf_timer_(loop_, [this] { listen_again(); }),
       listen_ears_(*this, &Server::accept_connection),
@@ -87,7 +88,10 @@ void Server::take_signal() {
     if (place_ && pid == place_->child.pid()) {
       // A new one is made for the next request and not now: what ended this one might end that one too, for ever.
       place_.reset();
-    } else if (execution_ != nullptr && pid != exempt_) {
+    } else if (std::erase(exempt_, pid) > 0) {
+      // Its number may be another's from now on.
+      continue;
+    } else if (execution_ != nullptr) {
       execution_->child_ended(pid, status, usage);
     }
   }

@@ -10,8 +10,9 @@ namespace plybox::single {
 // Serves connections: one execution at a time, one a connection.
 class Server final : public RequestServer {
  public:
-  // `listener` is null where `connection` is the only one that there will be. `exempt` is a child of the agent's own.
-  Server(const Options& options, UniqueFd listener, UniqueFd connection, UniqueFd signals, pid_t exempt);
+  // `listener` is null where `connection` is the only one that there will be. `exempt` are
+  // children of the agent that no execution started.
+  Server(const Options& options, UniqueFd listener, UniqueFd connection, UniqueFd signals, std::vector<pid_t> exempt);
 
   Result<> run();
 
@@ -43,7 +44,7 @@ class Server final : public RequestServer {
   UniqueFd signals_;
   UniqueFd memory_directory_;
   MemoryEvents memory_;
-  pid_t exempt_;
+  std::vector<pid_t> exempt_;
   std::optional<Place> place_;
   std::unique_ptr<Execution> execution_;
   bool over_ = false;

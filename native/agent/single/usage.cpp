@@ -46,7 +46,7 @@ uint64_t microseconds(const timeval& time) {
 
 }  // namespace
 
-void Usage::reset() { *this = Usage(exempt_); }
+void Usage::reset() { *this = Usage(*exempt_); }
 
 // With the time of the children that it waited for.
 void Usage::reaped(const rusage& usage) {
@@ -62,9 +62,14 @@ void Usage::sample() {
   resident_ = 0;
   processes_.clear();
   std::vector<Seen> living;
-  for (const Process& process : descendants(list_processes(), getpid())) {
+  std::vector<Process> all = list_processes();
+  // Without them nothing leads from the agent to their own.
+  std::erase_if(all, [&](const Process& process) {
+    return std::find(exempt_->begin(), exempt_->end(), process.pid) != exempt_->end();
+  });
+  for (const Process& process : descendants(all, getpid())) {
     Detail detail;
-    if (process.pid == exempt_ || !read_detail(process.pid, detail)) continue;
+    if (!read_detail(process.pid, detail)) continue;
     processes_.push_back(process.pid);
     living_us += (detail.own_ticks + detail.waited_ticks) * tick_us;
     resident_ += detail.resident_pages * page;

@@ -10,8 +10,8 @@ namespace plybox::single {
 
 class Usage {
  public:
-  // `exempt` descends from the agent and is its own.
-  explicit Usage(pid_t exempt) : exempt_(exempt) {}
+  // `exempt` are children of the agent that, with what descends from them, are none of the execution's.
+  explicit Usage(const std::vector<pid_t>& exempt) : exempt_(&exempt) {}
 
   // Anew, for a new phase: nothing lives.
   void reset();
@@ -28,7 +28,7 @@ class Usage {
   const std::vector<pid_t>& processes() const { return processes_; }
 
  private:
-  pid_t exempt_;
+  const std::vector<pid_t>* exempt_;
   uint64_t reaped_us_ = 0;
   // Of processes whose parent does not wait for them, the kernel adds the time to nobody.
   uint64_t seen_us_ = 0;
