@@ -51,7 +51,7 @@ std::vector<Process> closure(const std::vector<Process>& all, IsRoot is_root) {
 }  // namespace
 
 // pid (name) state ppid pgrp session tty tpgid flags minflt … utime, stime, cutime and cstime as fields 14 to 17,
-// starttime as field 22
+// num_threads as field 20, starttime as field 22
 std::optional<Process> parse_stat(std::string_view text) {
   Process process{};
   size_t name_end = text.rfind(')');
@@ -68,6 +68,8 @@ std::optional<Process> parse_stat(std::string_view text) {
   for (int field = 7; field < 22; field++) {
     if (!take_number(text, skipped)) return std::nullopt;
     if (field >= 14 && field <= 17) process.ticks += static_cast<uint64_t>(std::max<int64_t>(skipped, 0));
+    // The state is the main thread's: others may go on after it, or still hold descriptors while they are ended.
+    if (field == 20 && skipped > 1) process.ended = false;
   }
   if (!take_number(text, process.start_time)) return std::nullopt;
   return process;

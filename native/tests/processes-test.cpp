@@ -41,6 +41,15 @@ TEST_CASE("a process is read from its stat line, whatever its name") {
     CHECK_FALSE(parse_stat(text));
 }
 
+TEST_CASE("a process has not ended while it has threads beside its main one") {
+  for (auto [threads, ended] : {std::pair("1", true), std::pair("0", true), std::pair("2", false)}) {
+    std::optional<Process> process = parse_stat("42 (x) Z 10 20 30 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 " +
+                                                std::string(threads) + " 0 987654 1000 2\n");
+    REQUIRE(process);
+    CHECK(process->ended == ended);
+  }
+}
+
 TEST_CASE("this very process is among all processes") {
   std::vector<Process> all = list_processes();
   auto self = std::find_if(all.begin(), all.end(), [](const Process& process) { return process.pid == getpid(); });

@@ -132,6 +132,28 @@ int main() { for (;;) memset(malloc(1 << 20), 1, 1 << 20); }
   });
 });
 
+it("a process goes with the execution also where its main thread has ended and others go on", async () => {
+  const source = `#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+void *linger(void *unused) { sleep(1000); return unused; }
+int main() {
+  pthread_t thread;
+  if (fork() > 0) { sleep(1000); return 0; }
+  setsid();
+  printf("%d\\n", getpid());
+  fflush(stdout);
+  pthread_create(&thread, NULL, linger, NULL);
+  pthread_exit(NULL);
+}
+`;
+  const result = await run(program(source, { compile: ["gcc", "-pthread", "-o", "main", "main.c"], wallMs: 500 }));
+  expect(result).toMatchObject({ result: "timeout", limit: "wall" });
+  const pid = Number(textOf(result.stdout));
+  expect(pid).toBeGreaterThan(1);
+  expect(lives(pid)).toBe(false);
+});
+
 it("what was compiled is run", async () => {
   const echo = `#include <stdio.h>
 int main(int argc, char **argv) { int c; puts(argv[1]); while ((c = getchar()) != EOF) putchar(c); return 7; }
