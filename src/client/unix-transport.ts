@@ -1,7 +1,8 @@
 import type { Agent, ClientRequest, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { unreachable } from "./plybox-api-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
-import { upgradeConnection } from "./upgrade.ts";
+import { nodeModule, upgradeConnection } from "./upgrade.ts";
 
 /** Over a Unix socket with kept-alive connections; Node only, because `fetch` knows no Unix sockets. */
 export function unixTransport(socketPath: string): Transport {
@@ -9,6 +10,7 @@ export function unixTransport(socketPath: string): Transport {
   const http = globalThis.process?.getBuiltinModule?.("node:http");
   if (http === undefined) throw new TypeError("a Unix socket needs Node; give baseUrl");
   const agent = new http.Agent({ keepAlive: true, scheduling: "lifo" });
+  agent.createConnection = () => connectReceiving(socketPath);
   const attempt = (request: TransportRequest) => sendOnce(http, agent, socketPath, request);
   return {
     async send(request) {
@@ -25,6 +27,17 @@ export function unixTransport(socketPath: string): Transport {
     baseUrl: null,
     close: () => agent.destroy(),
   };
+}
+
+/** Of one read; the parser of HTTP copies what it hands on. */
+const ROOM_BYTES = 1_048_576;
+
+/** Reads in large pieces into memory of its own: what Node makes anew for each 64 KiB costs more than a fast answer. */
+function connectReceiving(socketPath: string): Socket {
+  const room = Buffer.allocUnsafeSlow(ROOM_BYTES);
+  const callback = (bytes: number): boolean => socket.emit("data", room.subarray(0, bytes));
+  const socket: Socket = nodeModule("node:net").connect({ path: socketPath, onread: { buffer: room, callback } });
+  return socket;
 }
 
 /** A kept-alive connection turned out to be closed before anything of the answer came. */

@@ -46,16 +46,17 @@ export class ExecInput {
     this.#wake();
   }
 
-  write(bytes: Uint8Array): Promise<void> {
-    return this.#enqueue(() => this.#send(bytes));
+  /** `taken` is called when the bytes are needed no more; not where they are dropped. */
+  write(bytes: Uint8Array, taken?: () => void): Promise<void> {
+    return this.#enqueue(() => this.#send(bytes, taken));
   }
 
   /** Sends all of it at once where nothing has to be waited for; answers whether it has. */
-  writeNow(bytes: Uint8Array): boolean {
+  writeNow(bytes: Uint8Array, taken?: () => void): boolean {
     if (this.#waiting > 0 || this.#isEnded || this.#stopped !== undefined) return false;
     if (bytes.length > Math.min(this.#window.credit, FRAME_BYTES)) return false;
     if (this.#channel.drained() !== undefined) return false;
-    this.#sendPart(bytes);
+    this.#sendPart(bytes, taken);
     return true;
   }
 
@@ -67,27 +68,29 @@ export class ExecInput {
     });
   }
 
-  async #send(bytes: Uint8Array): Promise<void> {
+  async #send(bytes: Uint8Array, taken: (() => void) | undefined): Promise<void> {
     if (this.#isEnded) throw new PlyboxError("input/invalid", "the command's stdin is closed");
+    const { length } = bytes;
     let at = 0;
-    while (at < bytes.length && !this.#isStopped()) {
-      const size = Math.min(this.#window.credit, FRAME_BYTES, bytes.length - at);
+    while (at < length && !this.#isStopped()) {
+      const size = Math.min(this.#window.credit, FRAME_BYTES, length - at);
       if (size === 0) {
         this.#granted = deferred();
         await this.#granted.promise;
         continue;
       }
       const part = bytes.subarray(at, at + size);
-      this.#sendPart(part);
       at += size;
+      this.#sendPart(part, at === length ? taken : undefined);
       await this.#channel.drained();
     }
   }
 
-  #sendPart(bytes: Uint8Array): void {
-    this.#channel.send({ kind: "data", stream: STDIN, offset: this.#offset, bytes });
+  #sendPart(bytes: Uint8Array, taken: (() => void) | undefined): void {
+    const offset = this.#offset;
     this.#window.spend(bytes.length);
     this.#offset += bytes.length;
+    this.#channel.send({ kind: "data", stream: STDIN, offset, bytes }, taken);
   }
 
   #isStopped(): boolean {

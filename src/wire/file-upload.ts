@@ -2,6 +2,7 @@ import { Writable } from "node:stream";
 import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
+import { giveBack } from "../base/give-back.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { ExecInput } from "./exec-input.ts";
 import type { FileMessage } from "./file-messages.ts";
@@ -19,7 +20,7 @@ export interface UploadReaders<Report> {
 
 /**
  * What the agent is sent for a file operation. It has finished only when the agent has reported that all is done;
- * `write` answers false while the agent has enough. Destroying it before that ends the operation.
+ * `write` answers false while the agent has enough, and takes the bytes for good: once sent they are freed. Destroying it before that ends the operation.
  */
 export class FileUpload<Report> extends Writable {
   readonly #opened: Deferred<FileUpload<Report>>;
@@ -75,8 +76,9 @@ export class FileUpload<Report> extends Writable {
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#sent += bytes.length;
-    if (this.#input.writeNow(bytes)) done();
-    else this.#input.write(bytes).then(() => done(), done);
+    const taken = (): void => giveBack(bytes);
+    if (this.#input.writeNow(bytes, taken)) done();
+    else this.#input.write(bytes, taken).then(() => done(), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -4,7 +4,7 @@ import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { DataFrame, Frame } from "./frame.ts";
+import type { Frame } from "./frame.ts";
 import { encodeDataHead, encodeFrame } from "./frame.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
 import type { PeerHello } from "./messages.ts";
@@ -45,7 +45,8 @@ type WithoutChannel<T> = T extends Frame ? Omit<T, "channel"> : never;
 
 /** One channel as its opener holds it; sending after its end does nothing. */
 export interface Channel {
-  send(frame: WithoutChannel<Extract<Frame, { kind: "data" | "end" | "credit" }>>): void;
+  /** `taken` is called when the frame's bytes are needed no more, perhaps at once; not where the channel has ended. */
+  send(frame: WithoutChannel<Extract<Frame, { kind: "data" | "end" | "credit" }>>, taken?: () => void): void;
   /** Resolves when the transport takes more; undefined when it does already. */
   drained(): Promise<void> | undefined;
   /** Stops listening: the handler gets nothing more. Idempotent. */
@@ -96,11 +97,17 @@ export class Link implements Disposable {
     this.#write(opening);
     const isOpen = () => this.#channels.get(channel) === handler;
     return {
-      send: (frame) => {
+      send: (frame, taken) => {
         if (!isOpen()) return;
         // What is sent is not copied behind its head: the transport writes both in one call.
-        if (frame.kind === "data" && frame.bytes.length >= LARGE_BYTES) this.#writeData(frame, channel);
-        else this.#write(encodeFrame({ ...frame, channel }));
+        if (frame.kind === "data" && frame.bytes.length >= LARGE_BYTES) {
+          const { stream, offset, bytes } = frame;
+          this.#write(encodeDataHead({ channel, stream, offset }, bytes.length));
+          this.#write(bytes, taken);
+        } else {
+          this.#write(encodeFrame({ ...frame, channel }));
+          taken?.();
+        }
       },
       drained: () => this.#drained(),
       close: () => {
@@ -227,12 +234,7 @@ export class Link implements Disposable {
     return this.#lastChannel;
   }
 
-  #writeData({ stream, offset, bytes }: Pick<DataFrame, "stream" | "offset" | "bytes">, channel: number): void {
-    this.#write(encodeDataHead({ channel, stream, offset }, bytes.length));
-    this.#write(bytes);
-  }
-
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, taken?: () => void): void {
     if (this.#failure !== undefined) return;
     const { output, peer } = this.#options;
     if (!this.#isCorked) {
@@ -245,7 +247,7 @@ export class Link implements Disposable {
         if (output.writableLength > MAX_UNSENT_BYTES) this.#fail(unreachable(peer, "it has stopped reading"));
       });
     }
-    output.write(bytes);
+    output.write(bytes, taken);
   }
 
   #drained(): Promise<void> | undefined {
