@@ -40,8 +40,13 @@ Result<> mount_tmpfs(const UpperPlan& upper, HostTraces& traces) {
   char inodes[32];
   snprintf(bytes, sizeof(bytes), "%llu", static_cast<unsigned long long>(upper.bytes));
   snprintf(inodes, sizeof(inodes), "%llu", static_cast<unsigned long long>(upper.inodes));
-  const char* const options[] = {"source", "plybox", "mode", "0700", "size", bytes, "nr_inodes", inodes, nullptr};
-  Result<UniqueFd> mount = make_mount("upper", "tmpfs", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, options);
+  const char* const options[] = {"huge", "within_size", "source",    "plybox", "mode", "0700",
+                                 "size", bytes,         "nr_inodes", inodes,   nullptr};
+  constexpr unsigned kAttributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+  // Large pages where a file fills them (docs/decisions/0008): writing one takes half the time.
+  Result<UniqueFd> mount = make_mount("upper", "tmpfs", kAttributes, options);
+  // A kernel without them does not know the first option.
+  if (!mount && mount.failure().error == EINVAL) mount = make_mount("upper", "tmpfs", kAttributes, options + 2);
   if (!mount) return mount.failure();
   if (Result<> attached = attach("upper", mount->get(), upper.path.c_str()); !attached) return attached;
   traces.add_mount(upper.path);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
@@ -100,6 +100,21 @@ describe("the sandbox itself", () => {
     expect(readFileSync(join(directory, sandbox.id, "upper/file"), "utf8")).toBe("kept\n");
     await sandbox.remove();
     expect(remainsOf(daemon)).toEqual(NOTHING);
+  });
+
+  it("takes no more memory for small files than a page each, where the kernel has large ones too", async () => {
+    const upper = { kind: "tmpfs", bytes: 64 * 1024 ** 2 } as const;
+    await using sandbox = await daemon.client.create({ layers: ["busybox"], upper });
+    const usedKib = async () => Number((await sandbox.exec("df -k / | awk 'END { print $3 }'")).stdout);
+    const before = await usedKib();
+    const script = "mkdir /small && for i in $(seq 500); do echo $i > /small/$i; done";
+    expect(await sandbox.exec(script)).toMatchObject({ exitCode: 0 });
+    expect((await usedKib()) - before).toBe(500 * 4);
+    const mount = readFileSync("/proc/self/mounts", "utf8")
+      .split("\n")
+      .find((line) => line.includes(sandbox.id));
+    const hasLargePages = existsSync("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+    expect(mount?.includes(",huge=within_size")).toBe(hasLargePages);
   });
 
   it("has no more room than its tmpfs upper", async () => {
