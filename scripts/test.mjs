@@ -112,6 +112,7 @@ const STEPS = [
   check("dead-code", installed("knip")),
   check("package", installed("publint"), "--strict"),
   { name: "native", run: nativeTests },
+  check("aarch64", "make", ...MAKE, "aarch64"),
   check("fuzz", "make", ...MAKE, "fuzz", `FUZZ_SECONDS=${FUZZ_SECONDS}`),
   { name: "vitest", run: vitest },
 ];

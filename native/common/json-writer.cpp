@@ -65,7 +65,7 @@ void JsonWriter::quote(std::string_view text) {
     } else if (c == '"' || c == '\\') {
       text_ += '\\';
       text_ += c;
-    } else if (c >= 0 && c < 0x20) {
+    } else if (static_cast<unsigned char>(c) < 0x20) {
       text_ += "\\u00";
       text_ += kHex[c >> 4];
       text_ += kHex[c & 15];

@@ -11,6 +11,19 @@ import { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
 const PROGRAM = join(import.meta.dirname, "../../build/plyagent");
+/**
+ * The same agent built for another processor, which QEMU emulates for one process and all that it forks. As process 1 of
+ * a namespace: QEMU's user mode refuses to make it a subreaper, and orphans have to come to it.
+ */
+export const AARCH64_AGENT = [
+  "unshare",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+  "qemu-aarch64-static",
+  join(import.meta.dirname, "../../build/aarch64/plyagent"),
+] as const;
 
 /** `plyagent --single` as an ordinary process of this machine, with a work directory of its own. */
 export class SingleAgent implements AsyncDisposable {
@@ -19,24 +32,26 @@ export class SingleAgent implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #exit: Promise<readonly [code: number | null, signal: string | null]>;
 
-  private constructor(work: string, args: readonly string[], stdio: "ignore" | "pipe") {
+  private constructor(work: string, command: Command, stdio: "ignore" | "pipe") {
     this.work = work;
-    const all = ["--single", "--work-directory", work, ...args];
-    this.#process = spawn(PROGRAM, all, { cwd: "/", stdio: [stdio, stdio, "inherit"] });
+    const [program, ...args] = command;
+    this.#process = spawn(program, args, { cwd: "/", stdio: [stdio, stdio, "inherit"] });
     this.#exit = once(this.#process, "exit") as Promise<[number | null, string | null]>;
   }
 
   /** Listens on a Unix socket by the time this resolves. */
   static async start(...args: readonly string[]): Promise<SingleAgent> {
     const work = await makeWorkDirectory();
-    const agent = new SingleAgent(work, ["--unix", join(work, "agent.sock"), ...args], "ignore");
+    const command = [...single([PROGRAM], work), "--unix", join(work, "agent.sock"), ...args] as const;
+    const agent = new SingleAgent(work, command, "ignore");
     (await agent.connect()).destroy();
     return agent;
   }
 
-  /** Serves one connection, over its standard input and output. */
-  static async overStdio(): Promise<{ agent: SingleAgent; stream: Duplex }> {
-    const agent = new SingleAgent(await makeWorkDirectory(), ["--stdio"], "pipe");
+  /** Serves one connection, over its standard input and output. `command` is what starts the agent. */
+  static async overStdio(command: Command = [PROGRAM]): Promise<{ agent: SingleAgent; stream: Duplex }> {
+    const work = await makeWorkDirectory();
+    const agent = new SingleAgent(work, [...single(command, work), "--stdio"], "pipe");
     const { stdin, stdout } = agent.#process as { stdin: Writable; stdout: Readable };
     return { agent, stream: Duplex.from({ writable: stdin, readable: stdout }) };
   }
@@ -72,6 +87,10 @@ export class SingleAgent implements AsyncDisposable {
     await rm(this.work, { recursive: true, force: true });
   }
 }
+
+type Command = readonly [program: string, ...args: string[]];
+
+const single = (command: Command, work: string) => [...command, "--single", "--work-directory", work] as const;
 
 /** Programs that are nobody's go through it. */
 async function makeWorkDirectory(): Promise<string> {

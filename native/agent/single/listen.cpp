@@ -1,7 +1,6 @@
 #include "agent/single/listen.h"
 
 #include <fcntl.h>
-#include <linux/vm_sockets.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,6 +8,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+// Older kernel headers take sockaddr from <sys/socket.h> and do not include it.
+#include <linux/vm_sockets.h>
 
 #include "agent/scratch.h"
 
