@@ -10,7 +10,7 @@ export function unixTransport(socketPath: string): Transport {
   const http = globalThis.process?.getBuiltinModule?.("node:http");
   if (http === undefined) throw new TypeError("a Unix socket needs Node; give baseUrl");
   const agent = new http.Agent({ keepAlive: true, scheduling: "lifo" });
-  agent.createConnection = () => connectReceiving(socketPath);
+  agent.createConnection = () => connectLargely(socketPath);
   const attempt = (request: TransportRequest) => sendOnce(http, agent, socketPath, request);
   return {
     async send(request) {
@@ -31,12 +31,15 @@ export function unixTransport(socketPath: string): Transport {
 
 /** Of one read; the parser of HTTP copies what it hands on. */
 const ROOM_BYTES = 1_048_576;
+/** What a body may be ahead of the daemon: enough that neither waits for the other. */
+const AHEAD_BYTES = 2_097_152;
 
 /** Reads in large pieces into memory of its own: what Node makes anew for each 64 KiB costs more than a fast answer. */
-function connectReceiving(socketPath: string): Socket {
+function connectLargely(socketPath: string): Socket {
   const room = Buffer.allocUnsafeSlow(ROOM_BYTES);
-  const callback = (bytes: number): boolean => socket.emit("data", room.subarray(0, bytes));
-  const socket: Socket = nodeModule("node:net").connect({ path: socketPath, onread: { buffer: room, callback } });
+  const onread = { buffer: room, callback: (bytes: number) => socket.emit("data", room.subarray(0, bytes)) };
+  const options = { path: socketPath, onread, writableHighWaterMark: AHEAD_BYTES };
+  const socket: Socket = nodeModule("node:net").connect(options);
   return socket;
 }
 
