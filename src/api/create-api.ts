@@ -32,7 +32,7 @@ import { metricsHandlers } from "./metrics-handlers.ts";
 import { observe } from "./observe.ts";
 import { parse } from "./parse.ts";
 import { portHandlers } from "./port-handlers.ts";
-import { listsOf, readQuery, verbatimOf } from "./query.ts";
+import { readQuery } from "./query.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
@@ -210,8 +210,7 @@ const onlyEvents = (route: Route): boolean =>
   );
 
 function checkQuery(route: Route, url: string): unknown {
-  if (route.query !== undefined)
-    return parse(route.query, readQuery(url, listsOf(route.query), verbatimOf(route.query)));
+  if (route.query !== undefined) return parse(route.query, readQuery(url, route.query));
   const [field] = url.includes("?") ? Object.keys(readQuery(url)) : [];
   if (field !== undefined) throw new PlyboxError("input/invalid", `${field} is not a field`, { field });
   return undefined;

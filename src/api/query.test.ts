@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { listsOf, readQuery } from "./query.ts";
+import { readQuery } from "./query.ts";
 
 describe("a query", () => {
   it("gives whole numbers and booleans as what they are", () => {
@@ -26,10 +26,15 @@ describe("a query", () => {
       state: z.array(z.string()),
       limit: z.exactOptional(z.int()),
     });
-    const lists = listsOf(query);
-    expect([...lists]).toEqual(["label", "state"]);
-    expect({ ...readQuery("/x?label=1&limit=2&label=a%3Db", lists) }).toEqual({ label: ["1", "a=b"], limit: 2 });
-    expect(() => readQuery("/x?limit=1&limit=1", lists)).toThrow(expect.objectContaining({ field: "limit" }));
+    const url = "/x?label=1&limit=2&label=a%3Db&state=true";
+    expect({ ...readQuery(url, query) }).toEqual({ label: ["1", "a=b"], limit: 2, state: ["true"] });
+    expect(() => readQuery("/x?limit=1&limit=1", query)).toThrow(expect.objectContaining({ field: "limit" }));
+  });
+
+  it("takes 1 and 0 for a boolean, and for nothing else", () => {
+    const query = z.strictObject({ follow: z.exactOptional(z.boolean()), all: z.boolean(), count: z.int() });
+    expect({ ...readQuery("/x?follow=1&all=0&count=1", query) }).toEqual({ follow: true, all: false, count: 1 });
+    expect({ ...readQuery("/x?follow=2&all=01&count=0", query) }).toEqual({ follow: 2, all: "01", count: 0 });
   });
 
   it("has no inherited names", () => {

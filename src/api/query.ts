@@ -11,11 +11,14 @@ function queryValue(text: string): unknown {
 /** The meta data of a schema whose value in a query is taken as it is: text, or `{base64}` of what is not UTF-8. */
 export const VERBATIM = { verbatim: true } as const;
 
-/** Names of a query whose values are `VERBATIM`. */
-export function verbatimOf({ shape }: z.ZodObject): ReadonlySet<string> {
-  const isVerbatim = (field: z.ZodType): boolean =>
-    field.meta()?.verbatim === true || (field instanceof z.ZodExactOptional && isVerbatim(field.unwrap() as z.ZodType));
-  return new Set(Object.keys(shape).filter((name) => isVerbatim(shape[name] as z.ZodType)));
+type Field = "list" | "verbatim" | "boolean" | "other";
+
+/** How the value of a name is to be read. */
+function fieldOf(schema: unknown): Field {
+  if (schema instanceof z.ZodExactOptional) return fieldOf(schema.unwrap());
+  if (schema instanceof z.ZodArray) return "list";
+  if (schema instanceof z.ZodBoolean) return "boolean";
+  return schema instanceof z.ZodType && schema.meta()?.verbatim === true ? "verbatim" : "other";
 }
 
 /** The values of one field in their order, percent-decoded to bytes: `URLSearchParams` would replace what is not UTF-8. */
@@ -37,36 +40,27 @@ const decoded = (text: string): Buffer =>
     "latin1",
   );
 
-const NO_LISTS: ReadonlySet<string> = new Set();
-
-/** Names of a query that may come several times: those whose values are arrays. */
-export function listsOf({ shape }: z.ZodObject): ReadonlySet<string> {
-  const isList = (field: unknown): boolean =>
-    field instanceof z.ZodExactOptional ? isList(field.unwrap()) : field instanceof z.ZodArray;
-  return new Set(Object.keys(shape).filter((name) => isList(shape[name])));
-}
-
 /**
- * The query of a URL as an object for a schema. The names in `lists` may come several times; their values are texts.
- * The values of those in `verbatim` are neither numbers nor booleans.
+ * The query of a URL as an object for a schema. A name whose schema is a list may come several times; its values are
+ * texts. What is `VERBATIM` is neither a number nor a boolean, and a boolean may be 1 or 0 too.
  *
  * @throws PlyboxError `input/invalid` for another name that comes twice
  */
-export function readQuery(
-  url: string,
-  lists: ReadonlySet<string> = NO_LISTS,
-  verbatim: ReadonlySet<string> = NO_LISTS,
-): Record<string, unknown> {
+export function readQuery(url: string, schema?: z.ZodObject): Record<string, unknown> {
   const mark = url.indexOf("?");
   const fields: Record<string, unknown> = Object.create(null);
   if (mark === -1) return fields;
-  for (const [name, text] of new URLSearchParams(url.slice(mark + 1))) {
-    if (lists.has(name)) {
+  const query = url.slice(mark + 1);
+  for (const [name, text] of new URLSearchParams(query)) {
+    const field = schema !== undefined && Object.hasOwn(schema.shape, name) ? fieldOf(schema.shape[name]) : "other";
+    if (field === "list") {
       fields[name] = [...((fields[name] as string[] | undefined) ?? []), text];
       continue;
     }
     if (name in fields) throw new PlyboxError("input/invalid", `${name} is given twice`, { field: name });
-    fields[name] = verbatim.has(name) ? rawValues(url.slice(mark + 1), name).next().value : queryValue(text);
+    if (field === "verbatim") fields[name] = rawValues(query, name).next().value;
+    else if (field === "boolean" && /^[01]$/.test(text)) fields[name] = text === "1";
+    else fields[name] = queryValue(text);
   }
   return fields;
 }

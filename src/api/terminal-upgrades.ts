@@ -38,7 +38,7 @@ export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readon
       action: "openTerminal",
       path: "/v1/sandboxes/:ref/terminal",
       async handle(call) {
-        const query = parse(terminalQuery, readQuery(call.incoming.url ?? ""));
+        const query = parse(terminalQuery, readQuery(call.incoming.url ?? "", terminalQuery));
         const { columns = 80, rows = 24, command = DEFAULT_SHELL, cwd, user } = query;
         requireWebSocket(call);
         const request: ExecRequest = {
@@ -56,7 +56,7 @@ export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readon
       path: "/v1/sandboxes/:ref/execs/:exec/terminal",
       async handle(call) {
         const { ref, exec } = parse(execParams, { ...call.params });
-        const { from = 0 } = parse(terminalAttachQuery, readQuery(call.incoming.url ?? ""));
+        const { from = 0 } = parse(terminalAttachQuery, readQuery(call.incoming.url ?? "", terminalAttachQuery));
         requireWebSocket(call);
         const session = await commands.attach(ref, exec as ExecId, { stdout: from, stderr: 0 });
         upgrade(call, session, from);
