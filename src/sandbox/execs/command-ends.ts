@@ -34,7 +34,9 @@ export class CommandEnds {
   readonly #begun = new Map<string, { readonly record: NewExecRecord; readonly at: Date }>();
   /** Writes that a death may take: a later daemon asks the agent. */
   readonly #started = new Map<string, { sandbox: SandboxId; exec: ExecId; pid: number }>();
-  #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date }[] = [];
+  /** Commands that this daemon has started and whose end nobody has been told of. */
+  readonly #untold = new Set<string>();
+  #endings: { readonly id: SandboxId; readonly report: ExecReport; readonly at: Date; readonly isTold: boolean }[] = [];
   #flushing: NodeJS.Timeout | undefined;
 
   constructor(options: CommandEndsOptions) {
@@ -66,7 +68,9 @@ export class CommandEnds {
 
   /** Its agent has started it. */
   started(id: SandboxId, { exec, pid }: ExecSession): void {
-    this.#started.set(keyOf(id, exec), { sandbox: id, exec, pid });
+    const key = keyOf(id, exec);
+    this.#started.set(key, { sandbox: id, exec, pid });
+    this.#untold.add(key);
     this.#flushSoon();
   }
 
@@ -75,8 +79,11 @@ export class CommandEnds {
     return watchedSession(session, {
       // Written once whoever waits for the end has it on the way: a later daemon would ask the agent.
       onExit: (report) => {
-        this.#endings.push({ id, report, at: new Date() });
+        const isTold = this.#untold.delete(keyOf(id, report.exec));
+        this.#endings.push({ id, report, at: new Date(), isTold });
         this.#flushSoon();
+        // Before anything that happens next, and behind the answer to whoever waits.
+        if (isTold) setImmediate(() => this.#tell(id, report));
       },
       onLeft: () => void this.awaitEnd(id, session.exec),
     });
@@ -104,6 +111,7 @@ export class CommandEnds {
     const { history } = this.#options;
     this.flush();
     for (const { exec, phase } of history.openOf(id)) {
+      this.#untold.delete(keyOf(id, exec));
       if (phase === "starting") history.forget(id, exec);
       else history.unseen(id, exec, new Date());
     }
@@ -139,11 +147,15 @@ export class CommandEnds {
     this.#begun.clear();
     this.#started.clear();
     this.#endings = [];
+    const untold: [SandboxId, ExecReport][] = [];
     history.together(() => {
       for (const { record, at } of begun) history.begin(record, at);
       for (const { sandbox, exec, pid } of started) history.started(sandbox, exec, pid);
-      for (const { id, report, at } of endings) this.#ended(id, report, at);
+      for (const { id, report, at, isTold } of endings) {
+        if (history.ended(id, report, at) && !isTold) untold.push([id, report]);
+      }
     });
+    for (const [id, report] of untold) this.#tell(id, report);
   }
 
   /** Writes what has not been written, and waits for nothing more. Commands go on. */
@@ -153,14 +165,20 @@ export class CommandEnds {
   }
 
   #flushSoon(): void {
+    if (this.#closing.signal.aborted) return;
     this.#flushing ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
-  #ended(id: SandboxId, report: ExecReport, at = new Date()): void {
-    const { history, agents } = this.#options;
+  #ended(id: SandboxId, report: ExecReport): void {
     if (this.#closing.signal.aborted) return;
     this.flush();
-    if (!history.ended(id, report, at)) return;
+    if (!this.#options.history.ended(id, report, new Date())) return;
+    this.#untold.delete(keyOf(id, report.exec));
+    this.#tell(id, report);
+  }
+
+  #tell(id: SandboxId, report: ExecReport): void {
+    const { agents } = this.#options;
     try {
       agents.announce(id, { type: "exec.ended", exec: report.exec, report });
       if (report.limit !== null) agents.announce(id, { type: "limit.reached", limit: report.limit, exec: report.exec });
@@ -194,6 +212,7 @@ export class CommandEnds {
   /** Its agent does not know it: it was never started, or ended and was forgotten while nobody listened. */
   #gone(id: SandboxId, exec: ExecId): void {
     const { history } = this.#options;
+    this.#untold.delete(keyOf(id, exec));
     if (this.find(id, exec)?.phase === "starting") history.forget(id, exec);
     else history.unseen(id, exec, new Date());
   }
