@@ -40,7 +40,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
       sandboxes: { ...none, get: () => SANDBOX, ...sandboxes },
       layers,
       agents: { agent: unused, fileAgent: unused, announce: unused },
-      usage: new UsageSampler({ list: unused, get: unused, usage: unused }),
+      usage: new UsageSampler({ list: unused, get: unused, usage: unused }, { figure: unused }),
       version: "1",
       ready: () => [],
       log,

@@ -25,7 +25,7 @@ async function apiOf() {
         ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },
         ...{ update: unused, waitReady: unused },
       },
-      usage: new UsageSampler({ list: unused, get: unused, usage: unused }),
+      usage: new UsageSampler({ list: unused, get: unused, usage: unused }, { figure: unused }),
       version: "1",
       ready: () => [],
       log: { error: vi.fn() },

@@ -61,4 +61,8 @@ export function usageHandlers({ sampler, agents, sandboxes, ...options }: UsageH
   };
 }
 
-const usageView = ({ tenant: _tenant, at, ...rest }: UsageSample): UsageView => ({ ...rest, at: at.toISOString() });
+const usageView = ({ tenant: _tenant, at, upperMeasuredAt, ...rest }: UsageSample): UsageView => ({
+  ...rest,
+  at: at.toISOString(),
+  upperMeasuredAt: upperMeasuredAt?.toISOString() ?? null,
+});

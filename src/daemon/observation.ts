@@ -2,6 +2,8 @@ import type { ApiOptions } from "../api/create-api.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import type { Database } from "../sandbox/database.ts";
 import { EventLog } from "../sandbox/events/event-log.ts";
+import { upperPath } from "../sandbox/launch-plan.ts";
+import { DiskUppers } from "../sandbox/usage/disk-uppers.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
@@ -26,8 +28,13 @@ export type Observation = Required<Pick<ApiOptions, "usage" | "events" | "webhoo
 /** Watches over sandboxes and requests: to be opened before anything happens to them. */
 export async function openObservation(options: ObservationOptions, undo: UndoStack): Promise<Observation> {
   const { config, database, runtime, log, delivery } = options;
-  const { sandboxes, launcher } = runtime;
-  const usage = new UsageSampler(sandboxes);
+  const { sandboxes, launcher, places } = runtime;
+  const disks = new DiskUppers({ pathOf: (sandbox) => upperPath(sandbox, places) });
+  undo.push("measure no more uppers", () => disks.close());
+  sandboxes.events.listen((event) => {
+    if (event.type === "sandbox.state" && event.state.kind === "destroyed") disks.forget(event.sandbox);
+  });
+  const usage = new UsageSampler(sandboxes, disks);
   const events = new EventLog({ database, log });
   undo.push("write the last events", () => events.close());
   sandboxes.events.listen((event) => events.append(event));

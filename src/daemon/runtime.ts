@@ -8,6 +8,7 @@ import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdRanges } from "../sandbox/id-ranges.ts";
+import type { SandboxPlaces } from "../sandbox/launch-plan.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
@@ -33,6 +34,7 @@ export interface Runtime {
   readonly sandboxes: SandboxService;
   readonly layers: LayerStore;
   readonly launcher: NativeLauncher;
+  readonly places: SandboxPlaces;
   /** Lets go of what this process holds, newest first. */
   close(): Promise<void>;
 }
@@ -81,5 +83,5 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   undo.push("let go of the sandboxes", () => sandboxes.close());
   await starting;
   const held = undo.move();
-  return { sandboxes, layers, launcher, close: () => held[Symbol.asyncDispose]() };
+  return { sandboxes, layers, launcher, places, close: () => held[Symbol.asyncDispose]() };
 }

@@ -1,6 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { EventEmitter } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
+import { directoryBytes } from "../../src/sandbox/usage/directory-bytes.ts";
 import { runCli } from "../support/cli-context.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 
@@ -43,6 +48,35 @@ describe("usage", () => {
     expect(after.memoryPeakBytes).toBeGreaterThanOrEqual(after.memoryBytes ?? 0);
     expect(after.cpuMs).toBeGreaterThan((before.cpuMs ?? 0) + 20);
     expect(after.pids).toBe((before.pids ?? 0) + 1);
+  });
+
+  it("tells what an upper on disk holds, soon after somebody asked", async () => {
+    await using disk = await daemon.client.create({ layers: ["busybox"], upper: { kind: "disk" } });
+    await disk.exec("dd if=/dev/zero of=/root/file bs=1M count=5 2>/dev/null; ln /root/file /root/same; sync");
+    for await (const { upperBytes, upperMeasuredAt, limits, at } of disk.watchUsage({ intervalMs: 100 })) {
+      expect(limits.upperBytes).toBeNull();
+      if (upperBytes === null || upperMeasuredAt === null) continue;
+      expect(upperBytes).toBeGreaterThanOrEqual(5 * MIB);
+      expect(upperBytes).toBeLessThan(6 * MIB);
+      expect(Date.parse(upperMeasuredAt)).toBeLessThanOrEqual(Date.parse(at));
+      break;
+    }
+  });
+
+  it("counts of an upper on disk what is on its file system alone", async () => {
+    const root = mkdtempSync(join(tmpdir(), "plybox-bytes-"));
+    const other = join(root, "other");
+    mkdirSync(other);
+    execFileSync("mount", ["-t", "tmpfs", "plybox-test", other]);
+    try {
+      writeFileSync(join(other, "file"), Buffer.alloc(MIB));
+      const { signal } = new AbortController();
+      expect(await directoryBytes(root, { signal })).toBeLessThan(MIB);
+      expect(await directoryBytes(other, { signal })).toBeGreaterThanOrEqual(MIB);
+    } finally {
+      execFileSync("umount", [other]);
+      rmSync(root, { recursive: true });
+    }
   });
 
   it("counts processes that the kernel killed for want of memory", async () => {

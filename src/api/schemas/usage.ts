@@ -20,7 +20,11 @@ export const usageView = z.object({
   memoryPeakBytes: bytes.nullable(),
   pids: z.int().nullable().describe("Processes and threads."),
   oomKills: z.int().nullable().describe("Processes killed because the memory limit was reached."),
-  upperBytes: bytes.nullable().describe("What the writable layer holds; known of a tmpfs."),
+  upperBytes: bytes.nullable().describe("What the writable layer holds."),
+  upperMeasuredAt: z.iso
+    .datetime()
+    .nullable()
+    .describe("When upperBytes was counted: at the sample's time for a tmpfs, before it for an upper on disk."),
   network: z
     .object({ receivedBytes: bytes, sentBytes: bytes })
     .nullable()

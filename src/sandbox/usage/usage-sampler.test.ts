@@ -3,6 +3,7 @@ import { sandboxRecord } from "../../../test/support/sandbox-record.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { Usage } from "../../model/usage.ts";
+import type { UpperFigure } from "./disk-uppers.ts";
 import { UsageSampler, usageSeries } from "./usage-sampler.ts";
 
 const USAGE: Usage = {
@@ -17,6 +18,7 @@ const USAGE: Usage = {
     pressure: null,
   },
 };
+const figures = new Map<string, UpperFigure>();
 const running = () => sandboxRecord({ state: { kind: "running", pid: 1, startTime: 1 } });
 
 function samplerOf(sandboxes: readonly Sandbox[], usage: (ref: string) => Usage | undefined = () => USAGE) {
@@ -25,7 +27,8 @@ function samplerOf(sandboxes: readonly Sandbox[], usage: (ref: string) => Usage 
     if (found === undefined) throw new PlyboxError("sandbox/not-found", "none");
     return found;
   };
-  return new UsageSampler({ list: () => [...sandboxes], get, usage });
+  const disks = { figure: ({ id }: Sandbox) => figures.get(id) };
+  return new UsageSampler({ list: () => [...sandboxes], get, usage }, disks);
 }
 
 describe("a sampler", () => {
@@ -36,6 +39,20 @@ describe("a sampler", () => {
     expect(sampler.one(one.id)).toMatchObject({ ...USAGE, sandbox: one.id, tenant: "default", cores: null });
     expect(() => sampler.one(still.id)).toThrow(expect.objectContaining({ code: "sandbox/wrong-state" }));
     expect(() => sampler.one("nobody")).toThrow(expect.objectContaining({ code: "sandbox/not-found" }));
+  });
+
+  it("tells what an upper on disk was found to hold, and when; a tmpfs tells it now", () => {
+    const disk = { ...running(), upper: { kind: "disk" } as const };
+    const memory = running();
+    const sampler = samplerOf([disk, memory]);
+    expect(sampler.one(disk.id)).toMatchObject({ upperBytes: null, upperMeasuredAt: null });
+    const measuredAt = new Date(1000);
+    figures.set(disk.id, { bytes: 77, measuredAt });
+    expect(sampler.one(disk.id)).toMatchObject({ upperBytes: 77, upperMeasuredAt: measuredAt });
+    figures.set(disk.id, { bytes: null, measuredAt });
+    expect(sampler.one(disk.id)).toMatchObject({ upperBytes: null, upperMeasuredAt: null });
+    const inMemory = sampler.one(memory.id);
+    expect(inMemory).toMatchObject({ upperBytes: 4, upperMeasuredAt: inMemory.at });
   });
 
   it("passes over a sandbox that is removed while others are read", async () => {
@@ -69,7 +86,7 @@ describe("a series", () => {
   const at = (ms: number, cpuMs: number | null) => {
     const [sample] = [{ ...USAGE, cpuMs, sandbox: running().id, tenant: "default", name: null, cores: null }];
     const limits = { memoryBytes: 1, pids: 1, cpus: 1, upperBytes: null };
-    return { ...sample, sandbox: SAME, limits, at: new Date(ms) };
+    return { ...sample, sandbox: SAME, limits, upperMeasuredAt: null, at: new Date(ms) };
   };
   const SAME = running().id;
 

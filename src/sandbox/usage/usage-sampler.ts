@@ -3,6 +3,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { Usage, UsageSample } from "../../model/usage.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
+import type { DiskUppers } from "./disk-uppers.ts";
 
 /** Where usage comes from: the sandbox service. */
 export interface UsageSource {
@@ -27,10 +28,12 @@ interface Round {
 /** Reads the usage of sandboxes, only when somebody asks. */
 export class UsageSampler {
   readonly #source: UsageSource;
+  readonly #disks: Pick<DiskUppers, "figure">;
   #round: Round | undefined;
 
-  constructor(source: UsageSource) {
+  constructor(source: UsageSource, disks: Pick<DiskUppers, "figure">) {
     this.#source = source;
+    this.#disks = disks;
   }
 
   /** @throws PlyboxError `sandbox/not-found`, `sandbox/wrong-state` for one that has no processes */
@@ -64,12 +67,25 @@ export class UsageSampler {
   }
 
   #sample(sandbox: Sandbox): UsageSample | undefined {
-    const { id, tenant, name, state, limits, upper } = sandbox;
+    const { id, tenant, name, state, limits } = sandbox;
     // It may have been removed since it was listed.
     const usage = "pid" in state ? this.#usage(id) : undefined;
     if (usage === undefined) return undefined;
-    const upperBytes = upper.kind === "tmpfs" ? (upper.bytes ?? DEFAULT_UPPER_BYTES) : null;
-    return { sandbox: id, tenant, name, at: new Date(), cores: null, limits: { ...limits, upperBytes }, ...usage };
+    const at = new Date();
+    const { upperLimit, ...upper } = this.#upper(sandbox, usage, at);
+    const limited = { ...limits, upperBytes: upperLimit };
+    return { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
+  }
+
+  /** A tmpfs tells what it holds now; a directory on disk is measured now and then. */
+  #upper(sandbox: Sandbox, { upperBytes }: Usage, at: Date) {
+    const { upper } = sandbox;
+    if (upper.kind === "tmpfs") {
+      const upperMeasuredAt = upperBytes === null ? null : at;
+      return { upperBytes, upperMeasuredAt, upperLimit: upper.bytes ?? DEFAULT_UPPER_BYTES };
+    }
+    const { bytes = null, measuredAt = null } = this.#disks.figure(sandbox) ?? {};
+    return { upperBytes: bytes, upperMeasuredAt: bytes === null ? null : measuredAt, upperLimit: null };
   }
 
   #usage(id: string): Usage | undefined {
