@@ -19,6 +19,9 @@ import type { Workbench } from "../workbench.ts";
 const REQUEST: ExecutionRequest = { source: "", sourceName: "source", run: TRUE };
 const COMPILED: ExecutionRequest = { ...REQUEST, compile: TRUE };
 
+/** A child that has not been made by then dies at once, for want of its directory for one. */
+const READY_MS = 10_000;
+
 /** `plyagent --single` as an ordinary process. */
 class SingleAgent {
   readonly #process: ChildProcess;
@@ -49,7 +52,11 @@ class SingleAgent {
 
   /** Resolves when the child for the next program waits. */
   async ready(): Promise<void> {
-    while (childrenOf(this.#process.pid as number).length === 0) await delay(1);
+    const began = performance.now();
+    while (childrenOf(this.#process.pid as number).length === 0) {
+      if (performance.now() - began > READY_MS) throw new Error("no child of the one-execution agent comes to wait");
+      await delay(1);
+    }
     // It has been forked, and gives its privileges up.
     await delay(1);
   }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,8 @@ describe("npm run bench", () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "plybox-test-bench-"));
     temporary = mkdtempSync(join(directory, "tmp-"));
+    // The one-execution agent's programs run as another user, below them.
+    for (const path of [directory, temporary]) chmodSync(path, 0o755);
     await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.bench.json"], { cwd: ROOT });
   });
 
