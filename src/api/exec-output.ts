@@ -28,7 +28,7 @@ export async function answerOutput(commands: Commands, call: OutputCall, options
   }
   const exec = params.exec as ExecId;
   const resumed = offsetsFromEventId(incoming.headers["last-event-id"]?.toString());
-  const from = resumed ?? { stdout: query.stdout ?? 0, stderr: query.stderr ?? 0 };
+  const from = resumed ?? { stdout: query.stdout ?? query.from ?? 0, stderr: query.stderr ?? 0 };
   const { follow = true, shared = !follow } = query;
   const session = shared
     ? await commands.read(params.ref, exec, { from, follow }, signal)

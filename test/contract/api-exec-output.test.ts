@@ -160,10 +160,18 @@ describe("a command's output that is read beside its follower", () => {
     expect(own(raw.headers)).toMatchObject({ "plybox-output-gone": "1-4", "plybox-exit-code": "4" });
   });
 
+  it("goes on from one offset, which is stdout's where no stream is chosen", async () => {
+    const { exec } = await sandbox.exec("printf 12345");
+    const { text } = await get(exec, "from=3&follow=1");
+    expect([...text.matchAll(/^event: (\w+)\nid: (\S+)$/gm)].map(([, name, id]) => `${name} ${id}`)).toEqual([
+      ...["started 3.0", "output 5.0", "end 5.0", "end 5.0", "exit 5.0"],
+    ]);
+  });
+
   it("refuses what does not go together", async () => {
     const { exec } = await sandbox.exec("true");
     for (const [query, field] of [
-      ["from=1", "from"],
+      ["from=1&stdout=1", "from"],
       ["stream=stdout&stdout=1", "stream"],
       ["stream=both", "stream"],
       ["follow=false&shared=false", "shared"],

@@ -204,15 +204,15 @@ export const outputQuery = z
       z.boolean().describe("Follow beside others, in nobody's place; what a slow reader misses is told."),
     ),
     stream: z.exactOptional(stream.describe("Answer the bytes of this stream instead of events, beside others.")),
-    from: z.exactOptional(offset.describe("With `stream`: its first byte to send; 0 by default.")),
+    from: z.exactOptional(offset.describe("First byte to send of `stream`, or else of stdout; 0 by default.")),
   })
   .refine(({ shared, follow, stream: bytes }) => shared !== false || (follow !== false && bytes === undefined), {
     path: ["shared"],
     error: "can only be false for the events of one who follows",
   })
-  .refine(({ from, stream: bytes }) => from === undefined || bytes !== undefined, {
+  .refine(({ from, stdout }) => from === undefined || stdout === undefined, {
     path: ["from"],
-    error: "goes with stream alone; give stdout and stderr for events",
+    error: "is the same as stdout where no stream is chosen",
   })
   .refine(({ stdout, stderr, stream: bytes }) => bytes === undefined || (stdout ?? stderr) === undefined, {
     path: ["stream"],
