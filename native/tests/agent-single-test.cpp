@@ -40,7 +40,7 @@ class Judge {
       execv(argv[0], argv.data());
       _exit(127);
     }
-    // The socket's place in the file system is all there is to wait for.
+    // The socket has its name when it serves.
     struct stat status;
     while (stat(path().c_str(), &status) != 0 && !has_ended(pid_)) usleep(1000);
   }

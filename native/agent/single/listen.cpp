@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,18 +47,21 @@ Result<> silence(int number) {
   return {};
 }
 
+std::string temporary_name(const std::string& path) { return path + ".new"; }
+
 }  // namespace
 
 Result<UniqueFd> listen_unix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return Failure{"unix", ENAMETOOLONG};
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  struct stat status;
-  if (lstat(path.c_str(), &status) == 0) {
-    if (!S_ISSOCK(status.st_mode)) return Failure{"unix", EEXIST};
-    if (unlink(path.c_str()) != 0) return Failure::here("unix");
+  std::string temporary = temporary_name(path);
+  if (temporary.size() >= sizeof(address.sun_path)) return Failure{"unix", ENAMETOOLONG};
+  temporary.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  for (const std::string& place : {path, temporary}) {
+    struct stat status;
+    if (lstat(place.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) return Failure{"unix", EEXIST};
   }
+  if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return Failure::here("unix");
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return Failure::here("unix");
   // The mode is there from the first moment.
@@ -66,6 +70,11 @@ Result<UniqueFd> listen_unix(const std::string& path) {
   umask(mask);
   if (bound != 0 || listen(socket.get(), 64) != 0) return Failure::here("unix");
   return socket;
+}
+
+Result<> show_unix(const std::string& path) {
+  if (rename(temporary_name(path).c_str(), path.c_str()) != 0) return Failure::here("unix");
+  return {};
 }
 
 Result<UniqueFd> listen_vsock(uint32_t port) {

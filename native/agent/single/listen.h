@@ -7,8 +7,10 @@
 
 namespace plybox::single {
 
-// Replaces a socket that is there, and nothing else; nobody but the owner may connect.
+// Listens under a temporary name beside `path`, which must be free or a socket; nobody but the owner may connect.
 Result<UniqueFd> listen_unix(const std::string& path);
+// Gives that socket its name, in the place of one that is there: who sees it may connect.
+Result<> show_unix(const std::string& path);
 Result<UniqueFd> listen_vsock(uint32_t port);
 
 struct Bridge {

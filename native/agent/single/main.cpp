@@ -50,6 +50,9 @@ Result<> serve(const Options& options) {
     listener = socket.take();
   }
   if (Result<> dropped = drop_privileges(); !dropped) return dropped;
+  if (options.transport == Transport::kUnix) {
+    if (Result<> shown = show_unix(options.socket); !shown) return shown;
+  }
   Server server(options, std::move(listener), std::move(connection), signals.take(), std::move(exempt));
   return server.run();
 }
