@@ -63,6 +63,15 @@ const PACKAGES = [
   { package: "lz4", present: anyProgram("lz4"), for: ["test"] },
   { package: "g++-aarch64-linux-gnu", present: anyProgram("aarch64-linux-gnu-g++"), for: ["test"] },
   { package: "qemu-user-static", present: anyProgram("qemu-aarch64-static"), for: ["test"] },
+  // What is run in sandboxes as users do: test/integration/workloads.
+  { package: "git", present: anyProgram("git"), for: ["test"] },
+  { package: "curl", present: anyProgram("curl"), for: ["test"] },
+  { package: "gdb", present: anyProgram("gdb"), for: ["test"] },
+  { package: "strace", present: anyProgram("strace"), for: ["test"] },
+  { package: "python3-venv", present: file("/usr/share/python-wheels"), for: ["test"] },
+  { package: "postgresql", present: file("/usr/lib/postgresql"), for: ["test"] },
+  { package: "redis-server", present: anyProgram("redis-server"), for: ["test"] },
+  { package: "chromium-headless-shell", present: anyProgram("chromium-headless-shell"), for: ["test"] },
 ];
 
 /**
