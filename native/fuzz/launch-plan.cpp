@@ -27,6 +27,10 @@ void check(const LaunchPlan& plan) {
     require_path(bind.source);
     require_path(bind.target);
     require(bind.target != "/");
+    for (const std::string& path : bind.hide) {
+      require(!path.empty());
+      require_path("/" + path);
+    }
   }
   // Never the host's root, and never the id that means none.
   require(plan.id_base > 0 && plan.id_count > 0 && uint64_t{plan.id_base} + plan.id_count <= UINT32_MAX);

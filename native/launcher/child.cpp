@@ -31,6 +31,7 @@ struct Child {
   const LaunchPlan& plan;
   const Prepared& prepared;
   int agent;
+  StepRecord& record;
 };
 
 Result<> enter_network(Child& child) {
@@ -96,6 +97,9 @@ Result<> mount_binds(Child& child) {
     Result<UniqueFd> target = open_target("binds", root->get(), bind.target, bind.directory);
     if (!target) return target.failure();
     if (Result<> attached = attach_over("binds", bind.mount.get(), target->get()); !attached) return attached;
+    for (const PreparedBind::Hidden& hidden : bind.hidden)
+      if (Result<> covered = cover("binds", hidden.place.get(), hidden.directory); !covered) return covered;
+    child.record.bind++;
   }
   return {};
 }
@@ -245,7 +249,8 @@ constexpr ChildStep kSteps[] = {
 }  // namespace
 
 void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record) {
-  Child child{plan, prepared, agent};
+  Child child{plan, prepared, agent, record};
+  record.bind = 0;
   for (const ChildStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(child); })) return;
   record.run("agent", plan.fail_at, [&] { return enter_agent(child); });

@@ -16,6 +16,11 @@ struct PreparedBind {
   UniqueFd mount;
   std::string target;
   bool directory;
+  struct Hidden {
+    UniqueFd place;  // within `mount`
+    bool directory;
+  };
+  std::vector<Hidden> hidden;
 };
 
 // What the launcher has prepared on the host; the child sees nothing of the host but these.

@@ -25,6 +25,13 @@ Result<UniqueFd> make_mount(const char* step, const char* type, unsigned attribu
   return mount;
 }
 
+UniqueFd open_without_links(int directory, const char* path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  return UniqueFd(sys::openat2(directory, path, how));
+}
+
 Result<UniqueFd> copy_mount(const char* step, int directory, const char* path, unsigned flags) {
   UniqueFd mount(sys::open_tree(directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags));
   if (!mount) return Failure::here(step);

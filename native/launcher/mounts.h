@@ -12,6 +12,10 @@ namespace plybox {
 // empty value makes the name a flag.
 Result<UniqueFd> make_mount(const char* step, const char* type, unsigned attributes, const char* const* options);
 
+// Opens `path` below `directory` as a mere place (O_PATH), where no component of it is a symbolic link: ELOOP
+// otherwise.
+UniqueFd open_without_links(int directory, const char* path);
+
 // A copy of the mount at `path`, mounted nowhere yet.
 Result<UniqueFd> copy_mount(const char* step, int directory, const char* path, unsigned flags);
 

@@ -99,13 +99,26 @@ UpperPlan read_upper(JsonObject upper) {
   return plan;
 }
 
+std::vector<std::string> read_hidden(JsonObject& bind) {
+  std::vector<std::string> hidden;
+  if (!bind.has("hide")) return hidden;
+  for (std::string_view path : bind.array("hide").strings(kMaxPath)) {
+    if (path == "/" || !is_normal_path(path)) {
+      bind.refuse("hide", "holds something else than absolute paths below the source");
+      break;
+    }
+    hidden.push_back(text(path.substr(1)));
+  }
+  return hidden;
+}
+
 std::vector<BindPlan> read_binds(JsonObject& plan) {
   std::vector<BindPlan> binds;
   JsonArray array = plan.array("binds");
   for (size_t i = 0; i < array.size(); i++) {
     JsonObject bind = array.object(i);
     BindPlan entry{read_path(bind, "source"), read_path(bind, "target"), bind.boolean("readOnly"),
-                   BindPlan::Owner::kKeep};
+                   BindPlan::Owner::kKeep, read_hidden(bind)};
     if (entry.target == "/") bind.refuse("target", "is the root itself");
     std::string_view owner = bind.string("owner");
     if (owner == "root")

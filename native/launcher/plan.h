@@ -29,6 +29,7 @@ struct BindPlan {
   std::string target;
   bool read_only;
   Owner owner;
+  std::vector<std::string> hide;  // relative to source
 };
 
 struct CgroupPlan {

@@ -18,6 +18,7 @@ struct Host {
   Spare& spare;
   Prepared& prepared;
   HostTraces& traces;
+  StepRecord& record;
 };
 
 Result<> take_namespaces(Host& host) {
@@ -96,19 +97,45 @@ Result<> map_owner(Host& host, int mount, const struct stat& status) {
   return idmap_mount("open-binds", mount, map->get());
 }
 
+// The places in a bind that are not to be seen, held by descriptors: whoever may write to the source can rename what
+// leads to them, and they are covered all the same. One that is not there needs no cover.
+Result<std::vector<PreparedBind::Hidden>> open_hidden(int mount, const BindPlan& bind) {
+  std::vector<PreparedBind::Hidden> places;
+  for (const std::string& path : bind.hide) {
+    UniqueFd place = open_without_links(mount, path.c_str());
+    if (!place && errno == ENOENT) continue;
+    struct stat status;
+    if (!place || fstat(place.get(), &status) != 0) return Failure::here("open-binds");
+    places.push_back({std::move(place), S_ISDIR(status.st_mode)});
+  }
+  return places;
+}
+
+Result<> open_bind(Host& host, const BindPlan& bind) {
+  // What was named has been resolved when it was named; a link in its path now is somebody else's doing.
+  UniqueFd source = open_without_links(AT_FDCWD, bind.source.c_str());
+  struct stat status;
+  if (!source || fstat(source.get(), &status) != 0) return Failure::here("open-binds");
+  if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return Failure{"open-binds", EINVAL};
+  Result<UniqueFd> copy = copy_mount("open-binds", source.get(), "", AT_EMPTY_PATH | AT_RECURSIVE);
+  if (!copy) return copy.failure();
+  struct stat copied;
+  if (fstat(copy->get(), &copied) != 0) return Failure::here("open-binds");
+  if (copied.st_dev != status.st_dev || copied.st_ino != status.st_ino) return Failure{"open-binds", ESTALE};
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
+  if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
+  if (bind.owner == BindPlan::Owner::kRoot)
+    if (Result<> mapped = map_owner(host, copy->get(), status); !mapped) return mapped;
+  Result<std::vector<PreparedBind::Hidden>> hidden = open_hidden(copy->get(), bind);
+  if (!hidden) return hidden.failure();
+  host.prepared.binds.push_back({copy.take(), bind.target, S_ISDIR(status.st_mode), hidden.take()});
+  return {};
+}
+
 Result<> open_binds(Host& host) {
   for (const BindPlan& bind : host.plan.binds) {
-    Result<UniqueFd> copy = copy_mount("open-binds", AT_FDCWD, bind.source.c_str(), AT_SYMLINK_NOFOLLOW | AT_RECURSIVE);
-    if (!copy) return copy.failure();
-    struct stat status;
-    if (fstat(copy->get(), &status) != 0) return Failure::here("open-binds");
-    // A link would be followed inside, where it may lead elsewhere.
-    if (S_ISLNK(status.st_mode)) return Failure{"open-binds", ELOOP};
-    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
-    if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
-    if (bind.owner == BindPlan::Owner::kRoot)
-      if (Result<> mapped = map_owner(host, copy->get(), status); !mapped) return mapped;
-    host.prepared.binds.push_back({copy.take(), bind.target, S_ISDIR(status.st_mode)});
+    if (Result<> opened = open_bind(host, bind); !opened) return opened;
+    host.record.bind++;
   }
   return {};
 }
@@ -172,7 +199,7 @@ HostTraces::~HostTraces() {
 }
 
 bool prepare(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record) {
-  Host host{plan, spare, prepared, traces};
+  Host host{plan, spare, prepared, traces, record};
   for (const HostStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(host); })) return false;
   return true;

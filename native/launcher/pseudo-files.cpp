@@ -7,6 +7,7 @@
 
 #include "common/syscalls.h"
 #include "launcher/mounts.h"
+#include "launcher/targets.h"
 
 namespace plybox {
 namespace {
@@ -70,12 +71,19 @@ Result<> mask(const char* step, const char* path, const char* cover) {
   return Failure::here(step);
 }
 
+// A file system with nothing in it, to which nothing can be added.
+Result<UniqueFd> make_void(const char* step) {
+  const char* const options[] = {"size", "0", "nr_inodes", "1", "mode", "0555", nullptr};
+  return make_mount(step, "tmpfs", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+                    options);
+}
+
 Result<> mask_directory(const char* step, const char* path) {
   struct stat status;
   if (stat(path, &status) != 0) return {};
-  const char* const options[] = {"size", "0", "nr_inodes", "1", "mode", "0555", nullptr};
-  uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  return mount_new(step, "tmpfs", path, attributes, options);
+  Result<UniqueFd> nothing = make_void(step);
+  if (!nothing) return nothing.failure();
+  return attach(step, nothing->get(), path);
 }
 
 bool begins_with(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
@@ -123,6 +131,12 @@ Result<> mount_dev(unsigned tty_group) {
   const char* const shm[] = {"mode", "01777", nullptr};
   uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   return mount_new("dev", "tmpfs", "dev/shm", attributes, shm);
+}
+
+Result<> cover(const char* step, int place, bool directory) {
+  Result<UniqueFd> mount = directory ? make_void(step) : copy_mount(step, AT_FDCWD, "dev/null", 0);
+  if (!mount) return mount.failure();
+  return attach_over(step, mount->get(), place);
 }
 
 Result<> open_network_to_users() {

@@ -10,6 +10,9 @@ Result<> mount_proc();
 Result<> mount_sys();
 // A small /dev of its own. `tty_group` is the host id of the group tty.
 Result<> mount_dev(unsigned tty_group);
+// Covers an opened place with an empty directory that cannot be written to, or the null device; /dev is mounted by
+// then.
+Result<> cover(const char* step, int place, bool directory);
 // What an ordinary user may do in the sandbox's own network: listen on low ports, and ping.
 Result<> open_network_to_users();
 

@@ -29,6 +29,14 @@ void write_all(int fd, std::string_view bytes) {
   }
 }
 
+std::string describe(Failure failure) { return std::string(failure.step) + ": " + strerror(failure.error); }
+
+// The field of the plan that a step about binds failed at; `index` is the bind's. Empty for every other step.
+std::string bind_at_fault(std::string_view step, size_t index) {
+  if (step != "open-binds" && step != "binds") return "";
+  return "plan.binds." + std::to_string(index) + (step == "binds" ? ".target" : ".source");
+}
+
 }  // namespace
 
 int Server::run(int input, int output) {
@@ -152,7 +160,12 @@ void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& reques
   LaunchPlan plan = read_plan(request.object("plan"), allow_faults_);
   if (!valid(channel, document, request)) return;
   Result<Launched> launched = launcher_.launch(plan);
-  if (!launched) return fail(channel, "launch-failed", launched.failure());
+  if (!launched) {
+    Failure failure = launched.failure();
+    Refusal refusal = Refusal::failed("launch-failed", describe(failure), failure);
+    refusal.field = bind_at_fault(failure.step, launcher_.record().bind);
+    return refuse(channel, refusal);
+  }
 
   JsonWriter writer;
   writer.begin_object().key("pid").integer(static_cast<uint64_t>(launched->pid));
@@ -284,7 +297,7 @@ void Server::acknowledge(uint32_t channel) { send(Kind::kAck, channel, "{}"); }
 void Server::refuse(uint32_t channel, const Refusal& refusal) { send(Kind::kError, channel, to_json(refusal)); }
 
 void Server::fail(uint32_t channel, const char* code, Failure failure) {
-  refuse(channel, Refusal::failed(code, std::string(failure.step) + ": " + strerror(failure.error), failure));
+  refuse(channel, Refusal::failed(code, describe(failure), failure));
 }
 
 void Server::send(Kind kind, uint32_t channel, std::string_view payload) { append_frame(out_, kind, channel, payload); }

@@ -23,6 +23,7 @@ struct StepRecord {
   size_t count;
   const char* failed_step;  // null: nothing failed
   int error;
+  size_t bind;  // in the steps about binds: how many were done, so which one failed
 
   static uint64_t now() {
     timespec time;

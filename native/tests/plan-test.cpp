@@ -19,7 +19,7 @@ const std::string kPlan = R"({
     "layers": [{"path": "/run/layers/a", "idmap": true}, {"path": "/run/layers/b", "idmap": false}],
     "upper": {"kind": "tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144}
   },
-  "binds": [{"source": "/usr", "target": "/opt/usr", "readOnly": true, "owner": "root"}],
+  "binds": [{"source": "/usr", "target": "/opt/usr", "readOnly": true, "owner": "root", "hide": ["/src/a"]}],
   "ids": {"base": 1879048192, "count": 65536},
   "namespaces": ["mount", "pid", "network", "user"],
   "cgroups": [{"path": "/sys/fs/cgroup/sb", "version": 2, "set": [["pids.max", "100"]], "roles": ["track"]}],
@@ -84,6 +84,7 @@ TEST_CASE("a plan says what its fields say") {
   CHECK(plan.binds[0].target == "/opt/usr");
   CHECK(plan.binds[0].read_only);
   CHECK(plan.binds[0].owner == BindPlan::Owner::kRoot);
+  CHECK(plan.binds[0].hide == std::vector<std::string>{"src/a"});
   CHECK(plan.id_base == 1879048192);
   CHECK(plan.id_count == 65536);
   CHECK(plan.namespaces == uint64_t{CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUSER});
@@ -213,6 +214,11 @@ TEST_CASE("a value of another type or out of its range is refused with its path"
            Row{R"("/usr")", R"("/usr/..")", "binds.0.source"},
            Row{R"("/opt/usr")", R"("/")", "binds.0.target"},
            Row{R"("owner": "root")", R"("owner": "nobody")", "binds.0.owner"},
+           Row{R"(["/src/a"])", R"(["src/a"])", "binds.0.hide"},
+           Row{R"(["/src/a"])", R"(["/src/../a"])", "binds.0.hide"},
+           Row{R"(["/src/a"])", R"(["/"])", "binds.0.hide"},
+           Row{R"(["/src/a"])", R"("/src/a")", "binds.0.hide"},
+           Row{R"(["/src/a"])", "[1]", "binds.0.hide.0"},
            Row{R"("base": 1879048192)", R"("base": 0)", "ids.base"},
            Row{R"("base": 1879048192)", R"("base": 4294901760)", "ids.base"},
            Row{R"("count": 65536)", R"("count": 0)", "ids.count"},

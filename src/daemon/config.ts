@@ -24,6 +24,11 @@ export interface Config {
   readonly sandboxMetrics: boolean;
 }
 
+/** What only the daemon and its users may reach. */
+export const ownPaths = ({ stateDir, runDir, socket, tokenFile }: Config): readonly string[] => [
+  ...[stateDir, runDir, socket, tokenFile],
+];
+
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 /** The environment variable of each setting; it goes before the file. */

@@ -23,6 +23,7 @@ import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import type { Config } from "./config.ts";
+import { ownPaths } from "./config.ts";
 import { DAEMON_IDS } from "./id-space.ts";
 import { openObservation } from "./observation.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
@@ -62,6 +63,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const accounts = openAccounts(database);
   undo.push("write the rest of the audit log", () => accounts.audit.flush());
   const runtime = await openRuntime({
+    own: ownPaths(config),
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
     admit: (wanted, living) => accounts.tenants.admit(wanted, living),

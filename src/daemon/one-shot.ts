@@ -8,6 +8,7 @@ import { IdRanges, RANGE_SIZE } from "../sandbox/id-ranges.ts";
 import { memoryRegistry } from "../sandbox/memory-registry.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Config } from "./config.ts";
+import { ownPaths } from "./config.ts";
 import { ONE_SHOT_IDS } from "./id-space.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
 import { removeCgroupTree } from "./sweep.ts";
@@ -30,6 +31,7 @@ export async function openOneShot(config: Config): Promise<OneShot> {
   await using undo = new UndoStack();
   const { slot, runDir, cgroupParent } = claimSlot(config.runDir, undo);
   const runtime = await openRuntime({
+    own: ownPaths(config),
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
     ids: new IdRanges(ONE_SHOT_IDS.first + slot * RANGE_SIZE, 1),
   });

@@ -18,6 +18,8 @@ export interface RuntimeOptions {
   readonly stateDir: string;
   /** Of this runtime alone: sockets, uppers, mount points. */
   readonly runDir: string;
+  /** Paths that no sandbox may be shown: all that belongs to the daemon of this configuration. */
+  readonly own: readonly string[];
   readonly cgroupParent: string;
   readonly registry: Registry;
   readonly ids: IdRanges;
@@ -54,6 +56,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     sockets: join(runDir, "s"),
     uppers: join(runDir, "uppers"),
     disks: join(stateDir, "uppers"),
+    own: [stateDir, runDir, ...options.own],
     cgroups: findCgroups(machine),
     cgroupParent,
   };

@@ -20,6 +20,7 @@ export const ERRORS = {
   "sandbox/not-ready": { http: 504, exit: 125, retry: true },
   "sandbox/lost": { http: 410, exit: 125, retry: false },
   "sandbox/launch-failed": { http: 500, exit: 125, retry: true },
+  "bind/changed": { http: 409, exit: 125, retry: false },
   "sandbox/too-many": { http: 429, exit: 125, retry: true },
   "exec/not-found": { http: 404, exit: 125, retry: false },
   "exec/exists": { http: 409, exit: 125, retry: false },

@@ -16,6 +16,8 @@ export interface Bind {
   readonly readOnly: boolean;
   /** `keep`: ids as they are (nobody inside); `root`: the owner of `source` is root inside. */
   readonly owner: "keep" | "root";
+  /** What below `source` is not shown: absolute as if `source` were the root. */
+  readonly hide?: readonly string[];
 }
 
 export interface CgroupPlan {

@@ -10,10 +10,11 @@ const PLACES: SandboxPlaces = {
   sockets: "/run/plybox/s",
   uppers: "/run/plybox/uppers",
   disks: "/var/lib/plybox/uppers",
+  own: ["/srv/plybox"],
   cgroups: { version: 2, root: "/sys/fs/cgroup" },
   cgroupParent: "plybox",
 };
-const SYSTEM_BIND = { source: "/usr", target: "/usr", readOnly: true, owner: "keep" } as const;
+const SYSTEM_BIND = { source: "/usr", target: "/usr", readOnly: true, owner: "keep", hide: ["/src"] } as const;
 const LEASE = { mounts: [{ path: "/run/plybox/layers/a", idmap: true }], binds: [SYSTEM_BIND] };
 
 const plan = (sandbox: Sandbox = sandboxRecord(), failAt?: string): LaunchPlan =>
@@ -85,7 +86,11 @@ describe("planLaunch", () => {
 
   it("puts the user's binds over those of the layers", () => {
     const sandbox = sandboxRecord();
-    expect(plan(sandbox).binds).toEqual([SYSTEM_BIND, ...sandbox.binds]);
+    expect(plan(sandbox).binds).toMatchObject([SYSTEM_BIND, ...sandbox.binds]);
+  });
+
+  it("hides what is Plybox's own below the user's binds", () => {
+    expect(plan().binds[1]).toMatchObject({ source: "/srv", hide: ["/plybox"] });
   });
 
   it("leaves out no namespace that separates a sandbox from the host", () => {

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import type { LayerLease } from "../layers/layer-store.ts";
 import type { SandboxId } from "../model/ids.ts";
-import type { LaunchPlan, UpperMount } from "../model/launch-plan.ts";
+import type { Bind, LaunchPlan, UpperMount } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import { planCgroups } from "./cgroup-layout.ts";
 import { RANGE_SIZE } from "./id-ranges.ts";
+import { hiddenBelow, surroundings } from "./shown-paths.ts";
 
 /** Where a runtime keeps what its sandboxes have on the host: absolute directories, and the parent of their cgroups. */
 export interface SandboxPlaces {
@@ -15,6 +16,8 @@ export interface SandboxPlaces {
   readonly uppers: string;
   /** Uppers on disk. */
   readonly disks: string;
+  /** Paths of Plybox's own that no sandbox may be shown, also those of other runtimes on the same directories. */
+  readonly own: readonly string[];
   readonly cgroups: CgroupLayout;
   /** Relative to each hierarchy's root, such as `plybox`. */
   readonly cgroupParent: string;
@@ -65,7 +68,7 @@ export function planLaunch(
     incarnation,
     hostname,
     root: { layers: lease.mounts, upper: planUpper(sandbox, places) },
-    binds: [...lease.binds, ...sandbox.binds],
+    binds: [...lease.binds, ...planBinds(sandbox.binds, places)],
     ids: { base: idBase, count: RANGE_SIZE },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
     cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
@@ -82,6 +85,15 @@ export function planLaunch(
     dieWithLauncher: options.dieWithLauncher,
     ...(options.failAt !== undefined && { failAt: options.failAt }),
   };
+}
+
+function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bind[] {
+  if (binds.length === 0) return binds;
+  const around = surroundings(own);
+  return binds.map((bind) => {
+    const hide = hiddenBelow(bind, around);
+    return hide.length === 0 ? bind : { ...bind, hide };
+  });
 }
 
 function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {

@@ -67,7 +67,7 @@ const plan = {
     ],
     upper: { kind: "tmpfs", path: `/run/plybox/uppers/${SANDBOX}`, bytes: 1073741824, inodes: 262144 },
   },
-  binds: [{ source: "/usr", target: "/usr", readOnly: true, owner: "keep" }],
+  binds: [{ source: "/usr", target: "/usr", readOnly: true, owner: "keep", hide: ["/src"] }],
   ids: { base: 1879048192, count: 65536 },
   namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
   cgroups: [

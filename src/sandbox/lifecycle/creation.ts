@@ -3,10 +3,12 @@ import { availableParallelism } from "node:os";
 import { throwIfAborted } from "../../base/abort.ts";
 import { UndoStack } from "../../base/undo-stack.ts";
 import { newSandboxId } from "../../model/ids.ts";
+import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { Limits, Sandbox, SandboxSpec } from "../../model/sandbox.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
+import { requireShowable, surroundings } from "../shown-paths.ts";
 import { newStartCommand } from "../start/start-status.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, planFor } from "./context.ts";
@@ -22,6 +24,7 @@ export async function createSandbox(
   signal?: AbortSignal,
 ): Promise<LiveSandbox> {
   throwIfAborted(signal);
+  checkBinds(context, spec.binds ?? []);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
   const live = reserve(context, spec);
   await using undo = new UndoStack();
@@ -44,6 +47,12 @@ export async function createSandbox(
   undo.move();
   watch(context, live, running);
   return live;
+}
+
+function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void {
+  if (binds.length === 0) return;
+  const around = surroundings(places.own);
+  for (const bind of binds) requireShowable(bind, around);
 }
 
 function reserve({ live: table, ids, admit }: LifecycleContext, spec: SandboxSpec): LiveSandbox {

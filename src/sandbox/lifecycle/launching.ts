@@ -7,14 +7,14 @@ import { enter } from "./context.ts";
 
 /**
  * Starts a sandbox's processes. `greet` tells whether they work.
- * @throws PlyboxError `sandbox/launch-failed`
+ * @throws PlyboxError `sandbox/launch-failed`, `bind/changed` when a bind's source is not what was named any more
  */
 export async function launch(
   { backend, log }: LifecycleContext,
   live: LiveSandbox,
   plan: LaunchPlan,
 ): Promise<Running> {
-  const running = await backend.launch(plan).catch(asLaunchFailure);
+  const running = await backend.launch(plan).catch((error: unknown) => asLaunchFailure(error, plan));
   live.running = running;
   log.debug({ sandbox: plan.id, steps: running.steps }, "launched");
   return running;
@@ -49,12 +49,25 @@ async function release({ log }: LifecycleContext, live: LiveSandbox, running: Ru
   }
 }
 
-function asLaunchFailure(error: unknown): never {
+/** What tells that a path leads elsewhere, or nowhere: a symbolic link in it, a part that has gone, another kind of file. */
+const CHANGED: ReadonlySet<string> = new Set(["ELOOP", "ENOENT", "ENOTDIR", "EINVAL", "ESTALE"]);
+
+function asLaunchFailure(error: unknown, plan: LaunchPlan): never {
   if (!(error instanceof PlyboxError) || error.code !== "launcher/failed") throw error;
   const { step, errno } = error;
-  throw new PlyboxError("sandbox/launch-failed", `the sandbox could not be started: ${error.message}`, {
-    cause: error,
-    ...(step !== undefined && { step }),
-    ...(errno !== undefined && { errno }),
-  });
+  const detail = { cause: error, ...(step !== undefined && { step }), ...(errno !== undefined && { errno }) };
+  const path = bindAtFault(error, plan);
+  if (path !== undefined && step === "open-binds" && errno !== undefined && CHANGED.has(errno)) {
+    const how = errno === "ELOOP" ? "its path leads through a symbolic link by now" : "it is gone, or something else";
+    throw new PlyboxError("bind/changed", `${path} is not what was named any more: ${how}`, detail);
+  }
+  const where = path === undefined ? "" : `${path}: `;
+  throw new PlyboxError("sandbox/launch-failed", `the sandbox could not be started: ${where}${error.message}`, detail);
+}
+
+/** The path that a step about binds failed at. */
+function bindAtFault({ field = "" }: PlyboxError, plan: LaunchPlan): string | undefined {
+  const [, index, side] = /^plan\.binds\.(\d+)\.(source|target)$/.exec(field) ?? [];
+  const bind = plan.binds[Number(index)];
+  return side === "target" ? bind?.target : bind?.source;
 }
