@@ -69,8 +69,18 @@ Result<> mount_root(Child& child) {
   }
   if (Result<> attached = attach("overlay", prepared.upper.get(), kStageUpper); !attached) return attached;
   if (chdir(kStageLayers) != 0) return Failure::here("overlay");
-  const char* const options[] = {"source",       "plybox",  "lowerdir",    lower.c_str(), "upperdir",
-                                 "/upper/upper", "workdir", "/upper/work", nullptr};
+  // What overlayfs notes in trusted attributes needs the machine's root; without, it takes those of users.
+  const char* const options[] = {"source",
+                                 "plybox",
+                                 "lowerdir",
+                                 lower.c_str(),
+                                 "upperdir",
+                                 "/upper/upper",
+                                 "workdir",
+                                 "/upper/work",
+                                 prepared.rootless ? "userxattr" : nullptr,
+                                 "",
+                                 nullptr};
   unsigned attributes = MOUNT_ATTR_NODEV | (child.plan.no_new_privileges ? MOUNT_ATTR_NOSUID : 0);
   Result<UniqueFd> root = make_mount("overlay", "overlay", attributes, options);
   if (!root) return root.failure();
@@ -80,8 +90,15 @@ Result<> mount_root(Child& child) {
   return {};
 }
 
-Result<> mount_dev_step(Child& child) { return mount_dev(child.plan.id_base + kTtyGroup); }
-Result<> mount_proc_step(Child&) { return mount_proc(); }
+Result<> mount_dev_step(Child& child) {
+  // The group may be one that the sandbox does not have.
+  unsigned group = kTtyGroup < child.plan.id_count ? kTtyGroup : 0;
+  return mount_dev(child.plan.id_base + group, child.prepared.rootless);
+}
+// Group ids are those of the launcher's namespace: every group of every sandbox may.
+Result<> mount_proc_step(Child& child) {
+  return mount_proc(child.prepared.rootless ? child.plan.id_base + child.plan.id_count - 1 : INT32_MAX);
+}
 Result<> mount_sys_step(Child&) { return mount_sys(); }
 
 Result<UniqueFd> inside_root(const char* step) {
@@ -173,10 +190,12 @@ Result<> arrange_descriptors(Child& child) {
   return {};
 }
 
-Result<> become_root_inside(Child&) {
+Result<> become_root_inside(Child& child) {
   // A keyring of the host's session would be found through the process otherwise.
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-  if (setgroups(0, nullptr) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return Failure::here("user");
+  // With a single id there is no right to it: docs/decisions/0009.
+  bool kept = setgroups(0, nullptr) != 0 && !(child.prepared.rootless && child.plan.id_count == 1 && errno == EPERM);
+  if (kept || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return Failure::here("user");
   return {};
 }
 

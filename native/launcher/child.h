@@ -25,6 +25,9 @@ struct PreparedBind {
 
 // What the launcher has prepared on the host; the child sees nothing of the host but these.
 struct Prepared {
+  // The launcher is root of a user namespace and not of the machine: ids are presented as they are, which are the
+  // sandbox's own, and devices are bound.
+  bool rootless = false;
   Namespaces namespaces;
   std::vector<UniqueFd> layers;  // bottom first
   UniqueFd upper;

@@ -20,15 +20,16 @@ constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NE
 
 }  // namespace
 
-Result<Launcher> Launcher::make(UniqueFd agent, Stage stage) {
+Result<Launcher> Launcher::make(UniqueFd agent, Stage stage, bool rootless) {
   void* shared = mmap(nullptr, sizeof(StepRecord), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return Failure::here("record");
-  return Launcher(std::move(agent), std::move(stage), static_cast<StepRecord*>(shared));
+  return Launcher(std::move(agent), std::move(stage), static_cast<StepRecord*>(shared), rootless);
 }
 
 Result<Launched> Launcher::launch(const LaunchPlan& plan) {
   *record_ = StepRecord{};
   Prepared prepared;
+  prepared.rootless = rootless_;
   HostTraces traces;
   if (!prepare(plan, spare_, prepared, traces, *record_)) return Failure{record_->failed_step, record_->error};
 

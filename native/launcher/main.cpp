@@ -19,6 +19,7 @@
 #include <sys/sendfile.h>
 
 #include "common/syscalls.h"
+#include "launcher/rootless.h"
 #include "launcher/server.h"
 
 #ifndef MFD_EXEC
@@ -31,6 +32,7 @@ namespace {
 struct Options {
   const char* agent = nullptr;
   bool is_private = false;
+  bool is_rootless = false;
   bool allow_faults = false;
 };
 
@@ -66,6 +68,8 @@ bool read_options(int argc, char** argv, Options& options) {
       options.agent = argv[++i];
     else if (word == "--private")
       options.is_private = true;
+    else if (word == "--rootless")
+      options.is_rootless = true;
     else if (word == "--allow-fault-injection")
       options.allow_faults = true;
     else
@@ -81,9 +85,12 @@ bool become_private() {
 
 int run(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "--version") == 0) return puts("plylaunch " PLYBOX_VERSION) < 0;
+  if (argc >= 2 && strcmp(argv[1], "--own-namespace") == 0) return enter_own_namespace(argc - 2, argv + 2);
   Options options;
   if (!read_options(argc, argv, options)) {
-    fprintf(stderr, "usage: plylaunch --agent FILE [--private] [--allow-fault-injection] | --version\n");
+    fprintf(stderr,
+            "usage: plylaunch --agent FILE [--private] [--rootless] [--allow-fault-injection] |\n"
+            "       --own-namespace [OPTIONS] -- PROGRAM [ARGUMENT...] | --version\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
@@ -95,9 +102,9 @@ int run(int argc, char** argv) {
   if (options.is_private && !become_private()) return complain("own mount namespace", strerror(errno));
   Result<UniqueFd> agent = load_agent(options.agent);
   if (!agent) return complain(agent.failure().step, strerror(agent.failure().error));
-  Result<Stage> stage = Stage::make();
+  Result<Stage> stage = Stage::make(options.is_rootless);
   if (!stage) return complain(stage.failure().step, strerror(stage.failure().error));
-  Result<Launcher> launcher = Launcher::make(agent.take(), stage.take());
+  Result<Launcher> launcher = Launcher::make(agent.take(), stage.take(), options.is_rootless);
   if (!launcher) return complain(launcher.failure().step, strerror(launcher.failure().error));
   return Server(launcher.take(), options.allow_faults).run(STDIN_FILENO, STDOUT_FILENO);
 }

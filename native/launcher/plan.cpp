@@ -196,7 +196,7 @@ std::string read_path(JsonObject& object, const char* name) {
   return text(path);
 }
 
-LaunchPlan read_plan(JsonObject plan, bool allow_faults) {
+LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
   LaunchPlan result{};
   plan.integer("version", 1, 1);
   result.id = text(plan.string("id", 64));
@@ -208,7 +208,7 @@ LaunchPlan read_plan(JsonObject plan, bool allow_faults) {
   root.finish();
   result.binds = read_binds(plan);
   JsonObject ids = plan.object("ids");
-  result.id_base = static_cast<uint32_t>(ids.integer("base", 1, 0xfffeffff));
+  result.id_base = static_cast<uint32_t>(ids.integer("base", rootless ? 0 : 1, 0xfffeffff));
   result.id_count = static_cast<uint32_t>(ids.integer("count", 1, 65536));
   ids.finish();
   result.namespaces = read_names(plan, "namespaces", kNamespaces, false);

@@ -65,8 +65,9 @@ struct LaunchPlan {
   std::string fail_at;  // empty: nothing is made to fail
 };
 
-// Reads `plan`; problems go where the reader's problems go. `allow_faults` admits `failAt`.
-LaunchPlan read_plan(JsonObject plan, bool allow_faults);
+// Reads `plan`; problems go where the reader's problems go. `allow_faults` admits `failAt`. `rootless` admits the id 0,
+// which is otherwise the machine's root.
+LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless = false);
 
 // Whether `path` is absolute, holds no empty, "." or ".." component, and does not end in "/" (unless it is "/").
 bool is_normal_path(std::string_view path);

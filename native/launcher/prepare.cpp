@@ -70,7 +70,9 @@ Result<> make_upper(Host& host) {
 
   Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
   if (!copy) return copy.failure();
-  if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.namespaces.user.get()); !mapped) return mapped;
+  if (!host.prepared.rootless)
+    if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.namespaces.user.get()); !mapped)
+      return mapped;
   host.prepared.upper = copy.take();
   return {};
 }
@@ -124,7 +126,8 @@ Result<> open_bind(Host& host, const BindPlan& bind) {
   if (copied.st_dev != status.st_dev || copied.st_ino != status.st_ino) return Failure{"open-binds", ESTALE};
   uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
   if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
-  if (bind.owner == BindPlan::Owner::kRoot)
+  // Rootless, whoever may be root inside is the user, whose files are root's then.
+  if (bind.owner == BindPlan::Owner::kRoot && !host.prepared.rootless)
     if (Result<> mapped = map_owner(host, copy->get(), status); !mapped) return mapped;
   Result<std::vector<PreparedBind::Hidden>> hidden = open_hidden(copy->get(), bind);
   if (!hidden) return hidden.failure();

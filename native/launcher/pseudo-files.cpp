@@ -7,6 +7,7 @@
 
 #include "common/syscalls.h"
 #include "launcher/mounts.h"
+#include "launcher/stage.h"
 #include "launcher/targets.h"
 
 namespace plybox {
@@ -95,12 +96,43 @@ Result<> mask_directories(const char* step, const char* below) {
   return {};
 }
 
+// What an ordinary user may do in the sandbox's own network: listen on low ports, and ping.
+Result<> open_network_to_users(unsigned last_group) {
+  char groups[32];
+  snprintf(groups, sizeof(groups), "0 %u", last_group);
+  struct Setting {
+    const char* path;
+    const char* value;
+  };
+  const Setting settings[] = {
+      {"proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+      {"proc/sys/net/ipv4/ping_group_range", groups},
+  };
+  for (const Setting& setting : settings) {
+    UniqueFd fd(open(setting.path, O_WRONLY | O_CLOEXEC));
+    ssize_t length = static_cast<ssize_t>(strlen(setting.value));
+    if (fd && write(fd.get(), setting.value, static_cast<size_t>(length)) != length) return Failure::here("proc");
+  }
+  return {};
+}
+
+Result<> make_device(const Device& device, bool bound) {
+  if (!bound)
+    return mknod(device.name, S_IFCHR | 0666, makedev(device.major, device.minor)) == 0 ? Result<>()
+                                                                                        : Failure::here("dev");
+  UniqueFd place(open(device.name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+  if (!place) return Failure::here("dev");
+  Result<UniqueFd> copy = copy_mount("dev", AT_FDCWD, (std::string("/") + device.name).c_str(), 0);
+  if (!copy) return copy.failure();
+  return attach("dev", copy->get(), device.name);
+}
+
 }  // namespace
 
-Result<> mount_proc() {
+Result<> mount_proc(unsigned last_group) {
   uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   if (Result<> mounted = mount_new("proc", "proc", "proc", attributes, nullptr); !mounted) return mounted;
-  if (Result<> opened = open_network_to_users(); !opened) return opened;
+  if (Result<> opened = open_network_to_users(last_group); !opened) return opened;
   for (const char* path : kReadOnly)
     if (Result<> done = make_read_only(path); !done) return done;
   for (const char* path : kMaskedFiles)
@@ -114,12 +146,12 @@ Result<> mount_sys() {
   return mask_directories("sys", "sys/");
 }
 
-Result<> mount_dev(unsigned tty_group) {
+Result<> mount_dev(unsigned tty_group, bool bound) {
   const char* const dev[] = {"mode", "0755", "size", "65536", "nr_inodes", "256", nullptr};
   if (Result<> mounted = mount_new("dev", "tmpfs", "dev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, dev); !mounted)
     return mounted;
   for (const Device& device : kDevices)
-    if (mknod(device.name, S_IFCHR | 0666, makedev(device.major, device.minor)) != 0) return Failure::here("dev");
+    if (Result<> made = make_device(device, bound); !made) return made;
   for (const Link& link : kLinks)
     if (symlink(link.target, link.name) != 0) return Failure::here("dev");
 
@@ -137,24 +169,6 @@ Result<> cover(const char* step, int place, bool directory) {
   Result<UniqueFd> mount = directory ? make_void(step) : copy_mount(step, AT_FDCWD, "dev/null", 0);
   if (!mount) return mount.failure();
   return attach_over(step, mount->get(), place);
-}
-
-Result<> open_network_to_users() {
-  struct Setting {
-    const char* path;
-    const char* value;
-  };
-  constexpr Setting kSettings[] = {
-      {"proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
-      // Group ids here are the host's: every group of every sandbox may.
-      {"proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
-  };
-  for (const Setting& setting : kSettings) {
-    UniqueFd fd(open(setting.path, O_WRONLY | O_CLOEXEC));
-    ssize_t length = static_cast<ssize_t>(strlen(setting.value));
-    if (fd && write(fd.get(), setting.value, static_cast<size_t>(length)) != length) return Failure::here("proc");
-  }
-  return {};
 }
 
 }  // namespace plybox

@@ -5,15 +5,15 @@
 namespace plybox {
 
 // /proc of the new pid namespace, read-only and masked where container runtimes do.
-Result<> mount_proc();
+// `last_group` is the highest id of a group that may ping.
+Result<> mount_proc(unsigned last_group);
 // /sys of the new network namespace, read-only.
 Result<> mount_sys();
-// A small /dev of its own. `tty_group` is the host id of the group tty.
-Result<> mount_dev(unsigned tty_group);
+// A small /dev of its own. `tty_group` is the host id of the group tty. `bound`: its devices are the stage's, since
+// this process may not make any.
+Result<> mount_dev(unsigned tty_group, bool bound);
 // Covers an opened place with an empty directory that cannot be written to, or the null device; /dev is mounted by
 // then.
 Result<> cover(const char* step, int place, bool directory);
-// What an ordinary user may do in the sandbox's own network: listen on low ports, and ping.
-Result<> open_network_to_users();
 
 }  // namespace plybox

@@ -157,7 +157,7 @@ bool Server::valid(uint32_t channel, JsonDocument& document, JsonObject& request
 }
 
 void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& request) {
-  LaunchPlan plan = read_plan(request.object("plan"), allow_faults_);
+  LaunchPlan plan = read_plan(request.object("plan"), allow_faults_, launcher_.rootless());
   if (!valid(channel, document, request)) return;
   Result<Launched> launched = launcher_.launch(plan);
   if (!launched) {

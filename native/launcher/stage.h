@@ -11,11 +11,14 @@ constexpr const char* kStageLayers = "/layers";
 constexpr const char* kStageUpper = "/upper";
 constexpr const char* kStageRoot = "/root";
 constexpr const char* kStageFiles = "/files";
+// Only where the launcher is root of a namespace alone: devices that it may not make. /proc and /sys show it what is
+// visible to it anyway, without which the kernel lets it mount neither.
+constexpr const char* kStageDevices = "/dev";
 constexpr int kStageLayerCount = 64;
 
 class Stage {
  public:
-  static Result<Stage> make();
+  static Result<Stage> make(bool rootless);
 
   // The launcher goes onto the stage, and back to where it was.
   Result<> enter() const;

@@ -11,9 +11,12 @@ namespace {
 
 bool write_map(pid_t pid, const char* file, IdMap map) {
   char path[64];
-  char line[64];
+  char line[128];
   snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-  int length = snprintf(line, sizeof(line), "%u %u %u\n", map.inside, map.outside, map.count);
+  // In a user's own namespace 0 is the user, and what follows comes from elsewhere: no extent may lie across the two.
+  int length = map.outside == 0 && map.count > 1
+                   ? snprintf(line, sizeof(line), "%u 0 1\n%u 1 %u\n", map.inside, map.inside + 1, map.count - 1)
+                   : snprintf(line, sizeof(line), "%u %u %u\n", map.inside, map.outside, map.count);
   UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
   return fd && write(fd.get(), line, static_cast<size_t>(length)) == length;
 }

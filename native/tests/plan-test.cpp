@@ -250,6 +250,14 @@ TEST_CASE("a value of another type or out of its range is refused with its path"
   CHECK(refused(plan_with(R"("base": 1879048192)", R"("base": 4294901759)")) == "");
 }
 
+TEST_CASE("the id 0 is for a launcher that is root of a namespace alone") {
+  std::string plan = plan_with(R"("base": 1879048192)", R"("base": 0)");
+  CHECK(refused(plan) == "ids.base");
+  JsonDocument document;
+  CHECK(read_plan(document.parse(plan), false, true).id_base == 0);
+  CHECK(!document.problem().found());
+}
+
 TEST_CASE("a root stands on 1 to 64 layers") {
   auto with_layers = [](int count) {
     std::string layers;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Plybox } from "../client/index.ts";
+import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { CliContext } from "./context.ts";
 
@@ -33,7 +34,10 @@ async function addressOf(options: ConnectOptions, env: NodeJS.ProcessEnv): Promi
   return { socketPath };
 }
 
-const defaultSocket = (env: NodeJS.ProcessEnv): string => `${env.PLYBOX_RUN_DIR || "/run/plybox"}/plybox.sock`;
+function defaultSocket(env: NodeJS.ProcessEnv): string {
+  const runDir = env.PLYBOX_RUN_DIR || defaultDirectories(env, process.getuid?.() ?? 0).runDir;
+  return `${runDir}/plybox.sock`;
+}
 
 async function configuredSocket(env: NodeJS.ProcessEnv): Promise<string> {
   const { loadConfig } = await import("../daemon/config.ts");

@@ -1,13 +1,15 @@
+import { againAsRoot } from "./again-as-root.ts";
 import type { CliContext } from "./context.ts";
 
 /**
  * What runs in this process when no daemon is asked. It is loaded only when a command needs it: the packages below it
  * take longer to load than most commands take to run.
  */
-export async function loadOneShot({ env }: CliContext) {
+export async function loadOneShot(context: CliContext) {
+  await againAsRoot(context);
   const [{ loadConfig }, { openOneShot }] = await Promise.all([
     import("../daemon/config.ts"),
     import("../daemon/one-shot.ts"),
   ]);
-  return await openOneShot(loadConfig(env));
+  return await openOneShot(loadConfig(context.env));
 }

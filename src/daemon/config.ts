@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
+import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
 
 /** What a daemon, or a one-shot run, is told; absolute paths. */
@@ -48,12 +49,14 @@ type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 
 /**
  * Parses the settings of an environment and of a TOML text with the same names in camel case.
+ * @param uid whose directories are meant where none are given
  * @throws PlyboxError `input/invalid` naming the setting
  */
-export function parseConfig(env: NodeJS.ProcessEnv, toml = ""): Config {
+export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config {
   const given = { ...readToml(toml), ...readEnvironment(env) };
-  const stateDir = resolve(given.stateDir ?? "/var/lib/plybox");
-  const runDir = resolve(given.runDir ?? "/run/plybox");
+  const defaults = defaultDirectories(env, uid);
+  const stateDir = resolve(given.stateDir ?? defaults.stateDir);
+  const runDir = resolve(given.runDir ?? defaults.runDir);
   return Object.freeze({
     stateDir,
     runDir,
@@ -70,9 +73,10 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = ""): Config {
 /** The configuration of this environment, and of the file that PLYBOX_CONFIG names. */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const file = env.PLYBOX_CONFIG;
-  if (file === undefined) return parseConfig(env);
+  const uid = process.getuid?.() ?? 0;
+  if (file === undefined) return parseConfig(env, "", uid);
   try {
-    return parseConfig(env, readFileSync(file, "utf8"));
+    return parseConfig(env, readFileSync(file, "utf8"), uid);
   } catch (cause) {
     if (cause instanceof PlyboxError) throw cause;
     throw new PlyboxError("input/invalid", `cannot read ${file}: ${(cause as Error).message}`, { cause });

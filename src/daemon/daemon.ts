@@ -19,13 +19,13 @@ import { PlyboxError } from "../model/errors.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { Commands } from "../sandbox/execs/commands.ts";
 import { ExecHistory } from "../sandbox/execs/exec-history.ts";
-import { IdRanges } from "../sandbox/id-ranges.ts";
 import { openRegistry } from "../sandbox/registry.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
-import { DAEMON_IDS } from "./id-space.ts";
+import { DAEMON_IDS, idsOf } from "./id-space.ts";
 import { openObservation } from "./observation.ts";
+import { readRealm } from "./rootless/realm.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
 import { readOrMakeToken } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -62,10 +62,12 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const registry = openRegistry(database);
   const accounts = openAccounts(database);
   undo.push("write the rest of the audit log", () => accounts.audit.flush());
+  const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
-    ids: new IdRanges(DAEMON_IDS.first, DAEMON_IDS.count),
+    realm,
+    ids: idsOf(realm, DAEMON_IDS),
     admit: (wanted, living) => accounts.tenants.admit(wanted, living),
     ...options,
   });

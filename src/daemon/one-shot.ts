@@ -4,13 +4,14 @@ import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { findCgroups, findFreezer, parentsOf } from "../sandbox/cgroup-layout.ts";
-import { IdRanges, RANGE_SIZE } from "../sandbox/id-ranges.ts";
+import { RANGE_SIZE } from "../sandbox/id-ranges.ts";
 import { memoryRegistry } from "../sandbox/memory-registry.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
-import { ONE_SHOT_IDS } from "./id-space.ts";
-import { cgroupParentOf, openRuntime } from "./runtime.ts";
+import { idsOf, ONE_SHOT_IDS } from "./id-space.ts";
+import { readRealm } from "./rootless/realm.ts";
+import { cgroupMounts, cgroupParentOf, openRuntime } from "./runtime.ts";
 import { removeCgroupTree } from "./sweep.ts";
 
 export interface OneShot {
@@ -30,10 +31,12 @@ const LOG = { debug() {}, warn() {} };
 export async function openOneShot(config: Config): Promise<OneShot> {
   await using undo = new UndoStack();
   const { slot, runDir, cgroupParent } = claimSlot(config.runDir, undo);
+  const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
-    ids: new IdRanges(ONE_SHOT_IDS.first + slot * RANGE_SIZE, 1),
+    realm,
+    ids: idsOf(realm, { first: ONE_SHOT_IDS.first + slot * RANGE_SIZE, count: 1 }),
   });
   undo.push("close the runtime", () => runtime.close());
   undo.push("remove the sandboxes", () => runtime.sandboxes.removeAll());
@@ -117,7 +120,7 @@ function clearDead(directory: string, cgroupParent: string): boolean {
 }
 
 function clear(directory: string, cgroupParent: string): void {
-  const mounts = readFileSync("/proc/mounts", "utf8");
+  const mounts = cgroupMounts(readRealm());
   const layout = findCgroups(mounts);
   const parents = parentsOf(layout, cgroupParent, findFreezer(mounts, layout, cgroupParent));
   for (const path of parents) removeCgroupTree(path);

@@ -7,11 +7,12 @@ import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
-import type { IdRanges } from "../sandbox/id-ranges.ts";
+import type { IdSource } from "../sandbox/id-ranges.ts";
 import type { SandboxPlaces } from "../sandbox/launch-plan.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
+import type { Realm } from "./rootless/realm.ts";
 
 export interface RuntimeOptions {
   /** Of the machine: layers and disk uppers. */
@@ -22,7 +23,9 @@ export interface RuntimeOptions {
   readonly own: readonly string[];
   readonly cgroupParent: string;
   readonly registry: Registry;
-  readonly ids: IdRanges;
+  /** What this process is root of. */
+  readonly realm: Realm;
+  readonly ids: IdSource;
   /** Everything on the host ends with this process. */
   readonly ephemeral: boolean;
   readonly log: LayerLog & SandboxLog;
@@ -47,11 +50,16 @@ export function cgroupParentOf(runDir: string): string {
   return `plybox-${createHash("sha256").update(runDir).digest("hex").slice(0, 12)}`;
 }
 
+/** The mount table as far as this process may make cgroups: in a namespace, they are the machine's and not its own. */
+export function cgroupMounts(realm: Realm): string {
+  return realm.kind === "machine" ? readFileSync("/proc/mounts", "utf8") : "";
+}
+
 /** @throws PlyboxError `host/missing` when the native programs are not built */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { stateDir, runDir, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
+  const { stateDir, runDir, realm, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
   await using undo = new UndoStack();
-  const machine = readFileSync("/proc/mounts", "utf8");
+  const machine = cgroupMounts(realm);
   const places = {
     sockets: join(runDir, "s"),
     uppers: join(runDir, "uppers"),
@@ -67,13 +75,18 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
   prepareCgroups(places.cgroups, cgroupParent);
   undo.push("remove the cgroup of all", () => releaseCgroups(places.cgroups, cgroupParent, freezer));
-  const launcher = new NativeLauncher({ private: ephemeral, allowFaults: failAt !== undefined });
+  const launcher = new NativeLauncher({
+    private: ephemeral,
+    rootless: realm.kind === "namespace",
+    allowFaults: failAt !== undefined,
+  });
   undo.push("end the launcher", () => launcher.close());
   const starting = launcher.start();
   const layers = new LayerStore({
     storeDirectory: join(stateDir, "layers"),
     mountDirectory: mounts,
     mounter: launcher,
+    unpack: realm.kind === "namespace",
     log,
   });
   undo.push("unmount idle layers", () => layers.unmountIdle());

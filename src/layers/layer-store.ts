@@ -14,6 +14,7 @@ import { matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
 import type { LayerOpener } from "./shared-layers.ts";
 import { SharedLayers } from "./shared-layers.ts";
+import { unpackedImage } from "./unpacked-image.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
 /** The launcher takes no more; docs/protocol.md §7. */
@@ -40,6 +41,8 @@ export interface LayerStoreOptions {
    * a mount; 60 s by default, 0 unmounts at once, Infinity waits for `unmountIdle`.
    */
   readonly idleMs?: number;
+  /** Images are unpacked, for a process that may not mount them; ids are then presented as they are on the disk. */
+  readonly unpack?: boolean;
   /** Tests only: goes before each path of the machine that the host layer shows. */
   readonly machine?: string;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
@@ -77,12 +80,14 @@ export class LayerStore {
   readonly #mounts: LayerMounts;
   readonly #shared: SharedLayers;
   readonly #log: LayerLog;
+  readonly #unpacks: boolean;
   readonly #building = new KeyedLock();
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LayerStoreOptions) {
     const { storeDirectory, compression = LAYER_COMPRESSION, machine = "", busybox = "/bin/busybox" } = options;
     this.#log = options.log;
+    this.#unpacks = options.unpack === true;
     this.#catalog = new Catalog(storeDirectory);
     this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, compression, machine, busybox });
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
@@ -247,7 +252,7 @@ export class LayerStore {
         const { digest } = layer;
         const path = this.#shared.tryUse(digest) ?? (await this.#shared.use(digest, this.#opener(layer, adopting)));
         held.push(digest);
-        mounts.push({ path, idmap: true });
+        mounts.push({ path, idmap: !this.#unpacks });
       }
     } catch (error) {
       await this.#release(held).catch((err: unknown) => this.#log.warn({ err }, "a layer cannot be released"));
@@ -281,6 +286,7 @@ export class LayerStore {
         try {
           if (!this.#catalog.has(digest)) throw gone(layer.name);
           if (format === "dir") return await this.#catalog.soundPath(layer);
+          if (this.#unpacks) return await unpackedImage(this.#catalog, layer);
           const isMounted = await this.#mounts.isMounted(digest);
           if (isMounted && adopting) return this.#mounts.target(digest);
           const image = await this.#catalog.soundPath(layer);
@@ -291,7 +297,7 @@ export class LayerStore {
         }
       },
       close: async () => {
-        if (format !== "dir") await this.#mounts.unmount(digest);
+        if (format !== "dir" && !this.#unpacks) await this.#mounts.unmount(digest);
         pins.drop(digest);
         await this.#catalog.discardUnnamed(digest);
       },

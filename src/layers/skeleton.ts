@@ -83,7 +83,10 @@ export async function makeFile(path: string, content: string | Uint8Array, mode:
   await chmod(path, mode);
 }
 
-/** Without root's privileges every file is its maker's. */
+/** Without root's privileges, or in a namespace that does not have the id, every file is its maker's. */
 async function own(path: string, id: number): Promise<void> {
-  if (process.geteuid?.() === 0) await lchown(path, id, id);
+  if (process.geteuid?.() !== 0) return;
+  await lchown(path, id, id).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EINVAL") throw error;
+  });
 }

@@ -17,6 +17,8 @@ export type { ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
 export interface LauncherOptions {
   /** Mounts are seen by nobody else and end with the launcher: `plylaunch --private`. */
   readonly private: boolean;
+  /** It is root of a user namespace alone: `plylaunch --rootless`. */
+  readonly rootless?: boolean;
   /** Tests only: admits `failAt` in plans. */
   readonly allowFaults?: boolean;
 }
@@ -128,6 +130,7 @@ export class NativeLauncher {
     if (this.#isClosed) throw new PlyboxError("launcher/failed", "the launcher has been closed");
     const options = [
       ...(this.#options.private ? ["--private"] : []),
+      ...(this.#options.rootless ? ["--rootless"] : []),
       ...(this.#options.allowFaults ? ["--allow-fault-injection"] : []),
     ];
     const child = spawn(nativeProgram("plylaunch"), ["--agent", nativeProgram("plyagent"), ...options], {

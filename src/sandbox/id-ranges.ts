@@ -3,8 +3,23 @@ import { PlyboxError } from "../model/errors.ts";
 /** Ids that one sandbox has. */
 export const RANGE_SIZE = 65_536;
 
+/** Gives each sandbox the host ids that it has. */
+export interface IdSource {
+  /** How many ids a sandbox has. */
+  readonly size: number;
+  /**
+   * First host id of those of a new sandbox.
+   * @throws PlyboxError `sandbox/too-many`
+   */
+  take(): number;
+  /** Marks the ids of a sandbox that was there before. */
+  claim(base: number): void;
+  giveBack(base: number): void;
+}
+
 /** Hands out ranges of host ids; one that is given back is the last to be given out again. */
-export class IdRanges {
+export class IdRanges implements IdSource {
+  readonly size = RANGE_SIZE;
   readonly #first: number;
   readonly #count: number;
   /** First host ids of the ranges that nobody has, the next one to hand out first. */

@@ -59,7 +59,7 @@ export function planLaunch(
   sandbox: Sandbox,
   lease: Pick<LayerLease, "mounts" | "binds">,
   places: SandboxPlaces,
-  options: { readonly dieWithLauncher: boolean; readonly failAt?: string | undefined },
+  options: { readonly dieWithLauncher: boolean; readonly idCount?: number; readonly failAt?: string | undefined },
 ): LaunchPlan {
   const { id, incarnation, hostname, limits, env, idBase } = sandbox;
   return {
@@ -69,7 +69,7 @@ export function planLaunch(
     hostname,
     root: { layers: lease.mounts, upper: planUpper(sandbox, places) },
     binds: [...lease.binds, ...planBinds(sandbox.binds, places)],
-    ids: { base: idBase, count: RANGE_SIZE },
+    ids: { base: idBase, count: options.idCount ?? RANGE_SIZE },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
     cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
     capabilities: CAPABILITIES,

@@ -14,7 +14,7 @@ const MAIN = join(ROOT, "dist/cli/main.js");
 let building: Promise<unknown> | undefined;
 
 /** Compiles the sources as they are now; once for each file of tests. */
-async function build(): Promise<void> {
+export async function buildCli(): Promise<void> {
   building ??= promisify(execFile)(
     process.execPath,
     [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"],
@@ -43,7 +43,7 @@ export class BuiltCli implements Disposable {
   readonly env: NodeJS.ProcessEnv;
 
   static async make(): Promise<BuiltCli> {
-    await build();
+    await buildCli();
     return new BuiltCli();
   }
 

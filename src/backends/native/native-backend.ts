@@ -8,6 +8,7 @@ import type { Receiver } from "../../wire/receive-memory.ts";
 import type { Backend, Capabilities, DiscardOptions, Running } from "../backend.ts";
 import type { FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
+import { killAgents } from "./lone-agents.ts";
 import { sandboxUsage } from "./sandbox-usage.ts";
 
 const PROBES = [
@@ -55,6 +56,7 @@ export class NativeBackend implements Backend {
 
   async discard(plan: LaunchPlan, options: DiscardOptions = {}): Promise<void> {
     for (const { path } of plan.cgroups) killAll(path);
+    if (plan.cgroups.length === 0) killAgents(plan.id);
     await this.#destroy(plan, undefined, options.keepUpper === true);
   }
 

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
+import { againAsRoot } from "../again-as-root.ts";
 import type { CliContext } from "../context.ts";
 import { jsonOption } from "../options.ts";
 import { writeJson } from "../render/json.ts";
@@ -36,6 +37,8 @@ export function defineServe(program: Command, context: CliContext): void {
 
 /** Runs until SIGINT or SIGTERM; sandboxes stay when it goes. */
 async function serve(options: ServeOptions, context: CliContext): Promise<void> {
+  const env = { ...context.env, ...environmentOf(options) };
+  await againAsRoot(context, { env, lasting: true });
   const stopping = deferred();
   const leaving = deferred();
   // Who asks twice does not want to wait for open requests.
@@ -47,7 +50,7 @@ async function serve(options: ServeOptions, context: CliContext): Promise<void> 
     import("../../daemon/daemon.ts"),
   ]);
   setFlagsFromString(HEAP_GROWTH);
-  const daemon = await startDaemon(loadConfig({ ...context.env, ...environmentOf(options) }));
+  const daemon = await startDaemon(loadConfig(env));
   if (options.json) writeJson(context.stdout, { urls: daemon.urls });
   else context.stdout.write(`plybox listens on ${daemon.urls.join(" and ")}\n`);
   await stopping.promise;

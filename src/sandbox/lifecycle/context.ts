@@ -6,7 +6,7 @@ import type { SandboxEvent } from "../../model/event.ts";
 import { subjectOf } from "../../model/event.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
-import type { IdRanges } from "../id-ranges.ts";
+import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
 import { planLaunch } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
@@ -24,7 +24,7 @@ export interface SandboxServiceOptions {
   readonly backend: Backend;
   readonly layers: LayerStore;
   readonly registry: Registry;
-  readonly ids: IdRanges;
+  readonly ids: IdSource;
   readonly places: SandboxPlaces;
   readonly log: SandboxLog;
   /** Throws where a sandbox may not be made beside those that there are, of whatever tenant. */
@@ -81,11 +81,11 @@ export async function exclusively<T>(
 }
 
 export function planFor(
-  { places, dieWithLauncher, failAt }: LifecycleContext,
+  { places, ids, dieWithLauncher, failAt }: LifecycleContext,
   sandbox: Sandbox,
   lease: Pick<LayerLease, "mounts" | "binds">,
 ): LaunchPlan {
-  return planLaunch(sandbox, lease, places, { dieWithLauncher, failAt: failAt?.() });
+  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.() });
 }
 
 /** What is left to take away does not depend on the layers. */

@@ -6,6 +6,7 @@ import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { Limits, Sandbox, SandboxSpec } from "../../model/sandbox.ts";
+import { requireHeld } from "../held-limits.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import { requireShowable, surroundings } from "../shown-paths.ts";
@@ -25,6 +26,7 @@ export async function createSandbox(
 ): Promise<LiveSandbox> {
   throwIfAborted(signal);
   checkBinds(context, spec.binds ?? []);
+  requireHeld(context.places.cgroups, spec.limits);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
   const live = reserve(context, spec);
   await using undo = new UndoStack();

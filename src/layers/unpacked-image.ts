@@ -1,0 +1,44 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { PlyboxError } from "../model/errors.ts";
+import type { LayerManifest } from "../model/layer.ts";
+import type { Catalog } from "./catalog.ts";
+import { PROGRAM_ENVIRONMENT, requireProgram } from "./programs.ts";
+
+/**
+ * The tree of a layer's image, unpacked beside it when it is first asked for, and gone with the layer.
+ * @throws PlyboxError `layer/corrupt`, `layer/build-failed`, `host/missing` without unsquashfs
+ */
+export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Promise<string> {
+  const tree = join(catalog.directory(layer.digest), "unpacked");
+  if (existsSync(tree)) return tree;
+  const image = await catalog.soundPath(layer);
+  const staging = await catalog.stage();
+  try {
+    await unsquash(image, join(staging, "tree"));
+    // Of two processes that unpack one image, the second finds it done.
+    await rename(join(staging, "tree"), tree).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+  return tree;
+}
+
+async function unsquash(image: string, target: string): Promise<void> {
+  const program = await requireProgram("unsquashfs", "squashfs-tools");
+  // What cannot be had without privileges, owners that are not mapped and devices, is no error here; a full disk is one.
+  const options = ["-no-progress", "-quiet", "-no-exit-code", "-dest", target];
+  const child = spawn(program, [...options, image], { stdio: ["ignore", "ignore", "pipe"], env: PROGRAM_ENVIRONMENT });
+  const complaint = child.stderr.toArray();
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code === 0) return;
+  const text = Buffer.concat((await complaint) as Buffer[])
+    .toString()
+    .trim();
+  throw new PlyboxError("layer/build-failed", `unsquashfs failed: ${text.slice(-4096)}`, { step: "unsquashfs" });
+}
