@@ -40,6 +40,9 @@ export interface Daemon {
 export interface DaemonOptions {
   /** Tests only: the step of the next launch that is to fail. */
   readonly failAt?: () => string | undefined;
+  /** Tests only: the program that takes the agent's place, and how long it may take to answer. */
+  readonly agentProgram?: string;
+  readonly agentPatienceMs?: number;
   /** Tests only: how soon a failed delivery is tried again, and when it is given up. */
   readonly webhooks?: Partial<DeliveryOptions>;
 }

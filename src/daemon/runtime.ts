@@ -32,6 +32,9 @@ export interface RuntimeOptions {
   readonly admit?: SandboxServiceOptions["admit"];
   /** Tests only. */
   readonly failAt?: () => string | undefined;
+  /** Tests only: the program that takes the agent's place, and how long it may take to answer. */
+  readonly agentProgram?: string;
+  readonly agentPatienceMs?: number;
 }
 
 /** The parts that run sandboxes, put together; under the daemon as under a one-shot run. */
@@ -79,6 +82,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     private: ephemeral,
     rootless: realm.kind === "namespace",
     allowFaults: failAt !== undefined,
+    ...(options.agentProgram !== undefined && { agentProgram: options.agentProgram }),
   });
   undo.push("end the launcher", () => launcher.close());
   const starting = launcher.start();
@@ -94,6 +98,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...(options.admit && { admit: options.admit }),
+    ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),
     ...(failAt !== undefined && { failAt }),
   });
   undo.push("let go of the sandboxes", () => sandboxes.close());

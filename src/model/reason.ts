@@ -12,14 +12,18 @@ export type EndReason =
   /** The daemon ended while it was being made or started. */
   | { readonly type: "interrupted"; readonly during: "create" | "start" };
 
-/** Why a sandbox could not be started. */
-export interface FailureReason {
-  readonly type: "launch-failed";
-  readonly message: string;
-  /** The native step that failed, and its errno, where they are known. */
-  readonly step: string | null;
-  readonly errno: string | null;
-}
+/** Why a sandbox does not work. */
+export type FailureReason =
+  /** It could not be started. */
+  | {
+      readonly type: "launch-failed";
+      readonly message: string;
+      /** The native step that failed, and its errno, where they are known. */
+      readonly step: string | null;
+      readonly errno: string | null;
+    }
+  /** Its agent broke the protocol, and was ended with everything that ran in the sandbox. */
+  | { readonly type: "agent-misbehaved"; readonly message: string };
 
 /** Why a sandbox cannot be had any more. */
 export type LossReason =
@@ -48,6 +52,7 @@ export function describeReason(reason: StateReason): string {
     case "upper-gone":
       return "what it wrote was in memory, and is gone";
     case "launch-failed":
+    case "agent-misbehaved":
     case "unrecoverable":
       return reason.message;
   }

@@ -89,7 +89,7 @@ export type SandboxState =
   | ({ readonly kind: "stopping"; readonly reason: EndReason } & Processes)
   /** It has no processes; what it wrote is kept. */
   | { readonly kind: "stopped"; readonly reason: EndReason }
-  /** It could not be started again; what it wrote is kept. */
+  /** It could not be started again, or its agent was not to be trusted; what it wrote is kept. */
   | { readonly kind: "failed"; readonly reason: FailureReason }
   | { readonly kind: "lost"; readonly reason: LossReason }
   | { readonly kind: "destroyed"; readonly reason: EndReason };

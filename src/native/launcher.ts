@@ -21,6 +21,8 @@ export interface LauncherOptions {
   readonly rootless?: boolean;
   /** Tests only: admits `failAt` in plans. */
   readonly allowFaults?: boolean;
+  /** Tests only: the program that is every sandbox's PID 1 in the agent's place. */
+  readonly agentProgram?: string;
 }
 
 /** What of a sandbox is on the host, for `destroy`: absolute paths. */
@@ -133,7 +135,8 @@ export class NativeLauncher {
       ...(this.#options.rootless ? ["--rootless"] : []),
       ...(this.#options.allowFaults ? ["--allow-fault-injection"] : []),
     ];
-    const child = spawn(nativeProgram("plylaunch"), ["--agent", nativeProgram("plyagent"), ...options], {
+    const agent = this.#options.agentProgram ?? nativeProgram("plyagent");
+    const child = spawn(nativeProgram("plylaunch"), ["--agent", agent, ...options], {
       stdio: ["pipe", "pipe", "inherit"],
       // What the daemon's environment holds is nobody else's.
       env: {},

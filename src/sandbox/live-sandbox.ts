@@ -1,7 +1,11 @@
 import type { Running } from "../backends/backend.ts";
+import type { Deferred } from "../base/deferred.ts";
+import { deferred } from "../base/deferred.ts";
 import type { LayerLease } from "../layers/layer-store.ts";
+import type { PlyboxError } from "../model/errors.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { AgentLink } from "../wire/agent-link.ts";
+import { isViolation } from "../wire/peer-errors.ts";
 import type { ReceiveMemory } from "../wire/receive-memory.ts";
 import { Activity } from "./activity.ts";
 
@@ -15,9 +19,13 @@ export class LiveSandbox {
   /** The one removal that all who ask for it share. */
   removal: Promise<void> | undefined;
   #link: Promise<AgentLink> | undefined;
+  readonly #patienceMs: number | undefined;
+  readonly #misconduct = new WeakMap<Running, Deferred<PlyboxError>>();
 
-  constructor(sandbox: Sandbox) {
+  /** @param patienceMs how long its agent may take to answer; as AgentLink has it by default */
+  constructor(sandbox: Sandbox, patienceMs?: number) {
     this.sandbox = sandbox;
+    this.#patienceMs = patienceMs;
   }
 
   /** The connection to the agent; made anew where the last one has ended. Throws `agent/unreachable`. */
@@ -26,9 +34,10 @@ export class LiveSandbox {
     return this.#link;
   }
 
-  closeLink(): void {
+  /** Whoever waits for an answer on the connection that all share gets `reason`, where one is given. */
+  closeLink(reason?: PlyboxError): void {
     this.#link?.then(
-      (link) => link.close(),
+      (link) => link.close(reason),
       () => {},
     );
     this.#link = undefined;
@@ -37,7 +46,23 @@ export class LiveSandbox {
   /** A connection of the caller's own, which the caller closes. Throws `agent/unreachable`. */
   async connect(running: Running, memory?: ReceiveMemory): Promise<AgentLink> {
     const { id, incarnation } = this.sandbox;
-    return new AgentLink(await running.connect(memory?.receiver()), id, incarnation, memory);
+    const stream = await running.connect(memory?.receiver());
+    const link = new AgentLink(stream, id, incarnation, { memory, patienceMs: this.#patienceMs });
+    void link.ended.then((error) => {
+      if (isViolation(error)) this.#misconductOf(running).resolve(error);
+    });
+    return link;
+  }
+
+  /** Resolves when the agent breaks the protocol on any of its connections, with what it did; mostly never. */
+  misconduct(running: Running): Promise<PlyboxError> {
+    return this.#misconductOf(running).promise;
+  }
+
+  #misconductOf(running: Running): Deferred<PlyboxError> {
+    const known = this.#misconduct.get(running) ?? deferred<PlyboxError>();
+    this.#misconduct.set(running, known);
+    return known;
   }
 
   #share(running: Running): Promise<AgentLink> {

@@ -9,8 +9,8 @@ type Kind = SandboxState["kind"];
 const TRANSITIONS: Readonly<Record<Kind, readonly Kind[]>> = {
   creating: ["running", "destroyed"],
   starting: ["running", "stopped", "failed", "lost", "destroyed"],
-  running: ["paused", "stopping", "stopped", "lost", "destroyed"],
-  paused: ["running", "stopping", "stopped", "lost", "destroyed"],
+  running: ["paused", "stopping", "stopped", "failed", "lost", "destroyed"],
+  paused: ["running", "stopping", "stopped", "failed", "lost", "destroyed"],
   stopping: ["stopped", "lost", "destroyed"],
   stopped: ["starting", "lost", "destroyed"],
   failed: ["starting", "lost", "destroyed"],

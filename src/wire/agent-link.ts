@@ -34,6 +34,16 @@ import { ReadChannel } from "./read-channel.ts";
 import { ReceiveMemory } from "./receive-memory.ts";
 import type { Reader } from "./strict-reader.ts";
 
+/** What an agent that works never takes, however busy the machine is: its answers wait for nothing. */
+const PATIENCE_MS = 30_000;
+
+export interface AgentLinkOptions {
+  /** What the stream's data comes in, where it is used again; such a connection is for files alone. */
+  readonly memory?: ReceiveMemory | undefined;
+  /** How long the agent may take to say hello, and to answer what it can answer at once; 30 s by default. */
+  readonly patienceMs?: number | undefined;
+}
+
 /**
  * What a sandbox's agent can be asked over one connection. Requests may be made at once; nothing waits for the
  * agent's hello. Every method throws PlyboxError: the agent's refusal (`exec/…`), `agent/protocol` when the agent
@@ -42,14 +52,14 @@ import type { Reader } from "./strict-reader.ts";
 export class AgentLink implements Disposable {
   readonly #link: Link;
   readonly #memory: ReceiveMemory;
+  readonly #patienceMs: number;
 
-  /**
-   * Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused.
-   * @param memory what the stream's data comes in, where it is used again; such a connection is for files alone
-   */
-  constructor(stream: Duplex, sandbox: SandboxId, incarnation: number, memory = new ReceiveMemory()) {
+  /** Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused. */
+  constructor(stream: Duplex, sandbox: SandboxId, incarnation: number, options: AgentLinkOptions = {}) {
+    const { memory = new ReceiveMemory(), patienceMs = PATIENCE_MS } = options;
     this.#memory = memory;
-    this.#link = new Link({ input: stream, output: stream, peer: "agent", sandbox, incarnation });
+    this.#patienceMs = patienceMs;
+    this.#link = new Link({ input: stream, output: stream, peer: "agent", sandbox, incarnation, patienceMs });
   }
 
   /** Resolves when the agent has answered. */
@@ -150,7 +160,7 @@ export class AgentLink implements Disposable {
   /** What is done with files by one answer; only on a connection that has had no other request. Throws `file/…`. */
   async file<T>(request: FileMessage, read: Reader<T>, signal?: AbortSignal): Promise<T> {
     try {
-      return await this.#link.request(request, read, signal);
+      return await this.#link.request(request, read, { signal });
     } catch (error) {
       throw error instanceof PlyboxError ? fileError(error) : error;
     }
@@ -179,9 +189,9 @@ export class AgentLink implements Disposable {
     await this.#request({ type: "stop" }, readEmpty, signal);
   }
 
-  /** Ends the connection; commands go on. */
-  close(): void {
-    this.#link.close();
+  /** Ends the connection, for the reason where one is given; commands go on. */
+  close(reason?: PlyboxError): void {
+    this.#link.close(reason);
   }
 
   [Symbol.dispose](): void {
@@ -189,6 +199,6 @@ export class AgentLink implements Disposable {
   }
 
   #request<T>(request: PlainRequest, read: Reader<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.#link.request(request, read, signal);
+    return this.#link.request(request, read, { signal, patienceMs: this.#patienceMs });
   }
 }

@@ -42,6 +42,7 @@ export class FileDownload<Ack, Report> extends Readable {
   readonly #opened: Deferred<FileDownload<Ack, Report>>;
   readonly #readers: DownloadReaders<Ack, Report>;
   readonly #memory: ReceiveMemory;
+  readonly #link: Link;
   readonly #channel: Channel;
   readonly #window = new ReceiveWindow(WINDOW_BYTES);
   /** Received, not yet asked for. The window bounds it. */
@@ -63,6 +64,7 @@ export class FileDownload<Ack, Report> extends Readable {
     this.#opened = opened;
     this.#readers = readers;
     this.#memory = memory;
+    this.#link = link;
     const receive = (frame: ChannelFrame): void => this.#receive(frame);
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
     link.splitData();
@@ -123,6 +125,8 @@ export class FileDownload<Ack, Report> extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    // Whoever reads it has found that it is not what it should be.
+    if (error instanceof ProtocolViolation) this.#link.accuse(error);
     this.#channel.close();
     this.#waiting.length = 0;
     done(error);

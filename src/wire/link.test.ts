@@ -302,7 +302,7 @@ describe("a refusal", () => {
 
 describe("an abort", () => {
   test("before the request sends nothing", async () => {
-    await expect(link.request({ type: "stop" }, readEmpty, AbortSignal.abort("no"))).rejects.toBe("no");
+    await expect(link.request({ type: "stop" }, readEmpty, { signal: AbortSignal.abort("no") })).rejects.toBe("no");
     await peer.next("hello");
     const next = link.request({ type: "list" }, readEmpty);
     const { channel, json } = await peer.next("open");
@@ -313,7 +313,7 @@ describe("an abort", () => {
 
   test("while waiting rejects with its reason, closes the channel and ignores the late answer", async () => {
     const controller = new AbortController();
-    const answer = link.request({ type: "stop" }, readEmpty, controller.signal);
+    const answer = link.request({ type: "stop" }, readEmpty, { signal: controller.signal });
     await peer.next("hello");
     const { channel } = await peer.next("open");
     controller.abort("enough");

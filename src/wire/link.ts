@@ -12,6 +12,7 @@ import { GENERATION, readError, readHello } from "./messages.ts";
 import type { Peer } from "./peer-errors.ts";
 import { connectionRefusal, refusal, unreachable, violation } from "./peer-errors.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
+import { isVoid, StrayFrames } from "./stray-frames.ts";
 import type { Reader } from "./strict-reader.ts";
 
 const MAX_CHANNEL = 2 ** 32 - 1;
@@ -19,6 +20,8 @@ const MAX_CHANNEL = 2 ** 32 - 1;
 const LARGE_BYTES = 4096;
 /** A peer that leaves this much unread has stopped listening; buffering on would take the daemon's memory. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
+/** After so many frames the other connections have their turn: a peer that sends the smallest holds up nobody long. */
+const FRAMES_A_TURN = 4096;
 
 export interface LinkOptions {
   /** What the peer sends; may be the same stream as `output`. The link owns both. */
@@ -28,6 +31,15 @@ export interface LinkOptions {
   /** Whom the link is meant for; `""` and 0 for the launcher. */
   readonly sandbox: string;
   readonly incarnation: number;
+  /** How long the peer may take to say hello; without end by default. */
+  readonly patienceMs?: number;
+}
+
+export interface RequestOptions {
+  /** Its abort stops the waiting, not what the peer does. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long the peer may take to answer; without end by default. */
+  readonly patienceMs?: number;
 }
 
 /** What a peer may send on a channel that is open; its `error` arrives at `fail`. */
@@ -66,6 +78,9 @@ export class Link implements Disposable {
   readonly #listening = new AbortController();
   readonly #decoder = new FrameDecoder((frame) => this.#dispatch(frame));
   readonly #channels = new Map<number, ChannelHandler>();
+  readonly #stray = new StrayFrames();
+  readonly #greeting: NodeJS.Timeout | undefined;
+  #framesThisTurn = 0;
   #lastChannel = 0;
   #hasWrapped = false;
   #isGreeted = false;
@@ -80,7 +95,8 @@ export class Link implements Disposable {
     // Whoever needs the hello awaits it; for the others the failure of their own request says it all.
     this.hello.catch(() => {});
     this.#listen();
-    const { sandbox, incarnation } = options;
+    const { sandbox, incarnation, patienceMs } = options;
+    this.#greeting = this.#after(patienceMs, () => this.#fail(this.#overdue(patienceMs)));
     const json = { generation: GENERATION, role: "host", sandbox, incarnation };
     this.#write(encodeFrame({ kind: "hello", channel: 0, json }));
   }
@@ -113,30 +129,38 @@ export class Link implements Disposable {
       close: () => {
         if (!isOpen()) return;
         this.#channels.delete(channel);
+        this.#stray.closed();
         this.#write(encodeFrame({ kind: "close", channel }));
       },
     };
   }
 
   /**
-   * Asks for something that is answered by `ack` alone. An abort stops the waiting, not what the peer does.
-   * @throws PlyboxError the peer's refusal, what ended the link, or `input/too-large`; or the signal's reason
+   * Asks for something that is answered by `ack` alone.
+   * @throws PlyboxError the peer's refusal, what ended the link, `agent/unreachable` where it has not answered in time,
+   *   or `input/too-large`; or the signal's reason
    */
-  async request<T>(request: { readonly type: string }, read: Reader<T>, signal?: AbortSignal): Promise<T> {
+  async request<T>(
+    request: { readonly type: string },
+    read: Reader<T>,
+    { signal, patienceMs }: RequestOptions = {},
+  ): Promise<T> {
     throwIfAborted(signal);
     const answer = deferred<T>();
     const channel = this.open(request, {
       receive: (frame) => {
         if (frame.kind !== "ack") throw unexpected(frame);
         answer.resolve(read(frame.json, "ack"));
-        this.#channels.delete(frame.channel);
+        this.#over(frame.channel);
       },
       fail: answer.reject,
     });
-    return watchAbort(answer.promise, signal, (reason) => {
+    const giveUp = (reason: unknown): void => {
       channel.close();
       answer.reject(reason);
-    });
+    };
+    const timer = this.#after(patienceMs, () => giveUp(this.#overdue(patienceMs)));
+    return watchAbort(answer.promise, signal, giveUp).finally(() => clearTimeout(timer));
   }
 
   /** From now on data comes as it arrives, one frame of the peer's as several. */
@@ -144,9 +168,14 @@ export class Link implements Disposable {
     this.#decoder.splitsData = true;
   }
 
-  /** Ends the link; every open channel fails with `agent/unreachable` (`launcher/failed`). Idempotent. */
-  close(): void {
-    this.#fail(unreachable(this.#options.peer, "the link was closed"));
+  /** Ends the link because of something that the peer sent and that only its reader could judge. */
+  accuse(cause: ProtocolViolation): void {
+    this.#fail(violation(this.#options.peer, cause));
+  }
+
+  /** Ends the link; every open channel fails with `agent/unreachable` (`launcher/failed`), or with `reason`. Idempotent. */
+  close(reason: PlyboxError = unreachable(this.#options.peer, "the link was closed")): void {
+    this.#fail(reason);
   }
 
   [Symbol.dispose](): void {
@@ -181,9 +210,20 @@ export class Link implements Disposable {
       if (error instanceof ProtocolViolation) this.#fail(violation(this.#options.peer, error));
       else this.#fail(new PlyboxError("internal", "a frame could not be handled", { cause: error }));
     }
+    if (this.#framesThisTurn >= FRAMES_A_TURN && this.#failure === undefined) this.#takeTurns();
+  }
+
+  #takeTurns(): void {
+    const { input } = this.#options;
+    input.pause();
+    setImmediate(() => {
+      this.#framesThisTurn = 0;
+      if (this.#failure === undefined) input.resume();
+    });
   }
 
   #dispatch(frame: Frame): void {
+    this.#framesThisTurn += 1;
     if (frame.channel === 0) this.#receiveOnConnection(frame);
     else this.#receiveOnChannel(frame);
   }
@@ -196,15 +236,21 @@ export class Link implements Disposable {
     }
     const handler = this.#channels.get(frame.channel);
     // What crosses the end of its channel is still checked by the codec, and then of no use.
+    if (handler === undefined || isVoid(frame)) this.#stray.pass(frame);
     if (handler === undefined) return;
     if (frame.kind === "error") {
       const error = refusal(this.#options.peer, readError(frame.json, "error"));
-      this.#channels.delete(frame.channel);
+      this.#over(frame.channel);
       handler.fail(error);
     } else {
       handler.receive(frame);
-      if (frame.kind === "exit") this.#channels.delete(frame.channel);
+      if (frame.kind === "exit") this.#over(frame.channel);
     }
+  }
+
+  /** The peer has ended a channel. */
+  #over(channel: number): void {
+    if (this.#channels.delete(channel)) this.#stray.ended();
   }
 
   #receiveOnConnection(frame: Frame): void {
@@ -223,6 +269,7 @@ export class Link implements Disposable {
       );
     }
     this.#isGreeted = true;
+    clearTimeout(this.#greeting);
     this.#hello.resolve(hello);
   }
 
@@ -256,6 +303,14 @@ export class Link implements Disposable {
     return this.#drain.promise;
   }
 
+  #after(ms: number | undefined, call: () => void): NodeJS.Timeout | undefined {
+    return ms === undefined ? undefined : setTimeout(call, ms).unref();
+  }
+
+  #overdue(patienceMs = 0): PlyboxError {
+    return unreachable(this.#options.peer, `it has not answered for ${patienceMs} ms`);
+  }
+
   #wake(): void {
     this.#drain?.resolve();
     this.#drain = undefined;
@@ -264,6 +319,7 @@ export class Link implements Disposable {
   #fail(error: PlyboxError): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
+    clearTimeout(this.#greeting);
     this.#listening.abort();
     this.#options.input.destroy();
     this.#options.output.destroy();

@@ -31,7 +31,7 @@ export const readHello = object<PeerHello>({
   version: text(64),
   sandbox: text(64),
   incarnation: integer(0),
-  capabilities: list(word),
+  capabilities: list(word, 64),
 });
 
 export const readError = object<ErrorMessage>(

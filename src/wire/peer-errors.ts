@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../model/errors.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { ErrorMessage } from "./messages.ts";
+import { ProtocolViolation } from "./protocol-violation.ts";
 
 export type Peer = "agent" | "launcher";
 
@@ -98,6 +99,9 @@ export function connectionRefusal(peer: Peer, { code, message }: ErrorMessage): 
 export function violation(peer: Peer, cause: Error): PlyboxError {
   return new PlyboxError(PEERS[peer].protocol, `the ${peer} broke the protocol: ${cause.message}`, { cause });
 }
+
+/** Whether a link ended because its peer broke the protocol, which is that peer's fault alone. */
+export const isViolation = (error: PlyboxError): boolean => error.cause instanceof ProtocolViolation;
 
 export function unreachable(peer: Peer, why: string, cause?: unknown): PlyboxError {
   return new PlyboxError(PEERS[peer].unreachable, `the ${peer} cannot be reached: ${why}`, { cause });

@@ -34,7 +34,8 @@ export function text(max: number): Reader<string> {
 /** Text for people, cut to its first `max` UTF-16 units: it may quote input of any length. */
 export function clipped(max: number): Reader<string> {
   return (value, path) => {
-    if (typeof value === "string") return value.slice(0, max);
+    // A copy where it is cut: a slice would keep all of it.
+    if (typeof value === "string") return value.length <= max ? value : Buffer.from(value.slice(0, max)).toString();
     throw refuse(path, "text");
   };
 }
@@ -58,10 +59,10 @@ export function nullable<T>(reader: Reader<T>): Reader<T | null> {
   return (value, path) => (value === null ? null : reader(value, path));
 }
 
-/** A list; its length is bounded by the frame that it came in. */
-export function list<T>(reader: Reader<T>): Reader<readonly T[]> {
+/** A list of at most `max` items; without `max` its length is bounded by the frame that it came in. */
+export function list<T>(reader: Reader<T>, max = Number.POSITIVE_INFINITY): Reader<readonly T[]> {
   return (value, path) => {
-    if (!Array.isArray(value)) throw refuse(path, "a list");
+    if (!Array.isArray(value) || value.length > max) throw refuse(path, "a list, or is too long");
     return value.map((item, i) => reader(item, `${path}[${i}]`));
   };
 }

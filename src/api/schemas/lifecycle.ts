@@ -142,12 +142,15 @@ const endReason = z.discriminatedUnion("type", [
   z.object({ type: z.literal("start-command"), ...seen }),
   z.object({ type: z.literal("interrupted"), during: z.enum(["create", "start"]) }),
 ]);
-const failureReason = z.object({
-  type: z.literal("launch-failed"),
-  message: z.string(),
-  step: z.string().nullable(),
-  errno: z.string().nullable(),
-});
+const failureReason = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("launch-failed"),
+    message: z.string(),
+    step: z.string().nullable(),
+    errno: z.string().nullable(),
+  }),
+  z.object({ type: z.literal("agent-misbehaved"), message: z.string() }),
+]);
 const lossReason = z.discriminatedUnion("type", [
   z.object({ type: z.literal("upper-gone") }),
   z.object({ type: z.literal("unrecoverable"), message: z.string() }),

@@ -213,6 +213,7 @@ export class SandboxFiles {
           yield* fileLines(stream, read);
         } catch (cause) {
           if (!(cause instanceof ProtocolViolation)) throw cause;
+          stream.destroy(cause);
           throw new PlyboxError("agent/protocol", `the agent broke the protocol: ${cause.message}`, { cause });
         } finally {
           stream.destroy();

@@ -31,6 +31,8 @@ export interface SandboxServiceOptions {
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
+  /** How long an agent may take to answer. */
+  readonly agentPatienceMs?: number;
   /** Tests only: the step of the next launch that is to fail. */
   readonly failAt?: () => string | undefined;
 }

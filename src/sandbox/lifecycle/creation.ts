@@ -57,7 +57,7 @@ function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void 
   for (const bind of binds) requireShowable(bind, around);
 }
 
-function reserve({ live: table, ids, admit }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
+function reserve({ live: table, ids, admit, agentPatienceMs }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
   if (spec.name !== undefined) table.requireFree(spec.name, spec.tenant ?? DEFAULT_TENANT);
   const wanted = newSandbox(spec, ids.take());
   try {
@@ -69,7 +69,7 @@ function reserve({ live: table, ids, admit }: LifecycleContext, spec: SandboxSpe
     ids.giveBack(wanted.idBase);
     throw error;
   }
-  const live = new LiveSandbox(wanted);
+  const live = new LiveSandbox(wanted, agentPatienceMs);
   table.add(live);
   return live;
 }

@@ -1,6 +1,7 @@
 import type { Running } from "../../backends/backend.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
+import type { SandboxState } from "../../model/sandbox.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter } from "./context.ts";
@@ -25,19 +26,35 @@ export async function greet(live: LiveSandbox, running: Running): Promise<void> 
   await (await live.agent(running)).hello;
 }
 
-/** Notes the end of a sandbox that nobody asked for. */
+/** Notes the end of a sandbox that nobody asked for, and brings it about where its agent is not to be trusted. */
 export function watch(context: LifecycleContext, live: LiveSandbox, running: Running): void {
   void running.exited.then(({ code, signal }) => {
     if (live.running !== running) return;
     live.closeLink();
-    const { id, state } = live.sandbox;
-    if ((state.kind !== "running" && state.kind !== "paused") || context.isStopping()) return;
-    enter(context, live, { kind: "stopped", reason: { type: "exited", code, signal } });
-    void context.lock.run(id, () => release(context, live, running));
+    endUnasked(context, live, { kind: "stopped", reason: { type: "exited", code, signal } });
+  });
+  void live.misconduct(running).then((error) => {
+    if (live.running !== running) return;
+    // Commands that are followed learn why they are heard of no more.
+    live.closeLink(error);
+    endUnasked(context, live, { kind: "failed", reason: { type: "agent-misbehaved", message: error.message } });
   });
 }
 
-/** Takes what is left of ended processes off the host; what the sandbox wrote stays. */
+/** Where the end of a sandbox has been asked for already, that goes on; one that this process lets go of is left alone. */
+function endUnasked(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  next: Extract<SandboxState, { kind: "stopped" | "failed" }>,
+): void {
+  const { running, sandbox } = live;
+  const { id, state } = sandbox;
+  if (running === undefined || (state.kind !== "running" && state.kind !== "paused") || context.isStopping()) return;
+  enter(context, live, next);
+  void context.lock.run(id, () => release(context, live, running));
+}
+
+/** Ends what still runs and takes it off the host; what the sandbox wrote stays. */
 async function release({ log }: LifecycleContext, live: LiveSandbox, running: Running): Promise<void> {
   if (live.running !== running || live.sandbox.state.kind === "destroyed") return;
   try {

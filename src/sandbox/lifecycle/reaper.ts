@@ -1,4 +1,5 @@
 import { Deadlines } from "../../base/deadlines.ts";
+import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { Attendant } from "./attendant.ts";
@@ -109,6 +110,12 @@ async function hasCommands(live: LiveSandbox): Promise<boolean> {
   const { running, sandbox } = live;
   if (running === undefined || sandbox.state.kind !== "running") return false;
   const own = sandbox.start?.status.kind === "running" ? sandbox.start.status.exec : undefined;
-  const execs = await (await live.agent(running)).list();
-  return execs.some(({ exec, running }) => running && exec !== own);
+  try {
+    const execs = await (await live.agent(running)).list();
+    return execs.some(({ exec, running }) => running && exec !== own);
+  } catch (error) {
+    // An agent that says nothing does not keep its sandbox by that.
+    if (error instanceof PlyboxError && error.code.startsWith("agent/")) return false;
+    throw error;
+  }
 }

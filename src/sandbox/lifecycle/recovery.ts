@@ -11,7 +11,7 @@ import { destroy } from "./removal.ts";
 
 /** Takes over a sandbox of an earlier daemon, or finishes what that daemon had begun with it. */
 export async function recoverSandbox(context: LifecycleContext, { sandbox, digests }: RegistryEntry): Promise<void> {
-  const live = new LiveSandbox(sandbox);
+  const live = new LiveSandbox(sandbox, context.agentPatienceMs);
   context.ids.claim(sandbox.idBase);
   context.live.add(live);
   try {
@@ -38,6 +38,8 @@ async function recover(context: LifecycleContext, live: LiveSandbox, digests: re
       return;
     case "stopped":
     case "failed":
+      // It is said before its processes are ended and what is left of them is taken away.
+      await discard(context, live);
       return await keepStopped(context, live, digests);
     case "starting":
       await discard(context, live);

@@ -3,6 +3,7 @@ import type { Running } from "../../backends/backend.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason, FailureReason } from "../../model/reason.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
+import { isViolation } from "../../wire/peer-errors.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { restarted } from "../start/start-status.ts";
 import { requireState } from "../transitions.ts";
@@ -90,6 +91,7 @@ function nextIncarnation({ incarnation, lifetimeMs, onExpire, expiresAt, start }
 
 function failureOf(error: unknown): FailureReason {
   const known = error instanceof PlyboxError ? error : undefined;
+  if (known !== undefined && isViolation(known)) return { type: "agent-misbehaved", message: known.message };
   return {
     type: "launch-failed",
     message: known?.message ?? "the sandbox could not be started",
