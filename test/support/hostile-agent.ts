@@ -10,7 +10,7 @@ const KINDS: readonly FrameKind[] = ["hello", "open"];
 export function buildHostileAgent(directory: string): string {
   const program = join(directory, "hostile-agent");
   const agent = `-DAGENT="${join(BUILD, "plyagent")}"`;
-  execFileSync("musl-gcc", ["-static", "-O1", agent, join(import.meta.dirname, "hostile-agent.c"), "-o", program]);
+  execFileSync("gcc", ["-static", "-O1", agent, join(import.meta.dirname, "hostile-agent.c"), "-o", program]);
   return program;
 }
 
