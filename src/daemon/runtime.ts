@@ -12,6 +12,7 @@ import type { SandboxPlaces } from "../sandbox/launch-plan.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
+import { weighAnchor } from "./rootless/anchor.ts";
 import type { Realm } from "./rootless/realm.ts";
 
 export interface RuntimeOptions {
@@ -62,6 +63,9 @@ export function cgroupMounts(realm: Realm): string {
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { stateDir, runDir, realm, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
   await using undo = new UndoStack();
+  undo.push("let go of the namespaces", () => {
+    if (realm.kind === "namespace" && !ephemeral && registry.all().length === 0) weighAnchor(runDir);
+  });
   const machine = cgroupMounts(realm);
   const places = {
     sockets: join(runDir, "s"),

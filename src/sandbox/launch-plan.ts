@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { LayerLease } from "../layers/layer-store.ts";
 import type { SandboxId } from "../model/ids.ts";
@@ -48,6 +49,11 @@ export const DEFAULT_UPPER_BYTES = 1024 ** 3;
 /** Where the upper of a sandbox is. */
 export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string {
   return join(upper.kind === "tmpfs" ? places.uppers : places.disks, id);
+}
+
+/** Whether what the sandbox wrote is still there: what is in memory goes with the machine, or the user's namespace. */
+export function hasUpper(sandbox: Sandbox, places: SandboxPlaces): boolean {
+  return existsSync(join(upperPath(sandbox, places), "upper"));
 }
 
 function socketPath(id: SandboxId, places: SandboxPlaces): string {

@@ -1,6 +1,10 @@
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { UserProcess } from "../support/ordinary-user.ts";
 import { OrdinaryUser } from "../support/ordinary-user.ts";
 
 describe.each([
@@ -41,6 +45,11 @@ describe.each([
       });
     });
 
+    it("a program without the user's other groups, where the kernel lets go of them", async () => {
+      const { stdout } = await user.run(["run", "--", "id", "-G"], [user.uid, 100, 27]);
+      expect(stdout).toBe(subordinateIds ? "0\n" : "0 65534\n");
+    });
+
     it("nothing that reads what another user keeps", async () => {
       const secret = join(user.home, "secret");
       writeFileSync(secret, "of root\n", { mode: 0o600 });
@@ -58,4 +67,112 @@ describe.each([
       expect(refused.stderr).toContain("limits.memoryBytes cannot be held");
     });
   });
+
+  describe("serves", () => {
+    let daemon: ChildProcess;
+    beforeAll(async () => {
+      daemon = await serve(user);
+    });
+
+    /** Kills some of the user's processes, the daemon among them. */
+    async function end(which: (process: UserProcess) => boolean): Promise<void> {
+      const ended = once(daemon, "close");
+      for (const one of user.processes()) if (which(one)) process.kill(one.pid, "SIGKILL");
+      await ended;
+    }
+
+    it("sandboxes that stop, start and keep what was written", async () => {
+      expect(await user.run(["create", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await user.run(["exec", "box", "--", "sh", "-c", "echo kept > /root/file"])).toMatchObject({
+        exitCode: 0,
+      });
+      expect(await user.run(["stop", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await user.run(["start", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await user.run(["exec", "box", "--", "cat", "/root/file"])).toMatchObject({ stdout: "kept\n" });
+    });
+
+    it("one on an image, which is unpacked, with an upper on the disk", async () => {
+      expect(await user.run(["create", "disk", "--layer", "busybox", "--upper", "disk"])).toMatchObject({ stderr: "" });
+      const script = "mkdir -m 700 /home/mine && echo x > /home/mine/file && rm -r /home/user && ls /home";
+      expect(await user.run(["exec", "disk", "--", "sh", "-c", script])).toMatchObject({
+        stdout: "mine\n",
+        stderr: "",
+      });
+      if (subordinateIds) {
+        const made = "id -u; mkdir -m 700 /tmp/d && echo y > /tmp/d/file";
+        const ran = await user.run(["exec", "disk", "--user", "1000", "--", "sh", "-c", made]);
+        expect(ran).toMatchObject({ stdout: "1000\n", stderr: "" });
+      }
+      expect(await user.run(["rm", "disk"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(readdirSync(join(user.home, ".local/state/plybox/uppers"))).toEqual([]);
+    });
+
+    it("refuses what it cannot do, and says why", async () => {
+      expect(await user.run(["pause", "box"])).toMatchObject({
+        exitCode: 125,
+        stderr: expect.stringMatching(/no freezer/),
+      });
+      expect(await user.run(["create", "--pids", "10"])).toMatchObject({
+        exitCode: 125,
+        stderr: expect.stringMatching(/limits\.pids/),
+      });
+      const stranger = await user.run(["exec", "box", "--user", "1000", "--", "id", "-u"]);
+      expect(stranger).toMatchObject(
+        subordinateIds ? { stdout: "1000\n" } : { exitCode: 125, stderr: expect.stringMatching(/cannot become 1000/) },
+      );
+    });
+
+    it("what outlives it, when it is killed with its launcher", async () => {
+      const before = agents(user);
+      await end(isDaemon);
+      expect(agents(user)).toEqual(before);
+      daemon = await serve(user);
+      expect(await user.run(["exec", "box", "--", "cat", "/root/file"])).toMatchObject({ stdout: "kept\n" });
+      await user.run(["stop", "box"]);
+      expect(agents(user)).toEqual([]);
+      // The upper is in a namespace that only the anchor has held meanwhile.
+      expect(await user.run(["start", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await user.run(["exec", "box", "--", "cat", "/root/file"])).toMatchObject({ stdout: "kept\n" });
+    });
+
+    it("what outlives the anchor too, until it is stopped", async () => {
+      expect(await user.run(["create", "cut-off"])).toMatchObject({ exitCode: 0 });
+      await end((one) => isDaemon(one) || one.name === "plyanchor");
+      daemon = await serve(user);
+      expect(await user.run(["exec", "cut-off", "--", "echo", "here"])).toMatchObject({ stdout: "here\n" });
+      expect(await user.run(["stop", "cut-off"])).toMatchObject({ exitCode: 0, stderr: "" });
+      const started = await user.run(["start", "cut-off"]);
+      expect(started).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("(sandbox/lost)") });
+      expect(await user.run(["rm", "cut-off"])).toMatchObject({ exitCode: 0, stderr: "" });
+    });
+
+    it("and names what was lost with the whole session", async () => {
+      await end(() => true);
+      daemon = await serve(user);
+      expect(await user.run(["ls"])).toMatchObject({ stdout: expect.stringMatching(/box .*lost/) });
+      expect(await user.run(["rm", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+    });
+
+    it("and leaves nothing when it stops without sandboxes", async () => {
+      const ended = once(daemon, "close");
+      daemon.kill("SIGTERM");
+      expect(await ended).toEqual([0, null]);
+      expect(user.processes()).toEqual([]);
+      expect(readdirSync(join(user.home, "run"))).not.toContain("namespace");
+    });
+  });
 });
+
+/** Resolves when the daemon says that it listens. */
+async function serve(user: OrdinaryUser): Promise<ChildProcess> {
+  const child = user.startCli(["serve"]);
+  child.stderr.pipe(process.stderr);
+  const [line] = (await once(createInterface(child.stdout), "line")) as [string];
+  expect(line).toMatch(/^plybox listens on /);
+  return child;
+}
+
+const isDaemon = ({ name, command }: UserProcess) =>
+  name !== "plyanchor" && /main\.js serve|plylaunch --agent/.test(command);
+
+const agents = (user: OrdinaryUser) => user.processes().filter(({ command }) => command.startsWith("plyagent "));

@@ -28,6 +28,13 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+export interface UserProcess {
+  readonly pid: number;
+  /** What it calls itself. */
+  readonly name: string;
+  readonly command: string;
+}
+
 export interface UserOptions {
   /** Whether /etc/subuid allots ids to the user. */
   readonly subordinateIds: boolean;
@@ -97,8 +104,8 @@ export class OrdinaryUser implements Disposable {
     return await outcome(this.start(program));
   }
 
-  /** Command lines of the processes that are this user's, or one's of the ids that the user has been allotted. */
-  processes(): readonly { readonly pid: number; readonly command: string }[] {
+  /** The processes that are this user's, or one's of the ids that the user has been allotted. */
+  processes(): readonly UserProcess[] {
     return readdirSync("/proc").flatMap((name) => {
       if (!/^\d+$/.test(name)) return [];
       try {
@@ -107,7 +114,8 @@ export class OrdinaryUser implements Disposable {
         const isTheirs = uid === UID || (uid >= SUBORDINATE.first && uid < SUBORDINATE.first + SUBORDINATE.count);
         if (!isTheirs || /^State:\s+Z/m.test(status)) return [];
         const words = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
-        return [{ pid: Number(name), command: words.join(" ").trim() }];
+        const comm = readFileSync(`/proc/${name}/comm`, "utf8").trim();
+        return [{ pid: Number(name), name: comm, command: words.join(" ").trim() }];
       } catch {
         return []; // It has ended meanwhile.
       }

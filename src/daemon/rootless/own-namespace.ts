@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { findProgram } from "../../layers/programs.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import { nativeProgram } from "../../native/programs.ts";
 import type { Config } from "../config.ts";
+import { anchorFile } from "./anchor.ts";
 import { restrictionsOf } from "./restrictions.ts";
 import { allotted, nameOf } from "./subordinate-ids.ts";
 
@@ -92,9 +92,6 @@ export async function runInOwnNamespace(
     }),
   };
 }
-
-/** Names the process that holds the namespaces of this run directory. */
-const anchorFile = (runDir: string): string => join(runDir, "namespace");
 
 function noNamespace(report: string): PlyboxError {
   const [step = "", errno = ""] = report.split(" ");

@@ -1,7 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { SandboxState } from "../../model/sandbox.ts";
-import { upperPath } from "../launch-plan.ts";
+import { hasUpper } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import type { RegistryEntry } from "../registry.ts";
 import type { LifecycleContext } from "./context.ts";
@@ -79,7 +77,7 @@ async function adopt(
 
 /** A sandbox without processes keeps its layers and what it wrote, where that outlived the machine's start. */
 async function keepStopped(context: LifecycleContext, live: LiveSandbox, digests: readonly string[]): Promise<void> {
-  if (!existsSync(join(upperPath(live.sandbox, context.places), "upper"))) {
+  if (!hasUpper(live.sandbox, context.places)) {
     await live.lease?.release();
     enter(context, live, { kind: "lost", reason: { type: "upper-gone" } });
     return;

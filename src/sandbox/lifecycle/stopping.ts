@@ -4,6 +4,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason, FailureReason } from "../../model/reason.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import { isViolation } from "../../wire/peer-errors.ts";
+import { hasUpper } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { restarted } from "../start/start-status.ts";
 import { requireState } from "../transitions.ts";
@@ -40,6 +41,10 @@ export async function startSandbox(context: LifecycleContext, live: LiveSandbox)
   const { kind } = requireState("start", live.sandbox.state, "stopped", "failed");
   // An earlier end may have left something.
   if (live.running !== undefined || kind === "failed") await clear(context, live);
+  if (!hasUpper(live.sandbox, context.places)) {
+    enter(context, live, { kind: "lost", reason: { type: "upper-gone" } });
+    throw new PlyboxError("sandbox/lost", "what the sandbox wrote is gone with what held it in memory");
+  }
   enter(context, live, { kind: "starting" }, nextIncarnation(live.sandbox));
   try {
     const running = await launch(context, live, planFor(context, live.sandbox, live.lease ?? NO_LAYERS));
