@@ -30,6 +30,7 @@ export default defineConfig({
       suite("integration", 2),
       suite("faults", 3),
       suite("security", 4),
+      suite("containment", 5),
     ],
   },
 });

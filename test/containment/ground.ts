@@ -1,0 +1,164 @@
+import type { ChildProcess } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { randomBytes, randomInt } from "node:crypto";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { UndoStack } from "../../src/base/undo-stack.ts";
+import type { Facts, Holder, ProgramProbe } from "./probe.ts";
+import type { Ended, Target } from "./target.ts";
+
+const SOURCES = fileURLToPath(new URL("attacks/", import.meta.url));
+/** As Debian has it, inside and outside. */
+const PYTHON = "/usr/bin/python3";
+const OWN_NAMESPACES = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+/** Where the attacks lie inside. */
+const INSIDE = "/probe";
+
+const run = promisify(execFile);
+const newWord = (): string => `plybox${randomBytes(8).toString("hex")}`;
+const newHolder = (): Omit<Holder, "port"> => ({
+  ...{ mark: newWord(), word: newWord(), key: String(randomInt(1, 2 ** 31 - 1)) },
+});
+
+/** The command that runs an attack, with the attacks of each language in `directory`. */
+function commandOf(language: ProgramProbe["language"], directory: string, args: readonly string[]): string[] {
+  switch (language) {
+    case "C":
+      return [join(directory, "attacks"), ...args];
+    case "Python":
+      return [PYTHON, join(directory, "attacks.py"), ...args];
+    case "shell":
+      return ["/bin/sh", join(directory, "attacks.sh"), ...args];
+  }
+}
+
+/** What the attacks are made of, what they look for outside, and where their controls run. */
+export class Ground implements AsyncDisposable {
+  /** A word that the daemon's environment is to hold. */
+  readonly environment = newWord();
+  readonly #directory: string;
+  readonly #undo: UndoStack;
+
+  private constructor(directory: string, undo: UndoStack) {
+    this.#directory = directory;
+    this.#undo = undo;
+  }
+
+  /** Compiles the attacks. */
+  static async make(): Promise<Ground> {
+    await using undo = new UndoStack();
+    const directory = mkdtempSync(join(tmpdir(), "plybox-probes-"));
+    undo.push("the directory of the attacks", () => rmSync(directory, { recursive: true, force: true }));
+    chmodSync(directory, 0o755);
+    const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
+    const options = [
+      "-D_GNU_SOURCE",
+      "-static",
+      "-O1",
+      "-Wall",
+      "-Wextra",
+      "-Werror",
+      "-o",
+      join(directory, "attacks"),
+    ];
+    await run("gcc", [...options, ...sources], { cwd: SOURCES });
+    for (const name of ["attacks.py", "attacks.sh"])
+      writeFileSync(join(directory, name), readFileSync(join(SOURCES, name)));
+    return new Ground(directory, undo.move());
+  }
+
+  /** Puts the attacks inside, and outside what they look for. */
+  async prepare(target: Target): Promise<Facts> {
+    for (const name of ["attacks", "attacks.py", "attacks.sh"])
+      await target.write(join(INSIDE, name), readFileSync(join(this.#directory, name)), 0o755);
+    const file = join(this.#directory, "host-file");
+    writeFileSync(file, "of the host\n");
+    const [host, neighbour] = [newHolder(), newHolder()];
+    const hold = ({ mark, key, word }: typeof host): string[] => ["hold", mark, key, word];
+    return {
+      host: { ...host, port: await this.#start(hold(host)) },
+      neighbour: {
+        ...neighbour,
+        port: await target.startInNeighbour(readFileSync(join(this.#directory, "attacks")), hold(neighbour)),
+      },
+      file,
+      directory: this.#directory,
+      handle: (await run(join(this.#directory, "attacks"), ["handle-of", file])).stdout.trim(),
+      keySerial: await this.#start(["hold-key", newWord()]),
+      environment: this.environment,
+      daemon: target.daemon,
+      device: await blockDevice(),
+    };
+  }
+
+  /** Runs a control to its end. */
+  async outside(probe: ProgramProbe, facts: Facts): Promise<Ended> {
+    const command = commandOf(probe.language, this.#directory, probe.outside(facts));
+    if (!probe.disposable) return await this.#run(command);
+    const line = `${probe.before ?? ":"} && exec "$@"`;
+    return await this.#run(["unshare", ...OWN_NAMESPACES, "--", "/bin/sh", "-c", line, "control", ...command], {
+      ATTACKS: join(this.#directory, "attacks"),
+      STATE: facts.daemon.stateDir,
+    });
+  }
+
+  /** Runs an attack on a sandbox to its end. */
+  async inside(probe: ProgramProbe, target: Target, facts: Facts): Promise<Ended> {
+    return await target.exec(commandOf(probe.language, INSIDE, probe.inside(facts)), { user: probe.user });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#undo[Symbol.asyncDispose]();
+  }
+
+  async #run([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+    return await new Promise((resolve) => {
+      const options = { cwd: "/", env: { ...process.env, ...env } };
+      const child = execFile(program, args, options, (_, stdout, stderr) => {
+        resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
+      });
+    });
+  }
+
+  /** Starts a program that holds something until its input ends, and resolves with the line that it prints. */
+  async #start(args: readonly string[]): Promise<string> {
+    const env = { ...process.env, PLYBOX_PROBE: this.environment };
+    const child = spawn(join(this.#directory, "attacks"), args, {
+      cwd: this.#directory,
+      env,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#undo.push(`a holder, ${args[0]}`, () => stop(child));
+    for await (const line of createInterface(child.stdout)) {
+      if (/^\d+$/.test(line)) return line;
+      throw new Error(`${args[0]}: ${line}`);
+    }
+    throw new Error(`${args[0]} ended without a word`);
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  const ended = child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined;
+  child.stdin?.end();
+  await ended;
+}
+
+/** The first block device that can be opened: a machine's own disk may be denied to root too. */
+async function blockDevice(): Promise<Facts["device"]> {
+  for (const name of readdirSync("/sys/class/block").sort().reverse()) {
+    try {
+      await (await open(`/dev/${name}`, "r")).close();
+    } catch {
+      continue;
+    }
+    const [major = "", minor = ""] = readFileSync(`/sys/class/block/${name}/dev`, "utf8").trim().split(":");
+    return { path: `/dev/${name}`, major, minor };
+  }
+  return undefined;
+}
