@@ -1,10 +1,15 @@
 #include "agent/agent.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
 
 #include "agent/clock.h"
 #include "agent/processes.h"
@@ -31,6 +36,34 @@ UniqueFd memory_hierarchy(Descriptors& descriptors, int version) {
   return version == 1 ? std::move(descriptors.memory) : UniqueFd();
 }
 
+// No more than the agent itself may hand on.
+void add_limit(std::vector<ResourceLimit>& limits, int resource, std::optional<uint64_t> most) {
+  rlimit own;
+  if (!most || getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &own) != 0) return;
+  rlim_t value = std::min<rlim_t>(*most, own.rlim_max);
+  limits.push_back({resource, {value, value}});
+}
+
+std::vector<ResourceLimit> limits_of(const Options& options) {
+  std::vector<ResourceLimit> limits;
+  add_limit(limits, RLIMIT_CORE, uint64_t{0});
+  add_limit(limits, RLIMIT_NOFILE, options.open_files);
+  add_limit(limits, RLIMIT_FSIZE, options.file_bytes);
+  return limits;
+}
+
+// The agent's death is the sandbox's, so where memory is short its commands go first. To raise one's score takes no
+// right; a command that lowers its own again only endangers its own sandbox. Nothing where the score cannot be read.
+std::string oom_score_of_commands() {
+  constexpr int kAboveAgent = 500, kMost = 1000;
+  UniqueFd fd(open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC));
+  char text[16];
+  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  int own = 0;
+  if (count <= 0 || std::from_chars(text, text + count, own).ec != std::errc()) return "";
+  return std::to_string(std::min(own + kAboveAgent, kMost));
+}
+
 }  // namespace
 
 Agent::Agent(const Options& options, Descriptors descriptors, char* const* environment)
@@ -46,7 +79,10 @@ Agent::Agent(const Options& options, Descriptors descriptors, char* const* envir
                options.memory_version == 2 ? cgroups_ : memory_cgroups_,
                memory_,
                descriptors_.null_device.get(),
+               limits_of(options),
+               oom_score_of_commands(),
                [this] { changed_ = true; }},
+      file_workers_(options.file_bytes),
       tidy_timer_(loop_, [this] { tidy(); }),
       accept_timer_(loop_, [this] { resume_accepting(); }),
       stop_timer_(loop_, [this] { stop_step(); }),

@@ -46,6 +46,28 @@ UNINSTRUMENTED void join_cgroup(Attempt& attempt, int tasks) {
   if (tasks >= 0 && call(SYS_write, tasks, reinterpret_cast<long>("0"), 1) != 1) give_up(attempt, "cgroup", errno);
 }
 
+// Ahead of its first own step, as long as it has the agent's rights to the file.
+UNINSTRUMENTED void set_oom_score(Attempt& attempt) {
+  const ChildPlan& plan = *attempt.plan;
+  if (plan.oom_score_length == 0) return;
+  long fd = call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/oom_score_adj"), O_WRONLY);
+  if (fd < 0) give_up(attempt, "oom-score", errno);
+  long length = static_cast<long>(plan.oom_score_length);
+  if (call(SYS_write, fd, reinterpret_cast<long>(plan.oom_score), length) != length)
+    give_up(attempt, "oom-score", errno);
+  call(SYS_close, fd);
+}
+
+// Hard limits too: nobody inside has the right to raise them.
+UNINSTRUMENTED void limit_resources(Attempt& attempt) {
+  const ChildPlan& plan = *attempt.plan;
+  for (size_t i = 0; i < plan.limit_count; i++) {
+    const ResourceLimit& entry = plan.limits[i];
+    if (call(SYS_prlimit64, 0, entry.resource, reinterpret_cast<long>(&entry.limit)) != 0)
+      give_up(attempt, "limits", errno);
+  }
+}
+
 UNINSTRUMENTED void change_user(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   if (!plan.change_user) return;
@@ -93,6 +115,7 @@ UNINSTRUMENTED int run_child(void* argument) {
   const ChildPlan& plan = *attempt.plan;
   join_cgroup(attempt, plan.join_tasks);
   join_cgroup(attempt, plan.join_memory);
+  set_oom_score(attempt);
   // Its own session, so that its group and its session have its pid for a name.
   if (call(SYS_setsid) < 0) give_up(attempt, "session", errno);
   if (plan.terminal && call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0) give_up(attempt, "terminal", errno);
@@ -100,6 +123,7 @@ UNINSTRUMENTED int run_child(void* argument) {
     if (call(SYS_dup3, plan.stdio[i], i, 0) < 0) give_up(attempt, "stdio", errno);
   }
   call(SYS_close_range, 3, static_cast<long>(~0u), 0);
+  limit_resources(attempt);
   change_user(attempt);
   change_directory(attempt);
   reset_signals();

@@ -1,5 +1,6 @@
 // The start of a command's first process.
 #pragma once
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -8,6 +9,12 @@
 #include "common/result.h"
 
 namespace plybox {
+
+// What one process may have of something; for all that it starts as well.
+struct ResourceLimit {
+  int resource;  // RLIMIT_…
+  rlimit limit;
+};
 
 // What the new process does before it becomes the program, prepared beforehand: the process shares the agent's memory
 // until then and must not allocate. Pointers stay the caller's.
@@ -22,6 +29,10 @@ struct ChildPlan {
   uint32_t gid;
   const uint32_t* groups;
   size_t group_count;
+  const char* oom_score;    // what it shall have for oom_score_adj
+  size_t oom_score_length;  // 0: what the agent has
+  const ResourceLimit* limits;
+  size_t limit_count;
   const char* cwd;
   bool fall_back_to_root = false;  // cwd is / where `cwd` does not exist
   const char* const* candidates;   // null-terminated, tried in order
@@ -30,7 +41,8 @@ struct ChildPlan {
 };
 
 // Starts it, and answers its pid once the program has been entered. Otherwise no process is left; the failure's step is
-// "clone", "cgroup", "session", "terminal", "stdio", "user", "cwd" or "execve".
+// "clone", "cgroup", "oom-score", "session", "terminal", "stdio", "limits", "user",
+// "cwd" or "execve".
 Result<pid_t> start_child(const ChildPlan& plan);
 
 }  // namespace plybox

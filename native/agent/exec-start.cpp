@@ -176,6 +176,10 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   plan.gid = account.gid;
   plan.groups = account.groups.data();
   plan.group_count = account.groups.size();
+  plan.oom_score = context_.oom_score.data();
+  plan.oom_score_length = context_.oom_score.size();
+  plan.limits = context_.limits.data();
+  plan.limit_count = context_.limits.size();
   plan.cwd = cwd.c_str();
   plan.fall_back_to_root = !request.cwd;
   plan.candidates = candidate_list.data();

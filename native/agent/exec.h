@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/cgroups.h"
+#include "agent/child.h"
 #include "agent/cpu-meter.h"
 #include "agent/ending.h"
 #include "agent/environment.h"
@@ -75,6 +76,9 @@ struct ExecContext {
   CommandCgroups& memory_cgroups;
   const MemoryEvents& memory;
   int null_device;
+  // Of every command.
+  std::vector<ResourceLimit> limits;
+  std::string oom_score;
   // Called when a command has finished, or when nothing of it is left.
   std::function<void()> changed;
 };

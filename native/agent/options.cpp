@@ -29,6 +29,8 @@ bool take(std::string_view name, std::string_view value, Options& options) {
   if (name == "--track-fd") return parse_int(value, kFirstFd, kLastFd, options.track_fd);
   if (name == "--track-version") return parse_int(value, 1, 2, options.track_version);
   if (name == "--memory-fd") return parse_int(value, kFirstFd, kLastFd, options.memory_fd);
+  if (name == "--open-files") return parse_number(value, 1, UINT32_MAX, options.open_files.emplace());
+  if (name == "--file-bytes") return parse_number(value, 0, INT64_MAX, options.file_bytes.emplace());
   if (name == "--memory-version") return parse_int(value, 1, 2, options.memory_version);
   return false;
 }

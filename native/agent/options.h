@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace plybox {
@@ -13,6 +14,9 @@ struct Options {
   int track_version = 0;
   int memory_fd = -1;
   int memory_version = 0;
+  // What a command may have; nothing where it keeps what the agent has.
+  std::optional<uint64_t> open_files;
+  std::optional<uint64_t> file_bytes;
 };
 
 // Answers what is wrong, or "".

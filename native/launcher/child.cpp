@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "common/syscalls.h"
 #include "launcher/mounts.h"
@@ -33,6 +34,31 @@ struct Child {
   int agent;
   StepRecord& record;
 };
+
+// What the agent itself may have open beside what its commands may: their pipes, its connections.
+constexpr uint64_t kAgentFiles = 4096;
+
+// A daemon that is spared where memory is short does not spare its sandboxes: written with the right to it, this is
+// also the least that they may have themselves.
+void give_up_oom_sparing() {
+  UniqueFd fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (fd) (void)!write(fd.get(), "0", 1);
+}
+
+// The agent sets its commands' own limits; these are what they cannot be raised above from inside. A dump of what runs
+// inside would be the host's to keep.
+Result<> limit_resources(Child& child) {
+  give_up_oom_sparing();
+  const rlimit no_core{0, 0};
+  if (setrlimit(RLIMIT_CORE, &no_core) != 0) return Failure::here("resources");
+  rlimit files{child.plan.open_files + kAgentFiles, child.plan.open_files + kAgentFiles};
+  if (setrlimit(RLIMIT_NOFILE, &files) == 0) return {};
+  // Who is not root may have no more than it was given.
+  if (errno != EPERM || getrlimit(RLIMIT_NOFILE, &files) != 0) return Failure::here("resources");
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) return Failure::here("resources");
+  return {};
+}
 
 Result<> enter_network(Child& child) {
   if ((child.plan.namespaces & CLONE_NEWNET) == 0) return {};
@@ -232,6 +258,10 @@ Result<> enter_agent(Child& child) {
   if (cgroups.track) argv.insert(argv.end(), {"--track-fd", "4", "--track-version", version(cgroups.track_version)});
   if (cgroups.memory)
     argv.insert(argv.end(), {"--memory-fd", "5", "--memory-version", version(cgroups.memory_version)});
+  std::string open_files = std::to_string(plan.open_files);
+  argv.insert(argv.end(), {"--open-files", open_files.c_str()});
+  std::string file_bytes = std::to_string(plan.file_bytes.value_or(0));
+  if (plan.file_bytes) argv.insert(argv.end(), {"--file-bytes", file_bytes.c_str()});
   argv.push_back(nullptr);
   std::vector<const char*> environment;
   for (const std::string& entry : plan.environment) environment.push_back(entry.c_str());
@@ -259,6 +289,7 @@ constexpr ChildStep kSteps[] = {
     {"files", mount_files},  // after the binds, which may bring the directory that a file lies in
     {"hostname", set_hostname},
     {"pivot", pivot},                      // after the last mount: the stage is gone with it
+    {"resources", limit_resources},        // after the pivot, for /proc; while there is the right to raise limits
     {"descriptors", arrange_descriptors},  // after the pivot: /dev/null is the sandbox's; ends in the user namespace
     {"user", become_root_inside},          // the first step without the host's privileges
     {"capabilities", drop_capabilities},   // after the ids, which need CAP_SETUID

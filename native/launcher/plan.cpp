@@ -11,6 +11,10 @@ namespace {
 constexpr size_t kMaxPath = 4000;
 constexpr size_t kMaxLayers = 64;
 constexpr size_t kMaxFileBytes = 65536;
+constexpr uint64_t kLeastOpenFiles = 16;
+// The most that the kernel lets anybody have without its fs.nr_open raised.
+constexpr uint64_t kMostOpenFiles = 1048576;
+constexpr uint64_t kMostFileBytes = uint64_t{1} << 50;
 
 struct Named {
   std::string_view name;
@@ -216,6 +220,10 @@ LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
     plan.refuse("namespaces", "lacks mount, pid or user");
   JsonArray cgroups = plan.array("cgroups");
   for (size_t i = 0; i < cgroups.size(); i++) result.cgroups.push_back(read_cgroup(cgroups.object(i)));
+  JsonObject resources = plan.object("resources");
+  result.open_files = resources.integer("openFiles", kLeastOpenFiles, kMostOpenFiles);
+  result.file_bytes = resources.optional_integer("fileBytes", 0, kMostFileBytes);
+  resources.finish();
   result.capabilities = read_names(plan, "capabilities", kCapabilities, true);
   result.no_new_privileges = plan.boolean("noNewPrivileges");
   result.files = read_files(plan);

@@ -56,6 +56,8 @@ struct LaunchPlan {
   uint32_t id_count;
   uint64_t namespaces;  // CLONE_NEW… flags
   std::vector<CgroupPlan> cgroups;
+  uint64_t open_files;
+  std::optional<uint64_t> file_bytes;
   uint64_t capabilities;  // a bit each
   bool no_new_privileges;
   std::vector<FilePlan> files;

@@ -23,6 +23,7 @@ const std::string kPlan = R"({
   "ids": {"base": 1879048192, "count": 65536},
   "namespaces": ["mount", "pid", "network", "user"],
   "cgroups": [{"path": "/sys/fs/cgroup/sb", "version": 2, "set": [["pids.max", "100"]], "roles": ["track"]}],
+  "resources": {"openFiles": 1024, "fileBytes": 4096},
   "capabilities": ["CAP_CHOWN", "CAP_SETFCAP"],
   "noNewPrivileges": true,
   "files": [{"path": "/etc/hosts", "content": "127.0.0.1 localhost\n"}],
@@ -96,6 +97,8 @@ TEST_CASE("a plan says what its fields say") {
   CHECK(plan.cgroups[0].set[0].second == "100");
   CHECK(plan.cgroups[0].track);
   CHECK_FALSE(plan.cgroups[0].memory);
+  CHECK(plan.open_files == 1024);
+  CHECK(plan.file_bytes == 4096);
   CHECK(plan.capabilities == (uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_SETFCAP));
   CHECK(plan.no_new_privileges);
   REQUIRE(plan.files.size() == 1);
@@ -149,6 +152,8 @@ TEST_CASE("a plan without one of its fields is refused with the field's path") {
            Row{"cgroups", "cgroups"},
            Row{"set", "cgroups.0.set"},
            Row{"roles", "cgroups.0.roles"},
+           Row{"resources", "resources"},
+           Row{"openFiles", "resources.openFiles"},
            Row{"capabilities", "capabilities"},
            Row{"noNewPrivileges", "noNewPrivileges"},
            Row{"files", "files"},
@@ -181,6 +186,7 @@ TEST_CASE("a field that nobody knows is refused wherever it is") {
            Row{R"("readOnly":)", R"("x": 1, "readOnly":)", "binds.0.x"},
            Row{R"("base":)", R"("x": 1, "base":)", "ids.x"},
            Row{R"("roles":)", R"("x": 1, "roles":)", "cgroups.0.x"},
+           Row{R"("openFiles":)", R"("x": 1, "openFiles":)", "resources.x"},
            Row{R"("content":)", R"("x": 1, "content":)", "files.0.x"},
            Row{R"("socket":)", R"("x": 1, "socket":)", "agent.x"},
            Row{R"("id":)", R"("id": "sb", "id":)", "id"},
@@ -233,6 +239,10 @@ TEST_CASE("a value of another type or out of its range is refused with its path"
            Row{R"(["pids.max", "100"])", R"(["../pids.max", "100"])", "cgroups.0.set"},
            Row{R"(["pids.max", "100"])", R"(["pids.max", 100])", "cgroups.0.set.0.1"},
            Row{R"(["track"])", R"(["freeze"])", "cgroups.0.roles"},
+           Row{R"("openFiles": 1024)", R"("openFiles": 15)", "resources.openFiles"},
+           Row{R"("openFiles": 1024)", R"("openFiles": 1048577)", "resources.openFiles"},
+           Row{R"("fileBytes": 4096)", R"("fileBytes": -1)", "resources.fileBytes"},
+           Row{R"("fileBytes": 4096)", R"("fileBytes": 1125899906842625)", "resources.fileBytes"},
            Row{R"("CAP_CHOWN")", R"("CAP_EVERYTHING")", "capabilities"},
            Row{R"("CAP_CHOWN")", "0", "capabilities.0"},
            Row{R"("noNewPrivileges": true)", R"("noNewPrivileges": "true")", "noNewPrivileges"},
@@ -256,6 +266,13 @@ TEST_CASE("the id 0 is for a launcher that is root of a namespace alone") {
   JsonDocument document;
   CHECK(read_plan(document.parse(plan), false, true).id_base == 0);
   CHECK(!document.problem().found());
+}
+
+TEST_CASE("files may be of any size where the plan does not say") {
+  JsonDocument document;
+  LaunchPlan plan = read_plan(document.parse(plan_with(R"(, "fileBytes": 4096)", "")), false);
+  CHECK_FALSE(document.problem().found());
+  CHECK_FALSE(plan.file_bytes.has_value());
 }
 
 TEST_CASE("a root stands on 1 to 64 layers") {

@@ -2,6 +2,7 @@ import Database from "better-sqlite3";
 import { beforeEach, describe, expect, it } from "vitest";
 import { sandboxRecord } from "../../test/support/sandbox-record.ts";
 import { NO_QUOTAS } from "../model/access.ts";
+import { DEFAULT_LIMITS } from "../model/sandbox.ts";
 import { Tenants } from "./tenants.ts";
 
 let database: Database.Database;
@@ -17,7 +18,7 @@ const GIB = 1024 ** 3;
 const sandbox = (tenant: string) =>
   sandboxRecord({
     tenant,
-    limits: { cpus: 1, memoryBytes: GIB, pids: 10 },
+    limits: { ...DEFAULT_LIMITS, cpus: 1, memoryBytes: GIB, pids: 10 },
     upper: { kind: "tmpfs", bytes: GIB },
   });
 

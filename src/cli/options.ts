@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { PlyboxError } from "../model/errors.ts";
-import type { SandboxSpec, UpperSpec } from "../model/sandbox.ts";
+import type { Limits, SandboxSpec, UpperSpec } from "../model/sandbox.ts";
 import { LIMIT_BOUNDS } from "../model/sandbox.ts";
 import { parseDuration } from "./values/duration.ts";
 import { parseVariable } from "./values/environment.ts";
@@ -39,9 +39,13 @@ export interface SandboxOptions {
   readonly layer?: readonly string[];
   readonly memoryLimit?: number;
   readonly cpus?: number;
+  readonly cpuWeight?: number;
   readonly pids?: number;
+  readonly openFiles?: number;
+  readonly fileSize?: number;
   readonly upper?: UpperSpec["kind"];
   readonly upperSize?: number;
+  readonly upperInodes?: number;
 }
 
 export function sandboxOptions(command: Command): Command {
@@ -55,13 +59,35 @@ export function sandboxOptions(command: Command): Command {
       ),
     )
     .addOption(parsed("--cpus <cores>", "cores, such as 0.5", within("cpus", parseCores, String)))
+    .addOption(
+      parsed(
+        "--cpu-weight <weight>",
+        "share of the cores beside other sandboxes (default: 100)",
+        within("cpuWeight", parseCount, String),
+      ),
+    )
     .addOption(parsed("--pids <count>", "processes and threads", within("pids", parseCount, String)))
+    .addOption(parsed("--open-files <count>", "descriptors of one process", within("openFiles", parseCount, String)))
+    .addOption(
+      parsed(
+        "--file-size <size>",
+        "how large one file may be made, such as 100M",
+        within("fileSizeBytes", parseSize, formatSize),
+      ),
+    )
     .addOption(new Option("--upper <kind>", "where the writable layer lives").choices(["tmpfs", "disk"]))
     .addOption(
       parsed(
         "--upper-size <size>",
         "size limit of a tmpfs upper, such as 1G",
         within("upperBytes", parseSize, formatSize),
+      ),
+    )
+    .addOption(
+      parsed(
+        "--upper-inodes <count>",
+        "files, directories and links of a tmpfs upper",
+        within("upperInodes", parseCount, String),
       ),
     );
 }
@@ -82,21 +108,37 @@ export function within(
 
 /** The sandbox that the options ask for; what they do not say is left to its defaults. */
 export function sandboxSpecOf(options: SandboxOptions): Pick<SandboxSpec, "layers" | "limits" | "upper"> {
-  const { layer, memoryLimit, cpus, pids, upper, upperSize } = options;
-  if (upper === "disk" && upperSize !== undefined) {
-    throw new PlyboxError("input/invalid", "a disk upper has no size limit", { field: "--upper-size" });
-  }
-  const limits = {
-    ...(memoryLimit !== undefined && { memoryBytes: memoryLimit }),
-    ...(pids !== undefined && { pids }),
-    ...(cpus !== undefined && { cpus }),
-  };
+  const { layer } = options;
+  const limits = limitsOf(options);
+  const upper = upperOf(options);
   return {
     ...(layer !== undefined && { layers: layer }),
     ...(Object.keys(limits).length > 0 && { limits }),
-    ...((upper !== undefined || upperSize !== undefined) && {
-      upper: { kind: upper ?? "tmpfs", ...(upperSize !== undefined && { bytes: upperSize }) },
-    }),
+    ...(upper !== undefined && { upper }),
+  };
+}
+
+const limitsOf = ({ memoryLimit, cpus, cpuWeight, pids, openFiles, fileSize }: SandboxOptions): Partial<Limits> => ({
+  ...(memoryLimit !== undefined && { memoryBytes: memoryLimit }),
+  ...(pids !== undefined && { pids }),
+  ...(cpus !== undefined && { cpus }),
+  ...(cpuWeight !== undefined && { cpuWeight }),
+  ...(openFiles !== undefined && { openFiles }),
+  ...(fileSize !== undefined && { fileSizeBytes: fileSize }),
+});
+
+function upperOf({ upper, upperSize, upperInodes }: SandboxOptions): UpperSpec | undefined {
+  if ((upper ?? upperSize ?? upperInodes) === undefined) return undefined;
+  if (upper === "disk" && upperSize !== undefined) {
+    throw new PlyboxError("input/invalid", "a disk upper has no size limit", { field: "--upper-size" });
+  }
+  if (upper === "disk" && upperInodes !== undefined) {
+    throw new PlyboxError("input/invalid", "a disk upper has no such limit", { field: "--upper-inodes" });
+  }
+  return {
+    kind: upper ?? "tmpfs",
+    ...(upperSize !== undefined && { bytes: upperSize }),
+    ...(upperInodes !== undefined && { inodes: upperInodes }),
   };
 }
 

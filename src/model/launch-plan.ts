@@ -41,6 +41,12 @@ export interface LaunchPlan {
   readonly ids: { readonly base: number; readonly count: number };
   readonly namespaces: readonly Namespace[];
   readonly cgroups: readonly CgroupPlan[];
+  readonly resources: {
+    /** Descriptors of one process. */
+    readonly openFiles: number;
+    /** How large a file may be made. */
+    readonly fileBytes?: number;
+  };
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
   readonly files: readonly { readonly path: string; readonly content: string }[];

@@ -7,8 +7,14 @@ import type { StartCommand, StartCommandSpec } from "./start-command.ts";
 export interface Limits {
   readonly memoryBytes: number;
   readonly pids: number;
-  /** Cores, such as 0.5. */
+  /** Cores, such as 0.5: no more, also where the others are idle. */
   readonly cpus: number;
+  /** Its share of the cores beside other sandboxes that want them as well: 100 is an ordinary one. */
+  readonly cpuWeight: number;
+  /** Descriptors that one process may have. */
+  readonly openFiles: number;
+  /** How large one file may be made; null: as large as there is room. */
+  readonly fileSizeBytes: number | null;
 }
 
 const MIB = 1024 ** 2;
@@ -19,11 +25,26 @@ export const LIMIT_BOUNDS = {
   memoryBytes: { min: 4 * MIB, max: TIB },
   pids: { min: 1, max: 4_194_304 },
   cpus: { min: 0.01, max: 1024 },
+  cpuWeight: { min: 1, max: 10_000 },
+  /** With fewer a shell hardly starts; more the kernel allows nobody. */
+  openFiles: { min: 16, max: 1_048_576 },
+  fileSizeBytes: { min: 1024, max: TIB },
   /** Of one command: with less a program hardly starts. */
   commandMemoryBytes: { min: MIB, max: TIB },
   /** Of a tmpfs upper. */
   upperBytes: { min: 64 * 1024, max: TIB },
+  /** Files, directories and links of a tmpfs upper. */
+  upperInodes: { min: 64, max: 4_294_967_296 },
 } as const;
+
+/** Of who does not say; the cores are all that the machine has. */
+export const DEFAULT_LIMITS: Omit<Limits, "cpus"> = {
+  memoryBytes: 1024 * MIB,
+  pids: 1024,
+  cpuWeight: 100,
+  openFiles: 65_536,
+  fileSizeBytes: null,
+};
 
 /** What labels may be: a key is words of letters and digits joined by `.`, `_`, `-` and `/`. */
 export const LABEL_KEY = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
@@ -41,6 +62,8 @@ export interface UpperSpec {
   readonly kind: "tmpfs" | "disk";
   /** Size limit of a tmpfs upper; `disk` takes none. */
   readonly bytes?: number;
+  /** How many files, directories and links a tmpfs upper may hold; one for 4 KiB of its size by default. */
+  readonly inodes?: number;
 }
 
 /** What a user asks for; every field has a default. */

@@ -38,7 +38,7 @@ export interface UsageSample extends Usage {
   readonly upperMeasuredAt: Date | null;
   /** Cores in use since the sample before; null for the first of a series. */
   readonly cores: number | null;
-  readonly limits: Limits & { readonly upperBytes: number | null };
+  readonly limits: Pick<Limits, "memoryBytes" | "pids" | "cpus"> & { readonly upperBytes: number | null };
 }
 
 /** One process of a sandbox, as it is seen inside. */

@@ -69,7 +69,7 @@ describe("findCgroups", () => {
 
 describe("planCgroups", () => {
   const id = newSandboxId();
-  const limits = { memoryBytes: 536_870_912, pids: 100, cpus: 1.5 };
+  const limits = { memoryBytes: 536_870_912, pids: 100, cpus: 1.5, cpuWeight: 50 };
   const v2 = (): CgroupLayout => ({ version: 2, root: unified });
 
   it("holds each limit in its own hierarchy of version 1", () => {
@@ -81,6 +81,7 @@ describe("planCgroups", () => {
         set: [
           ["cpu.cfs_period_us", "100000"],
           ["cpu.cfs_quota_us", "150000"],
+          ["cpu.shares", "512"],
         ],
         roles: [],
       },
@@ -98,6 +99,7 @@ describe("planCgroups", () => {
           ["memory.max", "536870912"],
           ["pids.max", "100"],
           ["cpu.max", "150000 100000"],
+          ["cpu.weight", "50"],
         ],
         roles: ["track", "memory"],
       },
@@ -109,6 +111,29 @@ describe("planCgroups", () => {
     writeFileSync(join(unified, "plybox/memory.swap.max"), "max");
     const [cgroup] = planCgroups(v2(), "plybox", id, limits);
     expect(cgroup?.set).toContainEqual(["memory.swap.max", "0"]);
+  });
+
+  it("leaves a sandbox no swap on version 1 either", () => {
+    const layout: CgroupLayout = { version: 1, roots: new Map([["memory", unified]]) };
+    prepareCgroups(layout, "plybox");
+    const [before] = planCgroups(layout, "plybox", id, limits);
+    expect(before?.set).toEqual([["memory.limit_in_bytes", "536870912"]]);
+    writeFileSync(join(unified, "plybox/memory.memsw.limit_in_bytes"), "max");
+    const [cgroup] = planCgroups(layout, "plybox", id, limits);
+    // In this order: the limit of both may not be below that of memory.
+    expect(cgroup?.set).toEqual([
+      ["memory.limit_in_bytes", "536870912"],
+      ["memory.memsw.limit_in_bytes", "536870912"],
+    ]);
+  });
+
+  it.each([
+    [1, "10"],
+    [100, "1024"],
+    [10_000, "102400"],
+  ])("gives version 1 for a weight of %d %s shares", (cpuWeight, shares) => {
+    const cgroups = planCgroups(findCgroups(V1), "plybox", id, { ...limits, cpuWeight });
+    expect(cgroups.flatMap(({ set }) => [...set])).toContainEqual(["cpu.shares", shares]);
   });
 
   it("asks for no smaller quota than the kernel takes, which is 1 ms", () => {

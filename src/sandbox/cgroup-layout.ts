@@ -14,6 +14,8 @@ export type CgroupLayout =
 type Controller = "memory" | "pids" | "cpu" | "cpuacct";
 const CONTROLLERS: readonly Controller[] = ["memory", "pids", "cpu"];
 const CPU_PERIOD_US = 100_000;
+/** What version 1 calls an ordinary share where version 2 has a weight of 100. */
+const SHARES_PER_WEIGHT = 1024 / 100;
 
 /** Reads a mount table such as /proc/mounts. Version 2 goes first, where it has all the controllers. */
 export function findCgroups(mounts: string): CgroupLayout {
@@ -83,38 +85,59 @@ export function releaseCgroups(layout: CgroupLayout, parent: string, freezer: Fr
   }
 }
 
+type Setting = readonly [file: string, value: string];
+type CgroupLimits = Pick<Limits, "memoryBytes" | "pids" | "cpus" | "cpuWeight">;
+
 /** The cgroups of one sandbox. */
-export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits: Limits): CgroupPlan[] {
-  const { memoryBytes, pids, cpus } = limits;
-  const quota = String(Math.max(1000, Math.round(cpus * CPU_PERIOD_US)));
+export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits: CgroupLimits): CgroupPlan[] {
   if (layout.version === 2) {
-    const path = join(layout.root, parent, id);
-    const swap: [string, string][] = existsSync(join(layout.root, parent, "memory.swap.max"))
-      ? [["memory.swap.max", "0"]]
-      : [];
-    const set: [string, string][] = [
-      ["memory.max", String(memoryBytes)],
-      ...swap,
-      ["pids.max", String(pids)],
-      ["cpu.max", `${quota} ${CPU_PERIOD_US}`],
-    ];
-    return [{ path, version: 2, set, roles: ["track", "memory"] }];
+    const above = join(layout.root, parent);
+    return [{ path: join(above, id), version: 2, set: versionTwo(above, limits), roles: ["track", "memory"] }];
   }
-  const settings: Record<Controller, Pick<CgroupPlan, "set" | "roles">> = {
-    memory: { set: [["memory.limit_in_bytes", String(memoryBytes)]], roles: ["memory"] },
-    pids: { set: [["pids.max", String(pids)]], roles: ["track"] },
-    cpu: {
-      set: [
-        ["cpu.cfs_period_us", String(CPU_PERIOD_US)],
-        ["cpu.cfs_quota_us", quota],
-      ],
-      roles: [],
-    },
-    cpuacct: { set: [], roles: [] },
-  };
   return [...layout.roots].map(([controller, root]) => ({
     path: join(root, parent, id),
     version: 1,
-    ...settings[controller],
+    ...versionOne(controller, join(root, parent), limits),
   }));
 }
+
+function versionTwo(above: string, limits: CgroupLimits): readonly Setting[] {
+  const { memoryBytes, pids, cpuWeight } = limits;
+  return [
+    ["memory.max", String(memoryBytes)],
+    ...whereKnown(above, "memory.swap.max", "0"),
+    ["pids.max", String(pids)],
+    ["cpu.max", `${quotaOf(limits)} ${CPU_PERIOD_US}`],
+    ["cpu.weight", String(cpuWeight)],
+  ];
+}
+
+function versionOne(controller: Controller, above: string, limits: CgroupLimits): Pick<CgroupPlan, "set" | "roles"> {
+  const { memoryBytes, pids, cpuWeight } = limits;
+  switch (controller) {
+    case "memory": {
+      // Counts memory and swap together, and may not be below the first: the same means no swap.
+      const noSwap = whereKnown(above, "memory.memsw.limit_in_bytes", String(memoryBytes));
+      return { set: [["memory.limit_in_bytes", String(memoryBytes)], ...noSwap], roles: ["memory"] };
+    }
+    case "pids":
+      return { set: [["pids.max", String(pids)]], roles: ["track"] };
+    case "cpu": {
+      const shares = Math.max(2, Math.round(cpuWeight * SHARES_PER_WEIGHT));
+      const quota: readonly Setting[] = [
+        ["cpu.cfs_period_us", String(CPU_PERIOD_US)],
+        ["cpu.cfs_quota_us", quotaOf(limits)],
+      ];
+      return { set: [...quota, ["cpu.shares", String(shares)]], roles: [] };
+    }
+    case "cpuacct":
+      return { set: [], roles: [] };
+  }
+}
+
+/** The kernel takes no quota below 1 ms. */
+const quotaOf = ({ cpus }: CgroupLimits): string => String(Math.max(1000, Math.round(cpus * CPU_PERIOD_US)));
+
+/** Some files are there only where the kernel counts swap; what the parent has, its children have. */
+const whereKnown = (above: string, file: string, value: string): readonly Setting[] =>
+  existsSync(join(above, file)) ? [[file, value]] : [];

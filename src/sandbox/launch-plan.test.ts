@@ -117,7 +117,18 @@ describe("planLaunch", () => {
   });
 });
 
+it("limits files as the sandbox does, and not at all where it does not", () => {
+  expect(plan().resources).toEqual({ openFiles: 1024, fileBytes: 1_073_741_824 });
+  const { limits } = sandboxRecord();
+  expect(plan(sandboxRecord({ limits: { ...limits, fileSizeBytes: null } })).resources).toEqual({ openFiles: 1024 });
+});
+
 describe("the upper", () => {
+  it("in memory holds as many inodes as it was asked for", () => {
+    const sandbox = sandboxRecord({ upper: { kind: "tmpfs", bytes: 1_048_576, inodes: 77 } });
+    expect(plan(sandbox).root.upper).toMatchObject({ inodes: 77 });
+  });
+
   it.each([
     [1_073_741_824, 262_144],
     [65_536, 1024],

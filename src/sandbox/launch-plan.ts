@@ -45,6 +45,8 @@ const CAPABILITIES = [
 /** One inode for so many bytes of a tmpfs: an empty file costs memory that its size does not count. */
 const BYTES_PER_INODE = 4096;
 export const DEFAULT_UPPER_BYTES = 1024 ** 3;
+/** The least that an upper may hold by default, whatever its size. */
+const LEAST_INODES = 1024;
 
 /** Where the upper of a sandbox is. */
 export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string {
@@ -78,6 +80,10 @@ export function planLaunch(
     ids: { base: idBase, count: options.idCount ?? RANGE_SIZE },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
     cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
+    resources: {
+      openFiles: limits.openFiles,
+      ...(limits.fileSizeBytes !== null && { fileBytes: limits.fileSizeBytes }),
+    },
     capabilities: CAPABILITIES,
     noNewPrivileges: true,
     files: [
@@ -105,6 +111,7 @@ function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bin
 function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {
   const path = upperPath(sandbox, places);
   if (sandbox.upper.kind === "disk") return { kind: "disk", path };
-  const bytes = sandbox.upper.bytes ?? DEFAULT_UPPER_BYTES;
-  return { kind: "tmpfs", path, bytes, inodes: Math.max(1024, Math.floor(bytes / BYTES_PER_INODE)) };
+  const { bytes = DEFAULT_UPPER_BYTES, inodes = Math.max(LEAST_INODES, Math.floor(bytes / BYTES_PER_INODE)) } =
+    sandbox.upper;
+  return { kind: "tmpfs", path, bytes, inodes };
 }

@@ -1,4 +1,5 @@
 import type { Sandbox } from "../model/sandbox.ts";
+import { DEFAULT_LIMITS } from "../model/sandbox.ts";
 import type { Database } from "./database.ts";
 
 /** A sandbox with what only a daemon that comes back needs to know of it. */
@@ -51,6 +52,8 @@ function readRow({ body, digests }: Row): RegistryEntry {
   return {
     sandbox: {
       ...stored,
+      // What an earlier version did not know has its default.
+      limits: { ...DEFAULT_LIMITS, ...stored.limits },
       createdAt: new Date(createdAt),
       expiresAt: expiresAt === null ? null : new Date(expiresAt),
     },

@@ -22,6 +22,7 @@ const STEPS = [
   "files",
   "hostname",
   "pivot",
+  "resources",
   "descriptors",
   "user",
   "capabilities",

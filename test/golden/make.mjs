@@ -78,6 +78,7 @@ const plan = {
       roles: ["memory"],
     },
   ],
+  resources: { openFiles: 65536, fileBytes: 1073741824 },
   capabilities: ["CAP_CHOWN"],
   noNewPrivileges: true,
   files: [{ path: "/etc/hosts", content: "127.0.0.1 localhost\n" }],

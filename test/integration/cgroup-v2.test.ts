@@ -51,6 +51,7 @@ beforeAll(async () => {
     ids: { base: 0x7fff_0000, count: 65_536 },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user", "time"],
     cgroups: [{ path: join(parent, id), version: 2, set: [], roles: ["track", "memory"] }],
+    resources: { openFiles: 1024 },
     capabilities: ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"],
     noNewPrivileges: true,
     files: [],

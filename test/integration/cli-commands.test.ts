@@ -61,6 +61,11 @@ describe("wrong input", () => {
     [["run", "--memory-limit", "2T", "--", "true"], "--memory-limit: must be 4M to 1T, not 2T"],
     [["run", "--pids", "99999999", "--", "true"], "--pids: must be 1 to 4194304, not 99999999"],
     [["run", "--upper-size", "1", "--", "true"], "--upper-size: must be 64K to 1T, not 1"],
+    [["run", "--cpu-weight", "0", "--", "true"], "--cpu-weight: not a count"],
+    [["run", "--cpu-weight", "10001", "--", "true"], "--cpu-weight: must be 1 to 10000, not 10001"],
+    [["run", "--open-files", "3", "--", "true"], "--open-files: must be 16 to 1048576, not 3"],
+    [["run", "--file-size", "1", "--", "true"], "--file-size: must be 1K to 1T, not 1"],
+    [["run", "--upper-inodes", "1", "--", "true"], "--upper-inodes: must be 64 to 4294967296, not 1"],
     [["run", "--env", "1A=b", "--", "true"], "--env: not a variable"],
     [["run", "--env", "UNSET_HERE", "--", "true"], "--env: UNSET_HERE is not set here"],
     [["run", "--cwd", "work", "--", "true"], '--cwd: not an absolute path: "work"'],
@@ -142,8 +147,7 @@ describe("the life of a sandbox", () => {
       "64M",
       "--cpus",
       "0.5",
-      "--pids",
-      "32",
+      ...["--pids", "32", "--cpu-weight", "300", "--open-files", "512", "--file-size", "1M"],
       "--env",
       "A=b=c",
       "--upper",
@@ -152,7 +156,10 @@ describe("the life of a sandbox", () => {
     const { stdout } = await plybox(["info", id, "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({
       id,
-      limits: { memoryBytes: 67_108_864, cpus: 0.5, pids: 32 },
+      limits: {
+        ...{ memoryBytes: 67_108_864, cpus: 0.5, pids: 32 },
+        ...{ cpuWeight: 300, openFiles: 512, fileSizeBytes: 1_048_576 },
+      },
       env: { A: "b=c" },
       upper: { kind: "disk" },
       execs: [],

@@ -18,6 +18,7 @@ import type {
 import type { ExecId, SandboxName } from "../../src/model/ids.ts";
 import { newSandboxId } from "../../src/model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../../src/model/sandbox.ts";
+import { DEFAULT_LIMITS } from "../../src/model/sandbox.ts";
 import type { Sandboxes } from "../../src/sandbox/sandboxes.ts";
 
 const STREAMS = ["stdout", "stderr"] as const;
@@ -137,7 +138,7 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     state: { kind: "running", pid: process.pid, startTime: 1 },
     layers: spec.layers ?? layers.slice(0, 1),
     upper: spec.upper ?? { kind: "tmpfs", bytes: 1024 ** 3 },
-    limits: { memoryBytes: 512 * 1024 ** 2, pids: 1024, cpus: 1, ...spec.limits },
+    limits: { ...DEFAULT_LIMITS, memoryBytes: 512 * 1024 ** 2, cpus: 1, ...spec.limits },
     env: spec.env ?? {},
     hostname: spec.hostname ?? spec.name ?? (id.slice(-12) as SandboxName),
     binds: [],

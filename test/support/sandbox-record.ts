@@ -13,7 +13,10 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     state: { kind: "creating" },
     layers: ["busybox"],
     upper: { kind: "tmpfs", bytes: 1_048_576 },
-    limits: { memoryBytes: 536_870_912, pids: 100, cpus: 0.5 },
+    limits: {
+      ...{ memoryBytes: 536_870_912, pids: 100, cpus: 0.5, cpuWeight: 200 },
+      ...{ openFiles: 1024, fileSizeBytes: 1_073_741_824 },
+    },
     env: { A: "b" },
     hostname: "web-1",
     binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],

@@ -50,16 +50,28 @@ bool become(const Account& account) {
          setresgid(account.gid, account.gid, account.gid) == 0 && setresuid(account.uid, account.uid, account.uid) == 0;
 }
 
+void limit_resources(std::optional<uint64_t> file_bytes) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (!file_bytes) return;
+  limit.rlim_cur = limit.rlim_max = *file_bytes;
+  setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+struct Worker {
+  pid_t agent;
+  std::optional<uint64_t> file_bytes;
+};
+
 [[noreturn]] void run_worker(const HandOver& connection, const FileRequest& request, const Account& account,
-                             pid_t agent) {
+                             const Worker& worker) {
   prctl(PR_SET_NAME, "plyagent-file");
   close_all_but(connection.socket);
   prefer_for_oom_kill();
-  rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  limit_resources(worker.file_bytes);
   // Modes that are asked for are given as they are.
   umask(0);
   (void)!chdir("/");
@@ -69,7 +81,7 @@ bool become(const Account& account) {
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   reset_signals();
-  if (getppid() != agent) _exit(0);
+  if (getppid() != worker.agent) _exit(0);
 
   fcntl(connection.socket, F_SETFL, fcntl(connection.socket, F_GETFL) & ~O_NONBLOCK);
   Session session(UniqueFd(connection.socket), connection.channel, connection.outgoing, connection.incoming);
@@ -87,10 +99,10 @@ bool become(const Account& account) {
 std::optional<Refusal> FileWorkers::start(const HandOver& connection, const FileRequest& request,
                                           const Account& account) {
   if (alive_.size() >= kMostWorkers) return Refusal{"no-resources", "too many file requests are being served"};
-  pid_t agent = getpid();
+  Worker worker{getpid(), file_bytes_};
   pid_t pid = fork();
   if (pid < 0) return Refusal::failed("no-resources", "cannot start a worker", Failure::here("fork"));
-  if (pid == 0) run_worker(connection, request, account, agent);
+  if (pid == 0) run_worker(connection, request, account, worker);
   alive_.push_back(pid);
   return std::nullopt;
 }

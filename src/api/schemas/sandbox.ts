@@ -13,21 +13,19 @@ export const sandboxParams = z.strictObject({
     .describe("The sandbox's id or name."),
 });
 
-const limits = {
-  memoryBytes: z
-    .int()
-    .min(LIMIT_BOUNDS.memoryBytes.min)
-    .max(LIMIT_BOUNDS.memoryBytes.max)
-    .describe("Memory of all processes and of the tmpfs upper, in bytes."),
-  pids: z.int().min(LIMIT_BOUNDS.pids.min).max(LIMIT_BOUNDS.pids.max).describe("Processes and threads."),
-  cpus: z.number().min(LIMIT_BOUNDS.cpus.min).max(LIMIT_BOUNDS.cpus.max).describe("Cores, such as 0.5."),
-};
+const bounded = (limit: keyof typeof LIMIT_BOUNDS) => z.int().min(LIMIT_BOUNDS[limit].min).max(LIMIT_BOUNDS[limit].max);
 
-const upperBytes = z
-  .int()
-  .min(LIMIT_BOUNDS.upperBytes.min)
-  .max(LIMIT_BOUNDS.upperBytes.max)
-  .describe("Size limit in bytes.");
+const limits = {
+  memoryBytes: bounded("memoryBytes").describe("Memory of all processes and of the tmpfs upper, in bytes."),
+  pids: bounded("pids").describe("Processes and threads."),
+  cpus: z.number().min(LIMIT_BOUNDS.cpus.min).max(LIMIT_BOUNDS.cpus.max).describe("Cores, such as 0.5."),
+  cpuWeight: bounded("cpuWeight").describe("Share of the cores where others want them too; 100 is an ordinary one."),
+  openFiles: bounded("openFiles").describe("Descriptors that one process may have."),
+};
+const fileSizeBytes = bounded("fileSizeBytes").describe("How large one file may be made; null for no limit.");
+
+const upperBytes = bounded("upperBytes").describe("Size limit in bytes.");
+const upperInodes = bounded("upperInodes").describe("How many files, directories and links it may hold.");
 
 export const createSandboxBody = z.strictObject({
   name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
@@ -41,7 +39,11 @@ export const createSandboxBody = z.strictObject({
   upper: z.exactOptional(
     z
       .discriminatedUnion("kind", [
-        z.strictObject({ kind: z.literal("tmpfs"), bytes: z.exactOptional(upperBytes) }),
+        z.strictObject({
+          kind: z.literal("tmpfs"),
+          bytes: z.exactOptional(upperBytes),
+          inodes: z.exactOptional(upperInodes),
+        }),
         z.strictObject({ kind: z.literal("disk") }),
       ])
       .describe("Where the writable layer lives."),
@@ -51,6 +53,9 @@ export const createSandboxBody = z.strictObject({
       memoryBytes: z.exactOptional(limits.memoryBytes),
       pids: z.exactOptional(limits.pids),
       cpus: z.exactOptional(limits.cpus),
+      cpuWeight: z.exactOptional(limits.cpuWeight),
+      openFiles: z.exactOptional(limits.openFiles),
+      fileSizeBytes: z.exactOptional(fileSizeBytes.nullable()),
     }),
   ),
   env: z.exactOptional(environment.describe("Environment of every command.")),
@@ -65,8 +70,12 @@ export const sandboxView = z.object({
   incarnation: z.int().describe("Counts the starts of this sandbox."),
   state: stateView,
   layers: z.array(z.string()).describe("Layer names, bottom first."),
-  upper: z.object({ kind: z.enum(["tmpfs", "disk"]), bytes: z.exactOptional(z.int()) }),
-  limits: z.object(limits),
+  upper: z.object({
+    kind: z.enum(["tmpfs", "disk"]),
+    bytes: z.exactOptional(z.int()),
+    inodes: z.exactOptional(z.int()),
+  }),
+  limits: z.object({ ...limits, fileSizeBytes: fileSizeBytes.nullable() }),
   env: z.record(z.string(), z.string()),
   hostname: z.string(),
   createdAt: z.iso.datetime(),

@@ -33,7 +33,6 @@ export function defineInfo(program: Command, context: CliContext): void {
 
 function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], context: CliContext): string {
   const paint = paintFor(context, context.stdout);
-  const { bytes } = view.upper;
   const pairs = renderPairs(
     [
       ["Id", view.id],
@@ -41,10 +40,12 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
       ["State", describeState(view.state)],
       ["Created", `${view.createdAt} (${formatAge(new Date(view.createdAt), context.now())} ago)`],
       ["Layers", view.layers.join(" ")],
-      ["Upper", bytes === undefined ? view.upper.kind : `${view.upper.kind}, at most ${formatSize(bytes)}`],
+      ["Upper", describeUpper(view.upper)],
       ["Memory", formatSize(view.limits.memoryBytes)],
-      ["Cores", String(view.limits.cpus)],
+      ["Cores", `${view.limits.cpus}, weight ${view.limits.cpuWeight}`],
       ["Processes", String(view.limits.pids)],
+      ["Open files", `${view.limits.openFiles} a process`],
+      ["File size", view.limits.fileSizeBytes === null ? "-" : formatSize(view.limits.fileSizeBytes)],
       ["Hostname", view.hostname],
       // Values may be secrets; --json shows them.
       ["Environment", Object.keys(view.env).join(" ") || "-"],
@@ -53,6 +54,14 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
     paint,
   );
   return execs.length === 0 ? pairs : `${pairs}\n${commandTable(execs, paint)}`;
+}
+
+function describeUpper({ kind, bytes, inodes }: SandboxView["upper"]): string {
+  const most = [
+    ...(bytes === undefined ? [] : [formatSize(bytes)]),
+    ...(inodes === undefined ? [] : [`${inodes} inodes`]),
+  ];
+  return most.length === 0 ? kind : `${kind}, at most ${most.join(" and ")}`;
 }
 
 function commandTable(execs: readonly ExecSummary[], paint: Paint): string {

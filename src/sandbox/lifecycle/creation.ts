@@ -5,7 +5,8 @@ import { UndoStack } from "../../base/undo-stack.ts";
 import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
-import type { Limits, Sandbox, SandboxSpec } from "../../model/sandbox.ts";
+import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
+import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
 import { requireHeld } from "../held-limits.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
@@ -16,7 +17,8 @@ import { enter, planFor } from "./context.ts";
 import { greet, launch, watch } from "./launching.ts";
 import { forget, removeDisk } from "./removal.ts";
 
-const DEFAULT_LIMITS: Limits = { memoryBytes: 1024 ** 3, pids: 1024, cpus: availableParallelism() };
+/** What is written into an upper in memory counts there, and is there for good: the processes must have some left. */
+const UPPER_SHARE_OF_MEMORY = 0.75;
 
 /** Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left. */
 export async function createSandbox(
@@ -76,7 +78,7 @@ function reserve({ live: table, ids, admit, agentPatienceMs }: LifecycleContext,
 
 function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
   const id = newSandboxId();
-  const upper = spec.upper ?? { kind: "tmpfs", bytes: DEFAULT_UPPER_BYTES };
+  const limits = { ...DEFAULT_LIMITS, cpus: availableParallelism(), ...spec.limits };
   const createdAt = new Date();
   const lifetimeMs = spec.lifetimeMs ?? null;
   return {
@@ -86,8 +88,8 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
     incarnation: 1,
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
-    upper,
-    limits: { ...DEFAULT_LIMITS, ...spec.limits },
+    upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
+    limits,
     env: spec.env ?? {},
     hostname: spec.hostname ?? spec.name ?? "plybox",
     binds: spec.binds ?? [],
@@ -104,4 +106,10 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
     readyProbe: spec.readyProbe ?? null,
     ready: spec.readyProbe === undefined ? null : false,
   };
+}
+
+function newUpper(upper: UpperSpec, { memoryBytes }: Limits): UpperSpec {
+  if (upper.kind === "disk" || upper.bytes !== undefined) return upper;
+  const bytes = Math.min(DEFAULT_UPPER_BYTES, Math.floor(memoryBytes * UPPER_SHARE_OF_MEMORY));
+  return { ...upper, bytes };
 }

@@ -73,7 +73,8 @@ export class UsageSampler {
     if (usage === undefined) return undefined;
     const at = new Date();
     const { upperLimit, ...upper } = this.#upper(sandbox, usage, at);
-    const limited = { ...limits, upperBytes: upperLimit };
+    const { memoryBytes, pids, cpus } = limits;
+    const limited = { memoryBytes, pids, cpus, upperBytes: upperLimit };
     return { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
   }
 
