@@ -2,10 +2,15 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Limits } from "../model/sandbox.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 
-const CONTROLLERS = { memoryBytes: "memory", pids: "pids", cpus: "cpu" } as const satisfies Record<
-  keyof Limits,
-  string
->;
+/** Limits of files are held by every process itself. */
+type HeldByCgroups = Exclude<keyof Limits, "openFiles" | "fileSizeBytes">;
+
+const CONTROLLERS = {
+  memoryBytes: "memory",
+  pids: "pids",
+  cpus: "cpu",
+  cpuWeight: "cpu",
+} as const satisfies Record<HeldByCgroups, string>;
 
 /**
  * Refuses limits that were asked for and that nothing here can hold; what is a default goes unheld then.
