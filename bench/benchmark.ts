@@ -11,6 +11,10 @@ export const BENCHMARKS = [
   "file-read",
   "file-write",
   "tar-10000",
+  "file-reads",
+  "machine-file-reads",
+  "compute",
+  "hello-memory",
 ] as const;
 
 export type BenchmarkName = (typeof BENCHMARKS)[number];

@@ -89,14 +89,19 @@ export class Daemon implements AsyncDisposable {
    */
   async makeLayers(extra: string): Promise<string[]> {
     await writeFile(join(extra, "bench"), "the second layer\n");
-    const args = [COMMAND, "layer", "build", EXTRA_LAYER, "--from-dir", extra];
-    await promisify(execFile)(process.execPath, args, { env: this.#environment });
+    await this.buildLayer(EXTRA_LAYER, extra);
     using client = new HttpClient(this.socketPath);
     const { body } = await client.send("POST", "/v1/sandboxes", jsonBytes({ layers: ["busybox", EXTRA_LAYER] }));
     const { id, layers, state } = parseSandbox(body);
     if (state.kind === "running") this.#cgroups = parentsOf(state.pid);
     await client.send("DELETE", `/v1/sandboxes/${id}`);
     return layers;
+  }
+
+  /** A layer with what is in `directory`. */
+  async buildLayer(name: string, directory: string): Promise<void> {
+    const args = [COMMAND, "layer", "build", name, "--from-dir", directory];
+    await promisify(execFile)(process.execPath, args, { env: this.#environment });
   }
 
   /** The images of these layers, in their order. */

@@ -9,7 +9,9 @@ import { formatBenchmark, toRow } from "./report.ts";
 import { agentAck, agentRss, agentSize } from "./suites/agent.ts";
 import { burst } from "./suites/burst.ts";
 import { fileRead, fileWrite, tarSmallFiles } from "./suites/files.ts";
+import { helloMemory } from "./suites/hello-memory.ts";
 import { idleMemory } from "./suites/idle-memory.ts";
+import { compute, fileReads, machineFileReads } from "./suites/overhead.ts";
 import { create, createExecDestroy, exec } from "./suites/sandbox-life.ts";
 import { singleExecute } from "./suites/single-execute.ts";
 import { Workbench } from "./workbench.ts";
@@ -27,6 +29,10 @@ const SUITES = {
   "file-read": fileRead,
   "file-write": fileWrite,
   "tar-10000": tarSmallFiles,
+  "file-reads": fileReads,
+  "machine-file-reads": machineFileReads,
+  compute,
+  "hello-memory": helloMemory,
 } as const satisfies Record<BenchmarkName, (bench: Workbench) => Promise<Benchmark>>;
 
 const GIB = 1024 ** 3;

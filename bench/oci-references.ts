@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Unavailable } from "./benchmark.ts";
 import { processEnd } from "./machine.ts";
 import { findProgram, notInstalled, runProgram } from "./programs.ts";
 import type { Reference, References } from "./references.ts";
@@ -20,6 +21,8 @@ interface OciRuntime {
   readonly prefix: readonly string[];
   /** The runtime's program and the options that every command of it has. */
   readonly command: readonly string[];
+  /** How runsc intercepts system calls. */
+  readonly platform?: string;
 }
 
 /** Programs, each the only one of the Debian package of its name. */
@@ -29,7 +32,7 @@ type RuntimeName = (typeof RUNTIMES)[number];
 /** `crun run` and `runsc run`: a container for one program. */
 export function ociRun(bench: Workbench, root: Root, program: readonly string[]): Promise<References> {
   return eachRuntime(bench, "run", async (runtime) => {
-    const bundle = await makeBundle(bench, runtime, root, program);
+    const bundle = await makeBundle(bench, runtime, root, { args: program });
     return ["run", "--bundle", bundle, containerName("run")];
   });
 }
@@ -39,7 +42,7 @@ export function ociExec(bench: Workbench, root: Root, program: readonly string[]
   return eachRuntime(bench, "exec", async (runtime) => {
     const container = containerName("exec");
     const { prefix, command } = runtime;
-    const bundle = await makeBundle(bench, runtime, root, IDLE);
+    const bundle = await makeBundle(bench, runtime, root, { args: IDLE });
     const run = [...command, "run", "--bundle", bundle, container];
     const idle = bench.driver((reference) => [...prefix, reference, "spawn", ...run]);
     const [pid = 0] = await idle.hold(1);
@@ -51,6 +54,25 @@ export function ociExec(bench: Workbench, root: Root, program: readonly string[]
     });
     return ["exec", container, ...program];
   });
+}
+
+/** How gVisor runs a program of `root`, on which the machine's /usr is mounted; what is written stays in memory. */
+export async function runscCommand(
+  bench: Workbench,
+  root: string,
+): Promise<Unavailable | { readonly name: string; command(args: readonly string[]): Promise<readonly string[]> }> {
+  const program = findProgram("runsc");
+  if (program === undefined) return { name: "runsc", reason: notInstalled("runsc") };
+  const runtime = await describe(bench, "runsc", program);
+  const usr = { destination: "/usr", type: "bind", source: "/usr", options: ["ro", "rbind"] };
+  const own = { destination: "/own", type: "tmpfs", source: "tmpfs" };
+  return {
+    name: `runsc (${runtime.platform})`,
+    async command(args) {
+      const bundle = await makeBundle(bench, runtime, { directory: root }, { args, mounts: [usr, own] });
+      return [...runtime.command, "run", "--bundle", bundle, containerName("workload")];
+    },
+  };
 }
 
 const containerName = (purpose: string): string => `plybox-bench-${process.pid}-${purpose}`;
@@ -95,20 +117,34 @@ async function describe(bench: Workbench, name: RuntimeName, program: string): P
   // The faster platform, where this version has it.
   const platform = (await runProgram(program, ["flags"])).includes("systrap") ? "systrap" : "ptrace";
   const options = [`--platform=${platform}`, "--network=none", "--ignore-cgroups"];
-  return { name, program, prefix: [], command: [program, ...root, ...options] };
+  return { name, program, prefix: [], command: [program, ...root, ...options], platform };
 }
 
 interface OciConfig {
   process: { terminal: boolean; args: readonly string[] };
   root: { path: string };
+  mounts: readonly OciMount[];
 }
 
-/** A directory with the runtime's own default configuration, but for the program and the root. */
+interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options?: readonly string[];
+}
+
+interface Container {
+  readonly args: readonly string[];
+  /** Beside the runtime's own. */
+  readonly mounts?: readonly OciMount[];
+}
+
+/** A directory with the runtime's own default configuration, but for the program, the root and further mounts. */
 async function makeBundle(
   bench: Workbench,
   { name, program }: OciRuntime,
-  root: Root,
-  args: readonly string[],
+  root: Pick<Root, "directory">,
+  { args, mounts = [] }: Container,
 ): Promise<string> {
   const bundle = await bench.makeDirectory(`${name}-bundle`);
   await runProgram(program, ["spec"], bundle);
@@ -117,6 +153,7 @@ async function makeBundle(
   config.process.terminal = false;
   config.process.args = args;
   config.root.path = root.directory;
+  config.mounts = [...config.mounts, ...mounts];
   await writeFile(path, JSON.stringify(config));
   return bundle;
 }

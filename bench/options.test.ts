@@ -12,6 +12,7 @@ describe("the options", () => {
       sandboxes: 200,
       megabytes: 1024,
       smallFiles: 10_000,
+      computeMs: 10_000,
       json: undefined,
       steps: false,
     });

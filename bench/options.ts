@@ -12,12 +12,14 @@ export interface Options {
   /** Of the large file. */
   readonly megabytes: number;
   readonly smallFiles: number;
+  /** How long the arithmetic of `compute` takes unconfined. */
+  readonly computeMs: number;
   readonly json: string | undefined;
   readonly steps: boolean;
 }
 
 export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--turn N] [--sandboxes N]
-                 [--megabytes N] [--small-files N] [--steps] [--json FILE]
+                 [--megabytes N] [--small-files N] [--compute-ms N] [--steps] [--json FILE]
 
   --only NAME    this benchmark alone: ${BENCHMARKS.join(", ")}
   --runs N       samples of what takes milliseconds (default 500); slow references take a tenth
@@ -26,6 +28,7 @@ export const USAGE = `npm run bench -- [--only NAME[,NAME]]… [--runs N] [--tur
   --megabytes N  size of the file of file-read and file-write (default 1024)
   --small-files N
                  files of tar-10000 (default 10000)
+  --compute-ms N length of the arithmetic of compute (default 10000)
   --steps        with create: a table of the launcher's steps, from the daemon's debug log
   --json FILE    write the figures, see bench/README.md`;
 
@@ -41,6 +44,7 @@ export function parseOptions(args: readonly string[]): Options {
       sandboxes: { type: "string", default: "200" },
       megabytes: { type: "string", default: "1024" },
       "small-files": { type: "string", default: "10000" },
+      "compute-ms": { type: "string", default: "10000" },
       steps: { type: "boolean", default: false },
       json: { type: "string" },
     },
@@ -54,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options {
     sandboxes: count("--sandboxes", values.sandboxes),
     megabytes: count("--megabytes", values.megabytes),
     smallFiles: count("--small-files", values["small-files"]),
+    computeMs: count("--compute-ms", values["compute-ms"]),
     json: values.json,
     steps: values.steps,
   };

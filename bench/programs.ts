@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { REFERENCE_SOURCE } from "./repository.ts";
+import { REFERENCE_SOURCE, WORKLOAD_SOURCE } from "./repository.ts";
 
 /** Where a program of this machine is, or undefined. */
 export function findProgram(name: string): string | undefined {
@@ -36,10 +36,16 @@ export async function runProgram(program: string, args: readonly string[], cwd =
 }
 
 /** Compiles bench/native/reference.c into `directory`; returns the program's path. */
-export async function compileReference(directory: string): Promise<string> {
+export const compileReference = (directory: string): Promise<string> =>
+  compileProgram(REFERENCE_SOURCE, join(directory, "reference"));
+
+/** Compiles bench/native/workload.c, whole in one file so that it runs on any root; returns the program's path. */
+export const compileWorkload = (directory: string): Promise<string> =>
+  compileProgram(WORKLOAD_SOURCE, join(directory, "workload"), ["-static", "-lm"]);
+
+async function compileProgram(source: string, program: string, last: readonly string[] = []): Promise<string> {
   const compiler = findProgram("cc");
   if (compiler === undefined) throw new Error("the references need a C compiler: apt-get install gcc libc6-dev");
-  const program = join(directory, "reference");
-  await runProgram(compiler, ["-std=gnu17", "-O2", "-Wall", "-Wextra", "-o", program, REFERENCE_SOURCE]);
+  await runProgram(compiler, ["-std=gnu17", "-O2", "-Wall", "-Wextra", "-o", program, source, ...last]);
   return program;
 }

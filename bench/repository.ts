@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 const REPOSITORY = above(import.meta.dirname);
 
 export const REFERENCE_SOURCE = join(REPOSITORY, "bench/native/reference.c");
+export const WORKLOAD_SOURCE = join(REPOSITORY, "bench/native/workload.c");
 export const AGENT = join(REPOSITORY, "build/plyagent");
 export const COMMAND = join(REPOSITORY, "dist/cli/main.js");
 

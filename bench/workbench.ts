@@ -1,14 +1,15 @@
-import { chmod, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UndoStack } from "../src/base/undo-stack.ts";
 import { Daemon } from "./daemon.ts";
 import type { Sampling } from "./interleave.ts";
 import type { Options } from "./options.ts";
-import { compileReference, findProgram, notInstalled, runProgram } from "./programs.ts";
+import { compileReference, compileWorkload, findProgram, notInstalled, runProgram } from "./programs.ts";
 import { ReferenceDriver } from "./reference-driver.ts";
 
 const SHARED_MEMORY = "/dev/shm";
+const WORKLOAD_LAYER = "100-workload";
 const TMPFS_MAGIC = 0x01021994;
 
 /** What a sandbox of ours and a reference stand on: the same two images, and the lower one unpacked. */
@@ -21,6 +22,13 @@ export interface Root {
   readonly directory: string;
 }
 
+export interface Workload {
+  /** Its path on this machine. */
+  readonly program: string;
+  /** A layer that has it as /opt/workload. */
+  readonly layer: string;
+}
+
 /** What the benchmarks of one run share, in a directory of its own; disposing of it ends and removes all of it. */
 export class Workbench implements AsyncDisposable {
   readonly options: Options;
@@ -31,6 +39,7 @@ export class Workbench implements AsyncDisposable {
   #daemon: Promise<Daemon> | undefined;
   #root: Promise<Root> | undefined;
   #shared: Promise<string> | undefined;
+  #workload: Promise<Workload> | undefined;
 
   private constructor(options: Options, signal: AbortSignal, made: Made) {
     this.options = options;
@@ -96,6 +105,12 @@ export class Workbench implements AsyncDisposable {
     return this.#shared;
   }
 
+  /** bench/native/workload.c, compiled. */
+  workload(): Promise<Workload> {
+    this.#workload ??= this.#makeWorkload();
+    return this.#workload;
+  }
+
   async #makeSharedMemory(): Promise<string> {
     if ((await statfs(SHARED_MEMORY).catch(() => undefined))?.type !== TMPFS_MAGIC)
       return await this.makeDirectory("shared");
@@ -124,6 +139,17 @@ export class Workbench implements AsyncDisposable {
     const directory = join(this.directory, "root");
     await runProgram(unsquashfs, ["-quiet", "-no-progress", "-dest", directory, images[0] ?? ""]);
     return { layers, images, directory };
+  }
+
+  async #makeWorkload(): Promise<Workload> {
+    // Which knows, once it has a root, what to clear up at its end.
+    await this.root();
+    const program = await compileWorkload(await this.sharedMemory());
+    const tree = await this.makeDirectory("workload-layer");
+    await mkdir(join(tree, "opt"));
+    await copyFile(program, join(tree, "opt/workload"));
+    await (await this.daemon()).buildLayer(WORKLOAD_LAYER, tree);
+    return { program, layer: WORKLOAD_LAYER };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
