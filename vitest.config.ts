@@ -31,6 +31,7 @@ export default defineConfig({
       suite("faults", 3),
       suite("security", 4),
       suite("containment", 5),
+      suite("fuzz", 6),
     ],
   },
 });

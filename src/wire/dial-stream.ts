@@ -11,6 +11,7 @@ import type { Channel, ChannelFrame, Link } from "./link.ts";
 import { unexpected } from "./link.ts";
 import { readEmpty } from "./messages.ts";
 import { PeerRefusal } from "./peer-errors.ts";
+import { PieceQueue } from "./piece-queue.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 
 const FROM_TARGET = 1;
@@ -26,7 +27,7 @@ export class DialStream extends Duplex {
   readonly #input: ExecInput;
   readonly #window = new ReceiveWindow();
   /** Received, not yet asked for. The agent's credit bounds it. */
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting = new PieceQueue();
   #received = 0;
   #isOpen = false;
   #isWanted = false;
@@ -77,7 +78,7 @@ export class DialStream extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#channel.close();
-    this.#waiting.length = 0;
+    this.#waiting.clear();
     this.#input.stop(new PlyboxError("aborted", "the connection is closed"));
     done(error);
   }
@@ -118,13 +119,13 @@ export class DialStream extends Duplex {
 
   /** Hands on what is asked for, in order; an end or a failure comes when nothing is left before it. */
   #deliver(): void {
-    const bytes = this.#isWanted ? this.#waiting.shift() : undefined;
+    const bytes = this.#isWanted ? this.#waiting.take() : undefined;
     if (bytes !== undefined) {
       this.#isWanted = false;
       const granted = this.#window.consume(bytes.length);
       if (granted > 0) this.#channel.send({ kind: "credit", bytes: granted });
       this.push(bytes);
-    } else if (this.#waiting.length > 0) {
+    } else if (this.#waiting.bytes > 0) {
       return;
     } else if (this.#failure !== undefined) {
       this.destroy(this.#failure);

@@ -9,6 +9,7 @@ import { ReceiveWindow } from "./flow-control.ts";
 import type { Channel, ChannelFrame, Link } from "./link.ts";
 import { unexpected } from "./link.ts";
 import { fileError } from "./peer-errors.ts";
+import { PieceQueue } from "./piece-queue.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 import type { ReceiveMemory } from "./receive-memory.ts";
 import type { Reader } from "./strict-reader.ts";
@@ -46,13 +47,14 @@ export class FileDownload<Ack, Report> extends Readable {
   readonly #channel: Channel;
   readonly #window = new ReceiveWindow(WINDOW_BYTES);
   /** Received, not yet asked for. The window bounds it. */
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting: PieceQueue;
   #received = 0;
   #ack: { readonly value: Ack } | undefined;
   #report: { readonly value: Report } | undefined;
   #isWanted = false;
   /** Where everything goes instead, and what is to be called when it has. */
   #sink: { readonly stream: Writable; readonly done: () => void } | undefined;
+  #awaitsDrain = false;
   #hasEnded = false;
   #failure: PlyboxError | undefined;
 
@@ -64,6 +66,7 @@ export class FileDownload<Ack, Report> extends Readable {
     this.#opened = opened;
     this.#readers = readers;
     this.#memory = memory;
+    this.#waiting = new PieceQueue((bytes) => memory.hold(bytes));
     this.#link = link;
     const receive = (frame: ChannelFrame): void => this.#receive(frame);
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
@@ -128,7 +131,7 @@ export class FileDownload<Ack, Report> extends Readable {
     // Whoever reads it has found that it is not what it should be.
     if (error instanceof ProtocolViolation) this.#link.accuse(error);
     this.#channel.close();
-    this.#waiting.length = 0;
+    this.#waiting.clear();
     done(error);
   }
 
@@ -156,7 +159,6 @@ export class FileDownload<Ack, Report> extends Readable {
       this.#window.receive(frame.bytes.length);
       this.#received += frame.bytes.length;
       this.#check(undefined);
-      this.#memory.hold(frame.bytes);
       this.#waiting.push(frame.bytes);
       this.#deliver();
     }
@@ -176,12 +178,12 @@ export class FileDownload<Ack, Report> extends Readable {
   /** Hands on what is asked for, in order; the end or a failure comes when nothing is left before it. */
   #deliver(): void {
     if (this.#sink !== undefined) this.#write(this.#sink.stream);
-    const bytes = this.#isWanted ? this.#waiting.shift() : undefined;
+    const bytes = this.#isWanted ? this.#waiting.take() : undefined;
     if (bytes !== undefined) {
       this.#isWanted = false;
       this.#grant(bytes.length);
       this.push(bytes);
-    } else if (this.#waiting.length > 0) {
+    } else if (this.#waiting.bytes > 0) {
       return;
     } else if (this.#failure !== undefined) {
       this.destroy(this.#failure);
@@ -191,14 +193,28 @@ export class FileDownload<Ack, Report> extends Readable {
     }
   }
 
-  /** The window bounds what the sink has not yet taken. */
+  /** The window bounds what the sink has not yet taken; of what is small it is given more at a time. */
   #write(sink: Writable): void {
-    for (const bytes of this.#waiting.splice(0)) {
-      sink.write(bytes, () => {
-        this.#memory.release(bytes);
-        if (!this.destroyed) this.#grant(bytes.length);
+    if (!this.#waiting.isLarge && sink.writableNeedDrain) {
+      this.#onDrain(sink);
+      return;
+    }
+    for (let bytes = this.#waiting.take(); bytes !== undefined; bytes = this.#waiting.take()) {
+      const piece = bytes;
+      sink.write(piece, () => {
+        this.#memory.release(piece);
+        if (!this.destroyed) this.#grant(piece.length);
       });
     }
+  }
+
+  #onDrain(sink: Writable): void {
+    if (this.#waiting.bytes === 0 || this.#awaitsDrain) return;
+    this.#awaitsDrain = true;
+    sink.once("drain", () => {
+      this.#awaitsDrain = false;
+      if (!this.destroyed) this.#deliver();
+    });
   }
 
   #grant(consumed: number): void {
