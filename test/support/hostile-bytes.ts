@@ -20,7 +20,7 @@ const SINGLE = encodeFrame({
 });
 
 /** The hello that each listener waits for. */
-export function helloFor(listener: string): Buffer {
+function helloFor(listener: string): Buffer {
   if (listener === "execute") return SINGLE;
   return (listener === "launcher" ? HELLOS[1] : HELLOS[0]) ?? Buffer.alloc(0);
 }
