@@ -74,6 +74,17 @@ describe("a download", () => {
     await expect(stream.toArray()).rejects.toMatchObject({ code: "file/failed", errno: "EIO" });
   });
 
+  it("that failed before it is asked for is poured into nothing, and says so", async () => {
+    const pending = agent.download({ type: "file", op: "read", path: "/a" }, { ack: readOpened, report: readBytes });
+    const { channel } = await peer.next("open");
+    // In one piece: the stream is gone before its opener has a turn.
+    peer.send({ kind: "ack", channel, json: opened }, { kind: "ack", channel, json: opened });
+    const stream = await pending;
+    await agent.ended;
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(stream.pour(new Writable())).rejects.toMatchObject({ code: "agent/protocol" });
+  });
+
   it("fails where the connection ends before the report", async () => {
     const { stream, channel } = await download();
     data(channel, 0, "hello");

@@ -113,7 +113,10 @@ export class FileDownload<Ack, Report> extends Readable {
   async pour(sink: Writable): Promise<void> {
     const poured = deferred<void>();
     const gone = (): void => void this.destroy(new PlyboxError("aborted", "the transfer was given up"));
-    this.once("close", () => poured.reject(this.errored ?? new PlyboxError("aborted", "the transfer was given up")));
+    const closed = (): void => poured.reject(this.errored ?? new PlyboxError("aborted", "the transfer was given up"));
+    // It may have failed before anybody could ask for it.
+    if (this.closed) closed();
+    else this.once("close", closed);
     sink.once("close", gone);
     this.#sink = { stream: sink, done: poured.resolve };
     this.#deliver();

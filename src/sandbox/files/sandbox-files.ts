@@ -167,10 +167,13 @@ export class SandboxFiles {
       const stream = await open(agent);
       const abort = (): void => void stream.destroy(new PlyboxError("aborted", "the transfer was given up"));
       signal?.addEventListener("abort", abort, { once: true });
-      stream.once("close", () => {
+      const closed = (): void => {
         signal?.removeEventListener("abort", abort);
         end();
-      });
+      };
+      // It may have failed by now.
+      if (stream.closed) closed();
+      else stream.once("close", closed);
       if (signal?.aborted === true) abort();
       return stream;
     } catch (error) {
