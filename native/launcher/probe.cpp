@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include "common/syscalls.h"
 #include "launcher/mounts.h"
@@ -38,13 +39,39 @@ Result<> probe_namespaces(const std::string&) {
                   "namespaces", enter_user_namespace);
 }
 
+// The kernel lets nobody but the machine's root mount these where something of them is hidden, as containers do.
+bool mount_pseudo_files() {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  return sys::mount("plybox", "/proc", "proc", kFlags, nullptr) == 0 &&
+         sys::mount("plybox", "/sys", "sysfs", kFlags | MS_RDONLY, nullptr) == 0;
+}
+
+Result<> probe_rootless_namespaces(const std::string& path) {
+  if (Result<> made = probe_namespaces(path); !made) return made;
+  return in_child(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET, "proc-and-sys", mount_pseudo_files);
+}
+
+// A tmpfs with the directories of an overlay, in place of /proc, which is the current directory then.
+bool make_overlay_place() {
+  if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+  if (sys::mount("plybox", "/proc", "tmpfs", 0, nullptr) != 0 || chdir("/proc") != 0) return false;
+  for (const char* name : {"lower", "upper", "work", "root"})
+    if (mkdir(name, 0755) != 0) return false;
+  return true;
+}
+
 Result<> probe_overlay(const std::string&) {
   return in_child(CLONE_NEWNS, "overlay", [] {
-    if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-    if (sys::mount("plybox", "/proc", "tmpfs", 0, nullptr) != 0 || chdir("/proc") != 0) return false;
-    for (const char* name : {"lower", "upper", "work", "root"})
-      if (mkdir(name, 0755) != 0) return false;
-    return sys::mount("plybox", "root", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") == 0;
+    return make_overlay_place() &&
+           sys::mount("plybox", "root", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") == 0;
+  });
+}
+
+// Without the machine's root, overlayfs keeps its notes in attributes of users, and the upper has to take these.
+Result<> probe_rootless_overlay(const std::string&) {
+  return in_child(CLONE_NEWNS, "overlay", [] {
+    return make_overlay_place() && setxattr("upper", "user.plybox", "", 0, 0) == 0 &&
+           sys::mount("plybox", "root", "overlay", 0, "userxattr,lowerdir=lower,upperdir=upper,workdir=work") == 0;
   });
 }
 
@@ -58,6 +85,8 @@ struct Probe {
   const char* what;
   Result<> (*run)(const std::string& path);
 };
+// What replaces a probe for a launcher that is root of a namespace alone.
+constexpr Probe kRootlessProbes[] = {{"overlay", probe_rootless_overlay}, {"namespaces", probe_rootless_namespaces}};
 constexpr Probe kProbes[] = {
     {"idmap", probe_idmap},
     {"overlay", probe_overlay},
@@ -75,6 +104,11 @@ const Probe* find(const std::string& what) {
 
 bool is_probe(const std::string& what) { return find(what) != nullptr; }
 
-Result<> probe(const std::string& what, const std::string& path) { return find(what)->run(path); }
+Result<> probe(const std::string& what, const std::string& path, bool rootless) {
+  if (rootless)
+    for (const Probe& entry : kRootlessProbes)
+      if (what == entry.what) return entry.run(path);
+  return find(what)->run(path);
+}
 
 }  // namespace plybox

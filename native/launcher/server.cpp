@@ -232,7 +232,7 @@ void Server::test(uint32_t channel, JsonDocument& document, JsonObject& request)
   std::string what(request.string("what"));
   if (!is_probe(what)) request.refuse("what", "is not a thing that can be probed");
   std::string path = request.has("path") ? read_path(request, "path") : "/";
-  if (valid(channel, document, request)) answer(channel, probe(what, path));
+  if (valid(channel, document, request)) answer(channel, probe(what, path, launcher_.rootless()));
 }
 
 Watched* Server::find(pid_t pid) {

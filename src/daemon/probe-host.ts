@@ -12,12 +12,16 @@ import { HARDENING_CHECKS } from "./host-checks/hardening.ts";
 import { NAMESPACE_CHECKS } from "./host-checks/namespaces.ts";
 import { PROCESS_CHECKS } from "./host-checks/process.ts";
 import { NATIVE_CHECKS, TOOL_CHECKS } from "./host-checks/programs.ts";
+import { ROOTLESS_CHECKS } from "./host-checks/rootless.ts";
+import { ownNamespaceCommand, tryOwnNamespace } from "./rootless/own-namespace.ts";
+import { readRealm } from "./rootless/realm.ts";
 
 /** Everything that is looked at, in the order in which it is shown. */
 export const HOST_CHECKS: readonly Check[] = [
   ...PROCESS_CHECKS,
   ...NATIVE_CHECKS,
   ...NAMESPACE_CHECKS,
+  ...ROOTLESS_CHECKS,
   ...FILE_SYSTEM_CHECKS,
   ...CGROUP_CHECKS,
   ...HARDENING_CHECKS,
@@ -28,7 +32,12 @@ export const HOST_CHECKS: readonly Check[] = [
 /** Tries what Plybox needs of this machine. Nothing stays changed. */
 export async function probeHost(config: Pick<Host, "stateDir" | "socket">): Promise<readonly Finding[]> {
   // Private: what it tries to mount is seen by nobody.
-  const launcher = new NativeLauncher({ private: true });
+  const isRoot = process.getuid?.() === 0;
+  const launcher = new NativeLauncher({
+    private: true,
+    rootless: !isRoot || readRealm().kind === "namespace",
+    ...(!isRoot && { within: await ownNamespaceCommand() }),
+  });
   try {
     return await examineHost({
       nodeVersion: process.versions.node,
@@ -36,6 +45,8 @@ export async function probeHost(config: Pick<Host, "stateDir" | "socket">): Prom
       kernelRelease: release(),
       // Where the programs are looked for that build layers.
       path: PROGRAM_ENVIRONMENT.PATH.split(":"),
+      etc: "/etc",
+      tryOwnNamespace,
       ...{ proc: "/proc", sys: "/sys", dev: "/dev", modules: "/lib/modules" },
       ...{ stateDir: config.stateDir, socket: config.socket },
       nativeProgram,

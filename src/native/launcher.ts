@@ -19,6 +19,8 @@ export interface LauncherOptions {
   readonly private: boolean;
   /** It is root of a user namespace alone: `plylaunch --rootless`. */
   readonly rootless?: boolean;
+  /** The start of a command line that makes what follows root of a user namespace. */
+  readonly within?: readonly string[];
   /** Tests only: admits `failAt` in plans. */
   readonly allowFaults?: boolean;
   /** Tests only: the program that is every sandbox's PID 1 in the agent's place. */
@@ -136,7 +138,9 @@ export class NativeLauncher {
       ...(this.#options.allowFaults ? ["--allow-fault-injection"] : []),
     ];
     const agent = this.#options.agentProgram ?? nativeProgram("plyagent");
-    const child = spawn(nativeProgram("plylaunch"), ["--agent", agent, ...options], {
+    const launcher = [nativeProgram("plylaunch"), "--agent", agent, ...options];
+    const [program = "", ...words] = [...(this.#options.within ?? []), ...launcher];
+    const child = spawn(program, words, {
       stdio: ["pipe", "pipe", "inherit"],
       // What the daemon's environment holds is nobody else's.
       env: {},

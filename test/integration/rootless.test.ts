@@ -50,6 +50,26 @@ describe.each([
       expect(stdout).toBe(subordinateIds ? "0\n" : "0 65534\n");
     });
 
+    it("only where ids can be had, or need not be", async () => {
+      // The kernel does not heed newuidmap's set-user-id bit then, as on a file system that is mounted nosuid.
+      const ran = await user.runProgram("setpriv", "--no-new-privs", ...user.cli, "run", "--", "echo", "ran");
+      if (!subordinateIds) return expect(ran).toEqual({ exitCode: 0, stdout: "ran\n", stderr: "" });
+      expect(ran).toMatchObject({ exitCode: 125, stdout: "" });
+      expect(ran.stderr).toContain("no user namespace can be had (id-maps: EPERM)");
+      expect(ran.stderr).toContain("(host/missing)");
+    });
+
+    it("doctor, who finds what is needed", async () => {
+      const { exitCode, stdout } = await user.run(["doctor", "--json"]);
+      const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: { name: string; detail: string }[] };
+      const detail = (name: string) => checks.find((check) => check.name === name)?.detail;
+      expect(detail("own namespace")).toContain(subordinateIds ? "with 65537 ids" : "with a single id");
+      expect(checks.filter(({ name }) => /^(new namespaces|overlay mounts|seccomp)$/.test(name))).toMatchObject(
+        Array.from({ length: 3 }, () => ({ status: "ok" })),
+      );
+      expect({ exitCode, ok }).toEqual({ exitCode: 0, ok: true });
+    });
+
     it("nothing that reads what another user keeps", async () => {
       const secret = join(user.home, "secret");
       writeFileSync(secret, "of root\n", { mode: 0o600 });

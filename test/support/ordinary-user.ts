@@ -84,7 +84,12 @@ export class OrdinaryUser implements Disposable {
     const words = ["-m", "sh", "-ec", script, "sh", this.#directory, ROOT, ...ids, ...program];
     const child = spawn("unshare", words, {
       cwd: this.home,
-      env: { PATH: process.env.PATH, HOME: this.home, PLYBOX_RUN_DIR: join(this.home, "run") },
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.home,
+        PLYBOX_RUN_DIR: join(this.home, "run"),
+        PLYBOX_LOG_LEVEL: "silent",
+      },
       detached: true,
     });
     child.stdin.on("error", () => {}); // A program need not read its input.
@@ -93,7 +98,12 @@ export class OrdinaryUser implements Disposable {
 
   /** Starts `plybox` as this user. */
   startCli(args: readonly string[], groups?: readonly number[]): ChildProcessWithoutNullStreams {
-    return this.start([process.execPath, join(this.#directory, "plybox/dist/cli/main.js"), ...args], groups);
+    return this.start([...this.cli, ...args], groups);
+  }
+
+  /** What starts `plybox`. */
+  get cli(): readonly string[] {
+    return [process.execPath, join(this.#directory, "plybox/dist/cli/main.js")];
   }
 
   async run(args: readonly string[], groups?: readonly number[]): Promise<Outcome> {

@@ -14,6 +14,10 @@ export interface Host {
   readonly socket: string;
   /** Path of a native program; throws PlyboxError `host/missing` where it is not built. */
   readonly nativeProgram: (name: "plylaunch" | "plyagent") => string;
+  /** The accounts: `/etc`. */
+  readonly etc: string;
+  /** Makes a user namespace as this user and answers how many ids it has; throws where it cannot. */
+  readonly tryOwnNamespace: () => Promise<number>;
   /** Asks the launcher, docs/protocol.md §5: resolves when it can, throws when it cannot. */
   readonly tryLauncher: (what: Feature, path: string) => Promise<void>;
 }

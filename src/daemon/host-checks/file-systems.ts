@@ -40,6 +40,7 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
     name: "id-mapped mounts",
     required: true,
     examine(host) {
+      if (host.uid !== 0) return ok("rootless needs none: layers are unpacked");
       const directory = nearestDirectory(host.stateDir);
       return tryFeature(host, "idmap", directory, `the file system of ${directory} can be id-mapped`);
     },
@@ -48,6 +49,7 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
     name: "loop devices",
     required: false,
     async examine(host) {
+      if (host.uid !== 0) return ok("rootless needs none: squashfs layers are unpacked");
       if (!existsSync(`${host.dev}/loop-control`)) {
         return missing("squashfs layers cannot be mounted", "modprobe loop");
       }
@@ -60,7 +62,7 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
     async examine({ stateDir }) {
       const directory = nearestDirectory(stateDir);
       if (!(await canMakeDirectoryIn(directory)))
-        return missing(`${directory} is not writable`, "run plybox with sudo, or set PLYBOX_STATE_DIR");
+        return missing(`${directory} is not writable`, "set PLYBOX_STATE_DIR");
       const { bavail, bsize, files, ffree } = await statfs(directory);
       const free = `${stateDir}: ${((bavail * bsize) / GIB).toFixed(1)} GiB free`;
       if (bavail * bsize < LEAST_FREE_BYTES) return warn(free, "free some space, or set PLYBOX_STATE_DIR");

@@ -19,6 +19,8 @@ function thisMachine(): Host {
     uid: process.getuid?.() ?? -1,
     kernelRelease: release(),
     path: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"],
+    etc: "/etc",
+    tryOwnNamespace: async () => 65_536,
     proc: "/proc",
     sys: "/sys",
     dev: "/dev",
@@ -109,9 +111,9 @@ describe("privileges", () => {
     });
   });
 
-  it("are missing for a user without any", async () => {
+  it("are not asked of a user, who runs rootless", async () => {
     const host = { ...thisMachine(), uid: 1000, proc: holding("0000000000000000") };
-    expect(await find("privileges", host)).toMatchObject({ status: "missing", remedy: "run plybox with sudo" });
+    expect(await find("privileges", host)).toMatchObject({ status: "ok", detail: expect.stringContaining("rootless") });
   });
 });
 
@@ -136,14 +138,25 @@ describe("namespaces", () => {
   });
 
   it.each([
-    ["unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"],
-    ["apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"],
-  ])("of non-root are restricted by %s", async (file, text, remedy) => {
-    const proc = tree({ [`sys/kernel/${file}`]: `${text}\n` });
+    ["kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"],
+    ["user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=65536"],
+    ["kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"],
+  ])("of non-root are restricted by %s = %s", async (file, text, remedy) => {
+    const proc = tree({ [`sys/${file}`]: `${text}\n` });
     expect(await find("user namespaces of non-root", { ...thisMachine(), proc })).toMatchObject({
       status: "warn",
-      remedy,
+      detail: expect.stringContaining(`${file.replace("/", ".")} is ${text}`),
+      remedy: expect.stringContaining(remedy),
     });
+  });
+
+  it.each([
+    ["kernel/unprivileged_userns_clone", "1"],
+    ["user/max_user_namespaces", "1"],
+    ["kernel/apparmor_restrict_unprivileged_userns", "0"],
+  ])("of non-root are not restricted by %s = %s", async (file, text) => {
+    const host = { ...thisMachine(), proc: tree({ [`sys/${file}`]: `${text}\n` }) };
+    expect(await find("user namespaces of non-root", host)).toMatchObject({ status: "ok" });
   });
 });
 
@@ -159,6 +172,73 @@ describe("what the launcher tries", () => {
       expect(await find(name, absent)).toMatchObject({ status: "warn", remedy: "npm run build:native" });
     },
   );
+});
+
+describe("rootless", () => {
+  const asUser = (etc: Readonly<Record<string, string>>): Host => ({
+    ...thisMachine(),
+    uid: 1000,
+    etc: tree({ passwd: "ann:x:1000:1000::/home/ann:/bin/sh\n", ...etc }),
+  });
+
+  it("finds the ids that the user is allotted", async () => {
+    const allotted = "bob:1:9\nann:100000:65536\n";
+    expect(await find("subordinate ids", asUser({ subuid: allotted, subgid: allotted }))).toMatchObject({
+      status: "ok",
+      detail: "65536 from 100000 on",
+    });
+  });
+
+  it.each([
+    ["none for groups", { subuid: "ann:100000:65536\n", subgid: "bob:100000:65536\n" }],
+    ["few", { subuid: "ann:100000:100\n", subgid: "ann:100000:65536\n" }],
+    ["none at all", {}],
+  ])("misses %s, and says how they are allotted", async (_what, etc) => {
+    expect(await find("subordinate ids", asUser(etc))).toMatchObject({
+      status: "warn",
+      required: false,
+      remedy: "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann",
+    });
+  });
+
+  it.each(["newuidmap", "newgidmap"])("%s has to be set-user-id", async (name) => {
+    const host = { ...asUser({}), path: [root] };
+    expect(await find(name, host)).toMatchObject({ status: "warn", remedy: "apt-get install uidmap" });
+    const file = program(join(root, name), "true");
+    expect(await find(name, host)).toMatchObject({ status: "warn", remedy: `chmod u+s ${file}` });
+    chmodSync(file, 0o4755);
+    expect(await find(name, host)).toMatchObject({ status: "ok" });
+  });
+
+  it("tries a namespace, and tells why it cannot be had", async () => {
+    const having = (ids: number): Host => ({ ...asUser({}), tryOwnNamespace: async () => ids });
+    const refused = new PlyboxError("host/missing", "no user namespace can be had (user-namespace: EPERM): because");
+    const refusing = { ...asUser({}), tryOwnNamespace: () => Promise.reject(refused) };
+    expect(await find("own namespace", having(65_537))).toMatchObject({
+      status: "ok",
+      detail: expect.stringMatching(/65537 ids/),
+    });
+    expect(await find("own namespace", having(1))).toMatchObject({
+      status: "warn",
+      detail: expect.stringMatching(/single id/),
+    });
+    expect(await find("own namespace", refusing)).toMatchObject({
+      status: "missing",
+      required: true,
+      detail: refused.message,
+    });
+    expect(await find("own namespace", { ...refusing, uid: 0 })).toMatchObject({ status: "ok" });
+    expect(await find("own namespace", { ...refusing, nativeProgram: notBuilt })).toMatchObject({ status: "warn" });
+  });
+
+  it.each(["id-mapped mounts", "loop devices"])("needs no %s", async (name) => {
+    const refusing = { ...asUser({}), tryLauncher: () => Promise.reject(new Error("EPERM")) };
+    expect(await find(name, refusing)).toMatchObject({ status: "ok" });
+  });
+
+  it.each(["memory", "pids", "cpu"])("goes without a limit of %s, which is told", async (controller) => {
+    expect(await find(`cgroup ${controller}`, asUser({}))).toMatchObject({ status: "warn" });
+  });
 });
 
 describe("file systems", () => {

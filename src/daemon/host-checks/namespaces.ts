@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { restrictionsOf } from "../rootless/restrictions.ts";
 import type { Check, Feature, Host, Verdict } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
 import { readText } from "./read-text.ts";
@@ -41,13 +42,8 @@ export const NAMESPACE_CHECKS: readonly Check[] = [
     name: "user namespaces of non-root",
     required: false,
     examine({ proc }) {
-      if (readText(`${proc}/sys/kernel/unprivileged_userns_clone`)?.trim() === "0") {
-        return warn("off; only root can run plybox", "sysctl -w kernel.unprivileged_userns_clone=1");
-      }
-      if (readText(`${proc}/sys/kernel/apparmor_restrict_unprivileged_userns`)?.trim() === "1") {
-        return warn("AppArmor restricts them", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
-      }
-      return ok("not restricted");
+      const [restriction] = restrictionsOf(proc);
+      return restriction === undefined ? ok("not restricted") : warn(restriction.cause, restriction.remedy);
     },
   },
 ];

@@ -39,9 +39,11 @@ export const PROCESS_CHECKS: readonly Check[] = [
       const held = BigInt(`0x${mask}`);
       const lacking = Object.entries(CAPABILITIES).filter(([, bit]) => ((held >> BigInt(bit)) & 1n) === 0n);
       const who = uid === 0 ? "root" : `uid ${uid}`;
+      // What is needed then, another check tries.
+      if (uid !== 0) return ok(`${who}, without privileges: rootless, in a user namespace`);
       if (lacking.length === 0) return ok(`${who}, with every capability that is needed`);
       const names = lacking.map(([name]) => name).join(" ");
-      return missing(`${who}, without ${names}`, uid === 0 ? `give this container ${names}` : "run plybox with sudo");
+      return missing(`${who}, without ${names}`, `give this container ${names}`);
     },
   },
 ];
