@@ -52,6 +52,7 @@ function plan(changes: JsonObject = {}): JsonObject {
     cgroups: [{ path: join(directory, "cgroup"), version: 1, set: [], roles: [] }],
     capabilities: [],
     noNewPrivileges: true,
+    resources: { openFiles: 65_536, fileBytes: 1_073_741_824 },
     files: [],
     environment: {},
     agent: { socket: join(directory, "agent.sock") },
