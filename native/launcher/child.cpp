@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "common/syscalls.h"
+#include "launcher/landlock.h"
 #include "launcher/mounts.h"
 #include "launcher/pseudo-files.h"
 #include "launcher/stage.h"
@@ -119,7 +120,8 @@ Result<> mount_root(Child& child) {
 Result<> mount_dev_step(Child& child) {
   // The group may be one that the sandbox does not have.
   unsigned group = kTtyGroup < child.plan.id_count ? kTtyGroup : 0;
-  return mount_dev(child.plan.id_base + group, child.prepared.rootless);
+  bool own_queues = (child.plan.namespaces & CLONE_NEWIPC) != 0;
+  return mount_dev({child.plan.id_base + group, child.prepared.rootless, own_queues, child.plan.shm_bytes});
 }
 // Group ids are those of the launcher's namespace: every group of every sandbox may.
 Result<> mount_proc_step(Child& child) {
@@ -225,6 +227,19 @@ Result<> become_root_inside(Child& child) {
   return {};
 }
 
+Result<> fence_in_step(Child& child) {
+  using Kind = FencePlace::Kind;
+  UniqueFd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return Failure::here("landlock");
+  // A queue is opened on a mount of the kernel's own, which is not below the root; the files are the same.
+  UniqueFd queues(open("/dev/mqueue", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const JoinedCgroups& cgroups = child.prepared.cgroups;
+  return fence_in(child.plan.landlock, {{root.get(), Kind::kFiles},
+                                        {queues.get(), Kind::kFiles},
+                                        {cgroups.track ? kTrackFd : -1, Kind::kCgroup},
+                                        {cgroups.memory ? kMemoryFd : -1, Kind::kCgroup}});
+}
+
 Result<> drop_capabilities(Child& child) {
   for (int capability = 0;; capability++) {
     if (prctl(PR_CAPBSET_READ, capability) < 0) break;  // beyond the kernel's last
@@ -292,6 +307,7 @@ constexpr ChildStep kSteps[] = {
     {"resources", limit_resources},        // after the pivot, for /proc; while there is the right to raise limits
     {"descriptors", arrange_descriptors},  // after the pivot: /dev/null is the sandbox's; ends in the user namespace
     {"user", become_root_inside},          // the first step without the host's privileges
+    {"landlock", fence_in_step},           // after all that reaches out of the root; needs CAP_SYS_ADMIN inside
     {"capabilities", drop_capabilities},   // after the ids, which need CAP_SETUID
     {"confine", confine},                  // a change of ids clears the death signal
 };

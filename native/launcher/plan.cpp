@@ -160,6 +160,14 @@ CgroupPlan read_cgroup(JsonObject cgroup) {
   return plan;
 }
 
+LandlockPlan read_landlock(JsonObject& plan) {
+  std::string_view mode = plan.string("landlock");
+  if (mode == "writes") return LandlockPlan::kWrites;
+  if (mode == "all") return LandlockPlan::kAll;
+  if (mode != "off") plan.refuse("landlock", "is none of off, writes and all");
+  return LandlockPlan::kOff;
+}
+
 std::vector<FilePlan> read_files(JsonObject& plan) {
   std::vector<FilePlan> files;
   JsonArray array = plan.array("files");
@@ -226,6 +234,8 @@ LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
   resources.finish();
   result.capabilities = read_names(plan, "capabilities", kCapabilities, true);
   result.no_new_privileges = plan.boolean("noNewPrivileges");
+  result.landlock = read_landlock(plan);
+  result.shm_bytes = plan.integer("shmBytes", 65536, uint64_t{1} << 50);
   result.files = read_files(plan);
   result.environment = read_environment(plan);
   JsonObject agent = plan.object("agent");

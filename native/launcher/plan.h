@@ -40,6 +40,8 @@ struct CgroupPlan {
   bool memory = false;
 };
 
+enum class LandlockPlan { kOff, kWrites, kAll };
+
 struct FilePlan {
   std::string path;
   std::string content;
@@ -60,6 +62,8 @@ struct LaunchPlan {
   std::optional<uint64_t> file_bytes;
   uint64_t capabilities;  // a bit each
   bool no_new_privileges;
+  LandlockPlan landlock;
+  uint64_t shm_bytes;
   std::vector<FilePlan> files;
   std::vector<std::string> environment;  // NAME=value
   std::string agent_socket;

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "common/syscalls.h"
+#include "launcher/landlock.h"
 #include "launcher/mounts.h"
 #include "launcher/user-namespace.h"
 
@@ -81,6 +82,11 @@ Result<> probe_loop(const std::string&) {
   return {};
 }
 
+Result<> probe_landlock(const std::string&) {
+  if (landlock_version() == 0) return Failure{"landlock", ENOSYS};
+  return {};
+}
+
 struct Probe {
   const char* what;
   Result<> (*run)(const std::string& path);
@@ -88,10 +94,8 @@ struct Probe {
 // What replaces a probe for a launcher that is root of a namespace alone.
 constexpr Probe kRootlessProbes[] = {{"overlay", probe_rootless_overlay}, {"namespaces", probe_rootless_namespaces}};
 constexpr Probe kProbes[] = {
-    {"idmap", probe_idmap},
-    {"overlay", probe_overlay},
-    {"namespaces", probe_namespaces},
-    {"loop", probe_loop},
+    {"idmap", probe_idmap}, {"overlay", probe_overlay},   {"namespaces", probe_namespaces},
+    {"loop", probe_loop},   {"landlock", probe_landlock},
 };
 
 const Probe* find(const std::string& what) {

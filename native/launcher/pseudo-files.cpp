@@ -13,16 +13,22 @@
 namespace plybox {
 namespace {
 
-// Relative to the sandbox's root, which is the current directory of the child that builds it.
+// Relative to the sandbox's root, which is the current directory of the child that builds it. All that the container
+// runtimes mask, by any of their defaults, and the counts of everybody's keys.
 constexpr const char* kMaskedFiles[] = {
-    "proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug",
+    "proc/interrupts",    "proc/kcore",       "proc/key-users",  "proc/keys",
+    "proc/latency_stats", "proc/sched_debug", "proc/timer_list", "proc/timer_stats",
 };
 constexpr const char* kMaskedDirectories[] = {
-    "proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/devices/virtual/powercap",
+    "proc/acpi",    "proc/asound",    "proc/scsi", "sys/dev/block", "sys/devices/virtual/powercap",
+    "sys/firmware", "sys/fs/selinux",
 };
 constexpr const char* kReadOnly[] = {
     "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger",
 };
+
+// An empty file costs memory that the size of a tmpfs does not count.
+constexpr uint64_t kBytesPerInode = 4096;
 
 struct Device {
   const char* name;
@@ -96,6 +102,20 @@ Result<> mask_directories(const char* step, const char* below) {
   return {};
 }
 
+// How often a processor was too hot tells how busy it was, and who computes there. Each has a directory of its own.
+Result<> mask_throttling() {
+  constexpr const char* kFirst = "sys/devices/system/cpu/cpu0/thermal_throttle";
+  if (access(kFirst, F_OK) != 0) return {};
+  if (Result<> masked = mask_directory("sys", kFirst); !masked) return masked;
+  for (int processor = 1;; processor++) {
+    char path[80];
+    int length = snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%d", processor);
+    if (access(path, F_OK) != 0) return {};
+    snprintf(path + length, sizeof(path) - static_cast<size_t>(length), "/thermal_throttle");
+    if (Result<> masked = mask("sys", path, kFirst); !masked) return masked;
+  }
+}
+
 // What an ordinary user may do in the sandbox's own network: listen on low ports, and ping.
 Result<> open_network_to_users(unsigned last_group) {
   char groups[32];
@@ -143,26 +163,37 @@ Result<> mount_proc(unsigned last_group) {
 Result<> mount_sys() {
   uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   if (Result<> mounted = mount_new("sys", "sysfs", "sys", attributes, nullptr); !mounted) return mounted;
-  return mask_directories("sys", "sys/");
+  if (Result<> masked = mask_directories("sys", "sys/"); !masked) return masked;
+  return mask_throttling();
 }
 
-Result<> mount_dev(unsigned tty_group, bool bound) {
+Result<> mount_dev(const DevOptions& options) {
   const char* const dev[] = {"mode", "0755", "size", "65536", "nr_inodes", "256", nullptr};
   if (Result<> mounted = mount_new("dev", "tmpfs", "dev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, dev); !mounted)
     return mounted;
   for (const Device& device : kDevices)
-    if (Result<> made = make_device(device, bound); !made) return made;
+    if (Result<> made = make_device(device, options.bound); !made) return made;
   for (const Link& link : kLinks)
     if (symlink(link.target, link.name) != 0) return Failure::here("dev");
 
   char group[16];
-  snprintf(group, sizeof(group), "%u", tty_group);
-  const char* const pts[] = {"newinstance", "", "ptmxmode", "0666", "mode", "0620", "gid", group, nullptr};
+  snprintf(group, sizeof(group), "%u", options.tty_group);
+  // The machine has a few thousand terminals for all of its sandboxes.
+  const char* const pts[] = {"newinstance", "",    "ptmxmode", "0666", "mode", "0620",
+                             "gid",         group, "max",      "256",  nullptr};
   if (Result<> mounted = mount_new("dev", "devpts", "dev/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts); !mounted)
     return mounted;
-  const char* const shm[] = {"mode", "01777", nullptr};
+  char bytes[32];
+  char inodes[32];
+  snprintf(bytes, sizeof(bytes), "%llu", static_cast<unsigned long long>(options.shm_bytes));
+  snprintf(inodes, sizeof(inodes), "%llu", static_cast<unsigned long long>(options.shm_bytes / kBytesPerInode));
+  const char* const shm[] = {"mode", "01777", "size", bytes, "nr_inodes", inodes, nullptr};
   uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  return mount_new("dev", "tmpfs", "dev/shm", attributes, shm);
+  if (Result<> mounted = mount_new("dev", "tmpfs", "dev/shm", attributes, shm); !mounted) return mounted;
+  if (!options.own_queues) return {};
+  Result<> queues = mount_new("dev", "mqueue", "dev/mqueue", attributes, nullptr);
+  // ENODEV: a kernel without them.
+  return queues || queues.failure().error == ENODEV ? Result<>() : queues;
 }
 
 Result<> cover(const char* step, int place, bool directory) {

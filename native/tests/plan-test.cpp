@@ -26,6 +26,8 @@ const std::string kPlan = R"({
   "resources": {"openFiles": 1024, "fileBytes": 4096},
   "capabilities": ["CAP_CHOWN", "CAP_SETFCAP"],
   "noNewPrivileges": true,
+  "landlock": "all",
+  "shmBytes": 65536,
   "files": [{"path": "/etc/hosts", "content": "127.0.0.1 localhost\n"}],
   "environment": {"A": "b=c", "EMPTY": ""},
   "agent": {"socket": "/run/sb.sock"},
@@ -101,6 +103,8 @@ TEST_CASE("a plan says what its fields say") {
   CHECK(plan.file_bytes == 4096);
   CHECK(plan.capabilities == (uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_SETFCAP));
   CHECK(plan.no_new_privileges);
+  CHECK(plan.landlock == LandlockPlan::kAll);
+  CHECK(plan.shm_bytes == 65536);
   REQUIRE(plan.files.size() == 1);
   CHECK(plan.files[0].path == "/etc/hosts");
   CHECK(plan.files[0].content == "127.0.0.1 localhost\n");
@@ -156,6 +160,8 @@ TEST_CASE("a plan without one of its fields is refused with the field's path") {
            Row{"openFiles", "resources.openFiles"},
            Row{"capabilities", "capabilities"},
            Row{"noNewPrivileges", "noNewPrivileges"},
+           Row{"landlock", "landlock"},
+           Row{"shmBytes", "shmBytes"},
            Row{"files", "files"},
            Row{"content", "files.0.content"},
            Row{"environment", "environment"},
@@ -246,6 +252,9 @@ TEST_CASE("a value of another type or out of its range is refused with its path"
            Row{R"("CAP_CHOWN")", R"("CAP_EVERYTHING")", "capabilities"},
            Row{R"("CAP_CHOWN")", "0", "capabilities.0"},
            Row{R"("noNewPrivileges": true)", R"("noNewPrivileges": "true")", "noNewPrivileges"},
+           Row{R"("landlock": "all")", R"("landlock": "some")", "landlock"},
+           Row{R"("landlock": "all")", R"("landlock": true)", "landlock"},
+           Row{R"("shmBytes": 65536)", R"("shmBytes": 65535)", "shmBytes"},
            Row{R"("/etc/hosts")", R"("etc/hosts")", "files.0.path"},
            Row{R"("A": "b=c")", R"("A=b": "c")", "environment"},
            Row{R"("A": "b=c")", R"("": "c")", "environment"},

@@ -49,6 +49,10 @@ export interface LaunchPlan {
   };
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
+  /** Whether nothing outside the sandbox's root can be changed (`writes`), or not even read (`all`). */
+  readonly landlock: "off" | "writes" | "all";
+  /** What /dev/shm may hold. */
+  readonly shmBytes: number;
   readonly files: readonly { readonly path: string; readonly content: string }[];
   readonly environment: Readonly<Record<string, string>>;
   readonly agent: { readonly socket: string };

@@ -112,7 +112,7 @@ export class NativeLauncher {
     await this.#request({ type: "unmount", target });
   }
 
-  async probe(what: "idmap" | "overlay" | "namespaces" | "loop", path: string): Promise<void> {
+  async probe(what: "idmap" | "overlay" | "namespaces" | "loop" | "landlock", path: string): Promise<void> {
     await this.#request({ type: "probe", what, path });
   }
 

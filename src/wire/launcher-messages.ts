@@ -19,7 +19,11 @@ export type LauncherRequest =
     } & ProcessName)
   | { readonly type: "mount-image"; readonly image: string; readonly format: "squashfs"; readonly target: string }
   | { readonly type: "unmount"; readonly target: string }
-  | { readonly type: "probe"; readonly what: "idmap" | "overlay" | "namespaces" | "loop"; readonly path: string };
+  | {
+      readonly type: "probe";
+      readonly what: "idmap" | "overlay" | "namespaces" | "loop" | "landlock";
+      readonly path: string;
+    };
 
 export interface LaunchAck extends ProcessName {
   readonly steps: readonly LaunchStep[];

@@ -12,5 +12,5 @@ export const AWAITING_SECCOMP: readonly string[] = [
     "personality",
   ],
   ...["memory-policy", "i386-call", "i386-program", "terminal-type", "socket-vsock"],
-  ...["unshare-user", "clone-user", "clone3-user", "user-root", "user-mount-tmpfs", "user-mount-overlay"],
+  ...["unshare-user", "clone-user", "clone3-user"],
 ];

@@ -25,6 +25,7 @@ const STEPS = [
   "resources",
   "descriptors",
   "user",
+  "landlock",
   "capabilities",
   "confine",
   "agent",

@@ -81,6 +81,8 @@ const plan = {
   resources: { openFiles: 65536, fileBytes: 1073741824 },
   capabilities: ["CAP_CHOWN"],
   noNewPrivileges: true,
+  landlock: "writes",
+  shmBytes: 268_435_456,
   files: [{ path: "/etc/hosts", content: "127.0.0.1 localhost\n" }],
   environment: { A: "b" },
   agent: { socket: `/run/plybox/sandboxes/${SANDBOX}/agent.sock` },

@@ -54,6 +54,8 @@ beforeAll(async () => {
     resources: { openFiles: 1024 },
     capabilities: ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"],
     noNewPrivileges: true,
+    landlock: "all",
+    shmBytes: 65_536,
     files: [],
     environment: {},
     agent: { socket: join(directory, "agent.sock") },

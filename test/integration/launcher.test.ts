@@ -53,6 +53,8 @@ function plan(changes: JsonObject = {}): JsonObject {
     capabilities: [],
     noNewPrivileges: true,
     resources: { openFiles: 65_536, fileBytes: 1_073_741_824 },
+    landlock: "writes",
+    shmBytes: 65_536,
     files: [],
     environment: {},
     agent: { socket: join(directory, "agent.sock") },

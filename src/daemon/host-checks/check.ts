@@ -23,7 +23,7 @@ export interface Host {
 }
 
 /** What the launcher can try. */
-export type Feature = "idmap" | "overlay" | "namespaces" | "loop";
+export type Feature = "idmap" | "overlay" | "namespaces" | "loop" | "landlock";
 
 type Status = "ok" | "warn" | "missing";
 

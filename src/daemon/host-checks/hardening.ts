@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Check } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
+import { tryFeature } from "./namespaces.ts";
 import { readText } from "./read-text.ts";
 
 export const HARDENING_CHECKS: readonly Check[] = [
@@ -17,16 +18,13 @@ export const HARDENING_CHECKS: readonly Check[] = [
   {
     name: "landlock",
     required: false,
-    examine({ sys, proc }) {
-      const active = readText(`${sys}/kernel/security/lsm`);
-      if (active?.trim().split(",").includes("landlock")) return ok("active");
-      if (active !== undefined) return warn(`not among ${active.trim()}`, "boot with lsm=landlock,…");
-      if (readText(`${proc}/kallsyms`)?.includes(" landlock_init")) {
-        return warn(
-          "in this kernel; whether it is active cannot be seen",
-          `mount -t securityfs none ${sys}/kernel/security`,
-        );
-      }
+    async examine(host) {
+      const tried = await tryFeature(host, "landlock", "/", "fences in every sandbox");
+      if (tried.status !== "missing") return tried;
+      const active = readText(`${host.sys}/kernel/security/lsm`)?.trim();
+      if (active?.split(",").includes("landlock")) return missing("too old", "boot a kernel of 5.19 or newer");
+      const isBuilt = readText(`${host.proc}/kallsyms`)?.includes(" landlock_init");
+      if (isBuilt || active !== undefined) return warn("not active", `boot with lsm=landlock,${active ?? "…"}`);
       return missing("not in this kernel", "boot a kernel with CONFIG_SECURITY_LANDLOCK");
     },
   },

@@ -309,13 +309,21 @@ describe("hardening", () => {
   });
 
   it.each([
-    ["active", { "kernel/security/lsm": "lockdown,landlock\n" }, {}, "ok"],
-    ["not chosen at boot", { "kernel/security/lsm": "lockdown,apparmor\n" }, {}, "warn"],
-    ["in the kernel, its state unseen", {}, { kallsyms: "0000 t landlock_init\n" }, "warn"],
-    ["not in the kernel", {}, { kallsyms: "0000 t other_init\n" }, "missing"],
-  ] as const)("landlock is %s", async (_what, sys, proc, status) => {
-    const host = { ...thisMachine(), sys: tree(sys), proc: tree(proc) };
-    expect(await find("landlock", host)).toMatchObject({ status });
+    ["too old", { lsm: "lockdown,landlock" }, { status: "missing", remedy: "5.19" }],
+    ["not chosen at boot", { lsm: "lockdown,yama" }, { status: "warn", remedy: "lsm=landlock,lockdown,yama" }],
+    ["in the kernel, and off", { kallsyms: "0000 t landlock_init" }, { status: "warn", remedy: "lsm=landlock,…" }],
+    ["not in the kernel", { kallsyms: "0000 t init" }, { status: "missing", remedy: "CONFIG_SECURITY_LANDLOCK" }],
+  ] as const)("landlock is %s, where the launcher finds none", async (_what, kernel, { status, remedy }) => {
+    const { lsm, kallsyms }: { lsm?: string; kallsyms?: string } = kernel;
+    const sys = lsm === undefined ? {} : { "kernel/security/lsm": `${lsm}\n` };
+    const proc = kallsyms === undefined ? {} : { kallsyms: `${kallsyms}\n` };
+    const tryLauncher = async () => {
+      throw new PlyboxError("launcher/failed", "landlock: Function not implemented");
+    };
+    const nativeProgram = (name: string) => name;
+    const host = { ...thisMachine(), nativeProgram, tryLauncher, sys: tree(sys), proc: tree(proc) };
+    expect(await find("landlock", host)).toMatchObject({ status, remedy: expect.stringContaining(remedy) });
+    expect(await find("landlock", { ...host, tryLauncher: async () => {} })).toMatchObject({ status: "ok" });
   });
 
   it("kvm is missing without its device", async () => {
