@@ -64,6 +64,7 @@ const PACKAGES = [
   { package: "g++-aarch64-linux-gnu", present: anyProgram("aarch64-linux-gnu-g++"), for: ["test"] },
   { package: "qemu-user-static", present: anyProgram("qemu-aarch64-static"), for: ["test"] },
   // What is run in sandboxes as users do: test/integration/workloads.
+  { package: "adduser", present: anyProgram("adduser"), for: ["test"] },
   { package: "git", present: anyProgram("git"), for: ["test"] },
   { package: "curl", present: anyProgram("curl"), for: ["test"] },
   { package: "gdb", present: anyProgram("gdb"), for: ["test"] },

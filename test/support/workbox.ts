@@ -1,5 +1,5 @@
 import type { CommandOptions } from "../../src/client/exec-options.ts";
-import type { Sandbox } from "../../src/client/index.ts";
+import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { TestDaemon } from "./test-daemon.ts";
 
 export interface ScriptOptions extends Pick<CommandOptions, "user" | "cwd" | "env"> {
@@ -17,11 +17,11 @@ export class Workbox implements AsyncDisposable {
     this.sandbox = sandbox;
   }
 
-  static async open(): Promise<Workbox> {
-    const daemon = new TestDaemon();
+  /** @param settings beyond those that everybody gets; `daemon` has not been started */
+  static async open(settings: CreateOptions = {}, daemon = new TestDaemon()): Promise<Workbox> {
     try {
       await daemon.start();
-      return new Workbox(daemon, await daemon.client.create());
+      return new Workbox(daemon, await daemon.client.create(settings));
     } catch (error) {
       await daemon[Symbol.asyncDispose]();
       throw error;
