@@ -8,7 +8,7 @@
 #include "agent/event-loop.h"
 #include "agent/exec-table.h"
 #include "agent/files/worker.h"
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 #include "agent/options.h"
 #include "agent/users.h"
 
@@ -83,6 +83,7 @@ class Agent final : public RequestServer {
   char* const* environment_;
   uint64_t started_us_;
   EventLoop loop_;
+  PidsEvents pids_;
   CommandCgroups cgroups_;
   MemoryEvents memory_;
   CommandCgroups memory_cgroups_;

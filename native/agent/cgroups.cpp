@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 
 namespace plybox {
 
@@ -59,6 +60,7 @@ std::unique_ptr<CommandCgroup> CommandCgroups::take(bool unused) {
 
 void CommandCgroups::give_back(std::unique_ptr<CommandCgroup> cgroup) {
   bool again = !cgroup->spent_ && spare_.size() < most_.spare;
+  if (again) cgroup->refused_before_ += refused_forks(*cgroup);
   (again ? spare_ : doomed_).push_back(std::move(cgroup));
 }
 
@@ -110,14 +112,10 @@ bool CommandCgroups::limit_pids(CommandCgroup& cgroup, uint64_t most) {
   return hand_on("+pids", hands_on_pids_) && write(cgroup, "pids.max", std::to_string(most).c_str());
 }
 
-uint64_t CommandCgroups::refused_forks(const CommandCgroup& cgroup) const {
-  char text[128];
-  std::string_view events = read(cgroup, "pids.events", text);
-  constexpr std::string_view kName = "max ";
-  if (!events.starts_with(kName)) return 0;
-  uint64_t refused = 0;
-  std::from_chars(events.data() + kName.size(), events.data() + events.size(), refused);
-  return refused;
+uint64_t CommandCgroups::refused_forks(CommandCgroup& cgroup) const {
+  if (!cgroup.pids_events_) cgroup.pids_events_ = open(cgroup, "pids.events", O_RDONLY);
+  uint64_t refused = read_refused_forks(cgroup.pids_events_);
+  return refused - std::min(refused, cgroup.refused_before_);
 }
 
 bool CommandCgroups::limit_memory(CommandCgroup& cgroup, uint64_t most_bytes) {

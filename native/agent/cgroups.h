@@ -32,7 +32,9 @@ class CommandCgroup {
   int version_;
   std::string name_;
   UniqueFd door_;
-  bool spent_ = false;  // has been killed: not to be used again
+  UniqueFd pids_events_;         // opened when it is first read
+  uint64_t refused_before_ = 0;  // of the commands that had it before
+  bool spent_ = false;           // has been killed: not to be used again
 };
 
 // How many cgroups there may be below one.
@@ -67,8 +69,9 @@ class CommandCgroups {
   // Lets so many tasks live in it at once. Answers false where the kernel does not count them here. It is not used
   // again.
   bool limit_pids(CommandCgroup& cgroup, uint64_t most);
-  // How many forks that limit has refused.
-  uint64_t refused_forks(const CommandCgroup& cgroup) const;
+  // How many forks the kernel has refused its processes since it was taken: on version 1 for whatever limit of
+  // processes, on version 2 for its own.
+  uint64_t refused_forks(CommandCgroup& cgroup) const;
   // Lets it hold so much memory, and no swap beside it. Answers false, with errno, where the kernel does not. What was
   // written into files in memory counts there for good, so it is not used again.
   bool limit_memory(CommandCgroup& cgroup, uint64_t most_bytes);

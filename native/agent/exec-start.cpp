@@ -124,8 +124,7 @@ std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
 }
 
 std::optional<Refusal> Exec::limit_pids(uint64_t most) {
-  limits_pids_ = cgroup_ != nullptr && context_.cgroups.limit_pids(*cgroup_, most);
-  if (limits_pids_) return std::nullopt;
+  if (cgroup_ != nullptr && context_.cgroups.limit_pids(*cgroup_, most)) return std::nullopt;
   return Refusal{"unsupported", "processes are not counted by command here", "pids"};
 }
 
@@ -164,7 +163,7 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   if (request.memory_bytes) {
     if (std::optional<Refusal> refusal = limit_memory(*request.memory_bytes)) return refusal;
   }
-  oom_kills_at_start_ = memory_kills();
+  at_start_ = count_limits();
 
   ChildPlan plan;
   if (memory_cgroup_ != nullptr) plan.join_memory = memory_cgroup_->door();

@@ -2,9 +2,12 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "agent/clock.h"
+#include "agent/root-space.h"
 #include "common/signals.h"
 
 namespace plybox {
@@ -141,19 +144,38 @@ uint64_t Exec::memory_kills() const {
   return elsewhere + (own ? context_.cgroups.memory_kills(*cgroup_) : 0);
 }
 
-// The count of the whole sandbox says nothing of a command that has not failed.
-bool Exec::ran_out_of_memory() const {
+uint64_t Exec::refused_forks() const {
+  return context_.pids.refused_forks() + (cgroup_ != nullptr ? context_.cgroups.refused_forks(*cgroup_) : 0);
+}
+
+LimitsMet Exec::count_limits() const { return {memory_kills(), refused_forks(), root_is_full()}; }
+
+void Exec::find_limits_met() {
+  LimitsMet now = count_limits();
+  auto risen = [](uint64_t before, uint64_t after) { return after - std::min(before, after); };
+  met_ = {risen(at_start_.memory_kills, now.memory_kills), risen(at_start_.refused_forks, now.refused_forks),
+          now.upper_full};
+}
+
+// What the command failed at. The counts of the whole sandbox, and a layer that ran full meanwhile, say nothing of a
+// command that has not failed; one that was full before says nothing of what this one failed at.
+const char* Exec::limit_of_failure() const {
   bool failed = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
-  return (failed || limits_memory_) && memory_kills() > oom_kills_at_start_;
+  if (met_.memory_kills > 0 && (failed || limits_memory_)) return "memory";
+  if (!failed) return nullptr;
+  if (WIFSIGNALED(status_) && WTERMSIG(status_) == SIGXFSZ && context_.limits_file_size) return "file-size";
+  // It ended nobody: a fork was refused, or a write, and the command made of it what it would.
+  if (met_.refused_forks > 0) return "pids";
+  if (met_.upper_full != nullptr && at_start_.upper_full == nullptr) return "disk";
+  return nullptr;
 }
 
 void Exec::finish_if_over() {
   if (finished_ || running_ || !outputs_[0].settled() || !outputs_[1].settled()) return;
   if (ending_ != nullptr && !ending_->over()) return;
   finished_ = true;
-  if (limit_ == nullptr && ran_out_of_memory()) limit_ = "memory";
-  // It ended nobody: a fork was refused, and the command made of it what it would.
-  if (limit_ == nullptr && limits_pids_ && context_.cgroups.refused_forks(*cgroup_) > 0) limit_ = "pids";
+  find_limits_met();
+  if (limit_ == nullptr) limit_ = limit_of_failure();
   report_ = make_report();
   input_.close();
   if (listener_ != nullptr) listener_->finished();
@@ -172,6 +194,7 @@ std::string Exec::make_report() const {
   WIFSIGNALED(status_) ? json.string(signal_name(WTERMSIG(status_))) : json.null();
   json.key("limit");
   limit_ != nullptr ? json.string(limit_) : json.null();
+  write_limits_met(json);
   json.key("wallMs").thousandths(ended_us_ - started_us_);
   json.key("userMs").thousandths(microseconds(usage_.ru_utime));
   json.key("systemMs").thousandths(microseconds(usage_.ru_stime));
@@ -185,6 +208,15 @@ std::string Exec::make_report() const {
   json.key("stderrBytes").integer(outputs_[1].ring().end());
   json.end_object();
   return json.text();
+}
+
+void Exec::write_limits_met(JsonWriter& json) const {
+  if (met_.memory_kills == 0 && met_.refused_forks == 0 && met_.upper_full == nullptr) return;
+  json.key("limitsMet").begin_object();
+  if (met_.memory_kills > 0) json.key("memoryKills").integer(met_.memory_kills);
+  if (met_.refused_forks > 0) json.key("refusedForks").integer(met_.refused_forks);
+  if (met_.upper_full != nullptr) json.key("upperFull").string(met_.upper_full);
+  json.end_object();
 }
 
 void Exec::signal(int signal, SignalScope scope) {

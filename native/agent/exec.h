@@ -14,10 +14,11 @@
 #include "agent/environment.h"
 #include "agent/event-loop.h"
 #include "agent/input.h"
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 #include "agent/output.h"
 #include "agent/requests.h"
 #include "agent/users.h"
+#include "common/json.h"
 #include "common/refusal.h"
 
 namespace plybox {
@@ -75,12 +76,21 @@ struct ExecContext {
   // Of commands with a memory limit. On version 2 these are the same.
   CommandCgroups& memory_cgroups;
   const MemoryEvents& memory;
+  const PidsEvents& pids;
   int null_device;
   // Of every command.
   std::vector<ResourceLimit> limits;
   std::string oom_score;
+  bool limits_file_size;
   // Called when a command has finished, or when nothing of it is left.
   std::function<void()> changed;
+};
+
+// Limits that something ran into, as the kernel has it; what it has counted, and whether the writable layer is full.
+struct LimitsMet {
+  uint64_t memory_kills = 0;
+  uint64_t refused_forks = 0;
+  const char* upper_full = nullptr;  // "bytes" or "inodes"
 };
 
 class Exec final : public InputOwner, public OutputOwner {
@@ -145,8 +155,12 @@ class Exec final : public InputOwner, public OutputOwner {
   std::optional<Refusal> take_stdio(Stdio& stdio);
   std::optional<Refusal> limit_pids(uint64_t most);
   std::optional<Refusal> limit_memory(uint64_t most_bytes);
+  LimitsMet count_limits() const;
   uint64_t memory_kills() const;
-  bool ran_out_of_memory() const;
+  uint64_t refused_forks() const;
+  void find_limits_met();
+  const char* limit_of_failure() const;
+  void write_limits_met(JsonWriter& json) const;
   void stop_clocks();
   void end_by(const char* limit);
   void touch_readers();
@@ -185,10 +199,10 @@ class Exec final : public InputOwner, public OutputOwner {
   bool forgotten_ = false;
   bool on_terminal_ = false;
   bool takes_input_ = false;
-  bool limits_pids_ = false;
   bool limits_memory_ = false;
   const char* limit_ = nullptr;
-  uint64_t oom_kills_at_start_ = 0;
+  LimitsMet at_start_;
+  LimitsMet met_;
   uint64_t started_us_ = 0;
   uint64_t ended_us_ = 0;
   int status_ = 0;

@@ -2,7 +2,7 @@
 // is the user that is asked for; the rest stands for the files.
 #include <cstdlib>
 
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 #include "agent/passwd.h"
 #include "agent/processes.h"
 #include "agent/users.h"

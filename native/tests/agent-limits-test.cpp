@@ -420,3 +420,25 @@ TEST_CASE("a limit of processes refuses forks, is told, and is no later command'
     CHECK(host.run(shell_request(forks)).last.is_null("limit"));
   });
 }
+
+TEST_CASE("forks that the sandbox's limit refuses are told of the command that tried them, and of no later one") {
+  for_each_agent([](const std::string& program) {
+    TestCgroup cgroup("pids");
+    if (cgroup.path().empty()) return skipped("no cgroup can be made in pids");
+    AgentProcess agent(program, {.track_directory = cgroup.path(), .track_version = 1});
+    Host host = agent.connect();
+    host.run(shell_request("true"));
+    REQUIRE(cgroup.set("pids.max", "2"));
+    const std::string forks = "sleep 0.2 & sleep 0.2 & sleep 0.2 & wait; exit ";
+    Outcome failed = host.run(shell_request(forks + "4"));
+    CHECK(failed.last.text("limit") == "pids");
+    CHECK(failed.last.payload.find(R"("limitsMet":{"refusedForks":)") != std::string::npos);
+    REQUIRE(cgroup.set("pids.max", "100"));
+    // In the cgroup that the first one was in.
+    for (int i = 0; i < 5; i++) {
+      Outcome later = host.run(shell_request("exit 4"));
+      CHECK(later.last.is_null("limit"));
+      CHECK(later.last.payload.find("limitsMet") == std::string::npos);
+    }
+  });
+}

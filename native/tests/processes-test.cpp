@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 #include "common/signals.h"
 
 using namespace plybox;

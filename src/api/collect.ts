@@ -12,9 +12,11 @@ export interface CollectOptions {
 
 export function reportView(report: ExecReport): ExecEventViews["exit"] {
   const { exec, code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes } = report;
-  const { memoryPeakBytes } = report;
+  const { memoryPeakBytes, limitsMet } = report;
   return {
-    ...{ exec, exitCode: code, signal, limit, wallMs, userMs, systemMs, peakRssBytes },
+    ...{ exec, exitCode: code, signal, limit },
+    ...(limitsMet !== undefined && { limitsMet }),
+    ...{ wallMs, userMs, systemMs, peakRssBytes },
     ...(memoryPeakBytes !== undefined && { memoryPeakBytes }),
     ...{ stdoutBytes, stderrBytes },
   };

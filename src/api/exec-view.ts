@@ -19,6 +19,7 @@ export function execView({ record, summary }: KnownExec): ExecView {
     exitCode: report?.code ?? null,
     signal: report?.signal ?? null,
     limit: report?.limit ?? null,
+    limitsMet: report?.limitsMet ?? null,
     wallMs: report?.wallMs ?? summary?.wallMs ?? null,
     userMs: report?.userMs ?? null,
     systemMs: report?.systemMs ?? null,

@@ -1,8 +1,21 @@
 import type { ExecId } from "./ids.ts";
 
-/** What ended a command, when it was not the command itself. */
-export const EXEC_LIMITS = ["wall", "cpu", "output", "memory", "pids"] as const;
+/**
+ * What ended a command, when it was not the command itself; or what it failed at, since of `pids` and `disk` the kernel
+ * ends nobody, but refuses what is too much.
+ */
+export const EXEC_LIMITS = ["wall", "cpu", "output", "memory", "pids", "disk", "file-size"] as const;
 export type ExecLimit = (typeof EXEC_LIMITS)[number];
+
+/** Limits that were met while a command ran, whatever it made of that, as the kernel has it; at least one. */
+export interface LimitsMet {
+  /** Processes that the kernel killed for want of memory. */
+  readonly memoryKills?: number;
+  /** Forks that the kernel refused. */
+  readonly refusedForks?: number;
+  /** Of what the writable layer had nothing left when the command ended. */
+  readonly upperFull?: "bytes" | "inodes";
+}
 
 /** Of a terminal, in characters. */
 export interface TerminalSize {
@@ -43,6 +56,8 @@ export interface ExecReport {
   /** Such as `SIGKILL`; null when it exited. */
   readonly signal: string | null;
   readonly limit: ExecLimit | null;
+  /** Absent where none was met. */
+  readonly limitsMet?: LimitsMet;
   readonly wallMs: number;
   readonly userMs: number;
   readonly systemMs: number;

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
 import { PlyboxError } from "../model/errors.ts";
 import type { SandboxEvent } from "../model/event.ts";
+import type { LimitsMet } from "../model/exec.ts";
 import type { ObservedRequest, ObservedResult, RequestObserver, RequestWatch } from "../model/request-observer.ts";
 import { parseTraceparent } from "./traceparent.ts";
 
@@ -149,6 +150,7 @@ export class Tracing implements RequestObserver {
       ...(report.code !== null && { "process.exit.code": report.code }),
       ...(report.signal !== null && { "plybox.exec.signal": report.signal }),
       ...(report.limit !== null && { "plybox.exec.limit": report.limit }),
+      ...metAttributes(report.limitsMet),
       "plybox.exec.user_ms": report.userMs,
       "plybox.exec.system_ms": report.systemMs,
       "plybox.exec.peak_rss_bytes": report.peakRssBytes,
@@ -167,3 +169,9 @@ const detailsOf = (event: SandboxEvent): Attributes =>
     : "exec" in event && event.exec !== null
       ? { "plybox.exec": event.exec }
       : {};
+
+const metAttributes = ({ memoryKills, refusedForks, upperFull }: LimitsMet = {}): Attributes => ({
+  ...(memoryKills !== undefined && { "plybox.exec.memory_kills": memoryKills }),
+  ...(refusedForks !== undefined && { "plybox.exec.refused_forks": refusedForks }),
+  ...(upperFull !== undefined && { "plybox.exec.upper_full": upperFull }),
+});

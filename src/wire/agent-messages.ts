@@ -3,6 +3,7 @@ import type {
   ExecRequest,
   ExecSummary,
   KeptRange,
+  LimitsMet,
   OutputOffsets,
   OutputReading,
   SignalScope,
@@ -110,6 +111,17 @@ const readProcess = object<ProcessView>({
 
 export const readProcesses = object<ProcessesView>({ processes: list(readProcess), total: count });
 
+const readLimitsMetFields = object<LimitsMet>(
+  {},
+  { memoryKills: integer(1), refusedForks: integer(1), upperFull: oneOf("bytes", "inodes") },
+);
+
+const readLimitsMet: Reader<LimitsMet> = (value, path) => {
+  const met = readLimitsMetFields(value, path);
+  if (Object.keys(met).length === 0) throw new ProtocolViolation("payload", `${path} names no limit`);
+  return met;
+};
+
 const readReportFields = object<ExecReport>(
   {
     exec: execId,
@@ -123,7 +135,7 @@ const readReportFields = object<ExecReport>(
     stdoutBytes: count,
     stderrBytes: count,
   },
-  { memoryPeakBytes: count },
+  { memoryPeakBytes: count, limitsMet: readLimitsMet },
 );
 
 export const readExecReport: Reader<ExecReport> = (value, path) => {

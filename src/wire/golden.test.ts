@@ -144,7 +144,7 @@ describe("golden messages", () => {
     expect(violationOf(() => reader(withPrototype, "json"))).toBe("payload");
   });
 
-  const optional = ["field", "step", "errno", "memoryPeakBytes"];
+  const optional = ["field", "step", "errno", "memoryPeakBytes", "limitsMet"];
   const fields = messages.flatMap((message) => Object.keys(message.json).map((field) => ({ ...message, field })));
   test.each(fields)("$name is refused without $field, or with one of another type", ({ reader, json, field }) => {
     const { [field]: _, ...rest } = json;

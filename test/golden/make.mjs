@@ -214,7 +214,7 @@ const good = {
   "exit-dial": [exit(18, { inBytes: 8, outBytes: 6 })],
   "exit-exec": [exit(1, report)],
   "exit-exec-signal": [exit(1, { ...report, code: null, signal: "SIGSEGV" })],
-  "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory", memoryPeakBytes: 67108864 })],
+  "exit-exec-limit": [exit(1, { ...report, code: null, signal: "SIGKILL", limit: "memory", limitsMet: { memoryKills: 1, refusedForks: 2, upperFull: "inodes" }, memoryPeakBytes: 67108864 })],
   "exit-execute": [exit(22, verdict)],
   "exit-execute-memory": [
     exit(22, {

@@ -8,7 +8,7 @@
 
 #include "agent/event-loop.h"
 #include "agent/input.h"
-#include "agent/memory-events.h"
+#include "agent/limit-events.h"
 #include "agent/output.h"
 #include "agent/single/options.h"
 #include "agent/single/request.h"

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { EVENT_TYPES } from "../../model/event.ts";
+import { limitsMet } from "./exec.ts";
 
 const exec = z.string().describe("The command's id.");
 
@@ -15,7 +16,8 @@ const DATA = {
     exec,
     exitCode: z.int().nullable().describe("Null when a signal ended it."),
     signal: z.string().nullable(),
-    limit: z.string().nullable().describe("The limit that ended it."),
+    limit: z.string().nullable().describe("The limit that ended it, or that it failed at."),
+    limitsMet: z.exactOptional(limitsMet),
     wallMs: z.number(),
     userMs: z.number(),
     systemMs: z.number(),

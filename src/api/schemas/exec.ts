@@ -106,11 +106,22 @@ export const execBody = z
     error: "is required without a terminal",
   });
 
+export const limitsMet = z
+  .object({
+    memoryKills: z.exactOptional(z.int().describe("Processes that the kernel killed for want of memory.")),
+    refusedForks: z.exactOptional(z.int().describe("Forks that the kernel refused.")),
+    upperFull: z.exactOptional(
+      z.enum(["bytes", "inodes"]).describe("Of what the writable layer had nothing left when the command ended."),
+    ),
+  })
+  .describe("Limits that were met while it ran, whatever it made of that.");
+
 const report = {
   exec: z.string(),
   exitCode: z.int().nullable().describe("Null when a signal ended it."),
   signal: z.string().nullable().describe("Such as SIGKILL; null when it exited."),
-  limit: z.enum(EXEC_LIMITS).nullable().describe("The limit that ended it, if one did."),
+  limit: z.enum(EXEC_LIMITS).nullable().describe("The limit that ended it, or that it failed at."),
+  limitsMet: z.exactOptional(limitsMet),
   wallMs: z.number(),
   userMs: z.number(),
   systemMs: z.number(),
@@ -157,7 +168,8 @@ export const execView = z.object({
   endedAt: z.iso.datetime().nullable(),
   exitCode: counted,
   signal: z.string().nullable(),
-  limit: z.string().nullable().describe("The limit that ended it."),
+  limit: z.string().nullable().describe("The limit that ended it, or that it failed at."),
+  limitsMet: limitsMet.nullable(),
   wallMs: measured.describe("So far, while it runs."),
   userMs: measured,
   systemMs: measured,

@@ -1,6 +1,6 @@
 import type { OutputStream } from "../../model/exec.ts";
 import type { CliContext } from "../context.ts";
-import { exitCodeOf, limitNote } from "../exit-code.ts";
+import { exitCodeOf, limitNote, limitsMetNote } from "../exit-code.ts";
 import { writeJson } from "../render/json.ts";
 import { formatDuration } from "../values/duration.ts";
 import { Collector } from "./collector.ts";
@@ -26,6 +26,7 @@ export async function attend(command: RelayedCommand, options: AttendOptions): P
   const { context, json, timeLimitMs, memoryLimit } = options;
   const report = json ? await collect(command, options) : await stream(command, options);
   context.exitCode = exitCodeOf(report);
+  context.stderr.write(limitsMetNote(report));
   const { limit } = report;
   if (limit === null) return;
   const time = timeLimitMs === undefined ? undefined : formatDuration(timeLimitMs);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { CliContext } from "../context.ts";
-import { exitCodeOf, exitCodeOfSignal, limitNote } from "../exit-code.ts";
+import { exitCodeOf, exitCodeOfSignal, limitNote, limitsMetNote } from "../exit-code.ts";
 import { parsed } from "../options.ts";
 import { parseDetachKeys } from "../values/detach-keys.ts";
 import { attendTerminal } from "./attend-terminal.ts";
@@ -37,6 +37,7 @@ export async function holdTerminal(command: TerminalCommand, options: SessionOpt
   switch (end.kind) {
     case "exited":
       context.exitCode = exitCodeOf(end.report);
+      context.stderr.write(limitsMetNote(end.report));
       if (end.report.limit !== null) context.stderr.write(limitNote(end.report.limit, undefined));
       break;
     case "detached":
