@@ -1,17 +1,18 @@
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcess, ExecFileOptions } from "node:child_process";
 import { execFile, spawn } from "node:child_process";
 import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { UndoStack } from "../../src/base/undo-stack.ts";
 import type { Facts, Holder, ProgramProbe } from "./probe.ts";
-import type { Ended, Target } from "./target.ts";
+import type { Box, Ended, Target } from "./target.ts";
 
 const SOURCES = fileURLToPath(new URL("attacks/", import.meta.url));
 /** As Debian has it, inside and outside. */
@@ -19,6 +20,9 @@ const PYTHON = "/usr/bin/python3";
 const OWN_NAMESPACES = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 /** Where the attacks lie inside. */
 const INSIDE = "/probe";
+
+/** What the file of the host says. */
+export const HOST_TEXT = "of the host\n";
 
 const run = promisify(execFile);
 const newWord = (): string => `plybox${randomBytes(8).toString("hex")}`;
@@ -57,16 +61,8 @@ export class Ground implements AsyncDisposable {
     undo.push("the directory of the attacks", () => rmSync(directory, { recursive: true, force: true }));
     chmodSync(directory, 0o755);
     const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
-    const options = [
-      "-D_GNU_SOURCE",
-      "-static",
-      "-O1",
-      "-Wall",
-      "-Wextra",
-      "-Werror",
-      "-o",
-      join(directory, "attacks"),
-    ];
+    const warnings = ["-Wall", "-Wextra", "-Werror"];
+    const options = ["-D_GNU_SOURCE", "-static", "-O1", ...warnings, "-o", join(directory, "attacks")];
     await run("gcc", [...options, ...sources], { cwd: SOURCES });
     for (const name of ["attacks.py", "attacks.sh"])
       writeFileSync(join(directory, name), readFileSync(join(SOURCES, name)));
@@ -75,22 +71,25 @@ export class Ground implements AsyncDisposable {
 
   /** Puts the attacks inside, and outside what they look for. */
   async prepare(target: Target): Promise<Facts> {
-    for (const name of ["attacks", "attacks.py", "attacks.sh"])
-      await target.write(join(INSIDE, name), readFileSync(join(this.#directory, name)), 0o755);
+    const attack = join(this.#directory, "attacks");
+    await Promise.all([
+      ...["attacks", "attacks.py", "attacks.sh"].map((name) => this.#bring(name, target.box)),
+      this.#bring("attacks", target.neighbour),
+    ]);
     const file = join(this.#directory, "host-file");
-    writeFileSync(file, "of the host\n");
+    writeFileSync(file, HOST_TEXT);
     const [host, neighbour] = [newHolder(), newHolder()];
     const hold = ({ mark, key, word }: typeof host): string[] => ["hold", mark, key, word];
+    const holder = await this.#start(hold(host), { holding: file });
     return {
-      host: { ...host, port: await this.#start(hold(host)) },
-      neighbour: {
-        ...neighbour,
-        port: await target.startInNeighbour(readFileSync(join(this.#directory, "attacks")), hold(neighbour)),
-      },
+      host: { ...host, port: holder.line },
+      neighbour: { ...neighbour, port: await target.neighbour.hold([join(INSIDE, "attacks"), ...hold(neighbour)]) },
+      holderPid: holder.pid,
       file,
       directory: this.#directory,
-      handle: (await run(join(this.#directory, "attacks"), ["handle-of", file])).stdout.trim(),
-      keySerial: await this.#start(["hold-key", newWord()]),
+      handle: (await run(attack, ["handle-of", file])).stdout.trim(),
+      keySerial: (await this.#start(["hold-key", newWord()], { uid: target.uid })).line,
+      daemonUser: target.uid,
       environment: this.environment,
       daemon: target.daemon,
       device: await blockDevice(),
@@ -100,43 +99,52 @@ export class Ground implements AsyncDisposable {
   /** Runs a control to its end. */
   async outside(probe: ProgramProbe, facts: Facts): Promise<Ended> {
     const command = commandOf(probe.language, this.#directory, probe.outside(facts));
-    if (!probe.disposable) return await this.#run(command);
+    const user = probe.byDaemonUser ? { uid: facts.daemonUser, gid: facts.daemonUser } : {};
+    if (!probe.disposable) return await this.#run(command, user);
     const line = `${probe.before ?? ":"} && exec "$@"`;
     return await this.#run(["unshare", ...OWN_NAMESPACES, "--", "/bin/sh", "-c", line, "control", ...command], {
-      ATTACKS: join(this.#directory, "attacks"),
-      STATE: facts.daemon.stateDir,
+      env: { ...process.env, ATTACKS: join(this.#directory, "attacks"), STATE: facts.daemon.stateDir },
     });
   }
 
   /** Runs an attack on a sandbox to its end. */
   async inside(probe: ProgramProbe, target: Target, facts: Facts): Promise<Ended> {
-    return await target.exec(commandOf(probe.language, INSIDE, probe.inside(facts)), { user: probe.user });
+    return await target.box.exec(commandOf(probe.language, INSIDE, probe.inside(facts)), { user: probe.user });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#undo[Symbol.asyncDispose]();
   }
 
-  async #run([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  async #run([program = "", ...args]: readonly string[], options: ExecFileOptions): Promise<Ended> {
     return await new Promise((resolve) => {
-      const options = { cwd: "/", env: { ...process.env, ...env } };
-      const child = execFile(program, args, options, (_, stdout, stderr) => {
+      const child = execFile(program, args, { cwd: "/", ...options, encoding: "utf8" }, (_, stdout, stderr) => {
         resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
       });
     });
   }
 
+  async #bring(name: string, box: Box): Promise<void> {
+    const program = readFileSync(join(this.#directory, name));
+    await box.files.write(join(INSIDE, name), program, { mode: 0o755, parents: true });
+  }
+
   /** Starts a program that holds something until its input ends, and resolves with the line that it prints. */
-  async #start(args: readonly string[]): Promise<string> {
-    const env = { ...process.env, PLYBOX_PROBE: this.environment };
+  async #start(
+    args: readonly string[],
+    { uid = 0, holding = "/dev/null" }: { readonly uid?: number; readonly holding?: string },
+  ): Promise<{ readonly line: string; readonly pid: number }> {
+    const held = openSync(holding, "r");
     const child = spawn(join(this.#directory, "attacks"), args, {
       cwd: this.#directory,
-      env,
-      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, PLYBOX_PROBE: this.environment },
+      stdio: ["pipe", "pipe", "inherit", held],
+      ...{ uid, gid: uid },
     });
+    closeSync(held);
     this.#undo.push(`a holder, ${args[0]}`, () => stop(child));
-    for await (const line of createInterface(child.stdout)) {
-      if (/^\d+$/.test(line)) return line;
+    for await (const line of createInterface(child.stdout as Readable)) {
+      if (/^\d+$/.test(line)) return { line, pid: child.pid ?? 0 };
       throw new Error(`${args[0]}: ${line}`);
     }
     throw new Error(`${args[0]} ended without a word`);

@@ -24,6 +24,9 @@ export interface Facts {
   readonly handle: string;
   /** A key in the keyring of the user who runs the daemon. */
   readonly keySerial: string;
+  readonly daemonUser: number;
+  /** A process that root started with a file of the host open. */
+  readonly holderPid: number;
   /** A word of the daemon's environment. */
   readonly environment: string;
   readonly daemon: DaemonPaths;
@@ -31,7 +34,7 @@ export interface Facts {
   readonly device: { readonly path: string; readonly major: string; readonly minor: string } | undefined;
 }
 
-export const LANGUAGES = ["C", "Python", "shell", "file API"] as const;
+export const LANGUAGES = ["C", "Python", "shell", "TypeScript"] as const;
 
 interface Tried {
   /** In kebab-case, unique. */
@@ -44,7 +47,7 @@ type Arguments = (facts: Facts) => readonly string[];
 
 /** A program that attacks: test/containment/attacks says how it tells what became of it. */
 export interface ProgramProbe extends Tried {
-  readonly language: Exclude<(typeof LANGUAGES)[number], "file API">;
+  readonly language: Exclude<(typeof LANGUAGES)[number], "TypeScript">;
   /** The attack and its arguments. */
   readonly inside: Arguments;
   /** The same attack on something harmless, outside, as root. */
@@ -53,6 +56,8 @@ export interface ProgramProbe extends Tried {
   readonly disposable?: boolean;
   /** A line of shell that makes ready what the control needs, in the same namespaces; `$ATTACKS` is the program in C. */
   readonly before?: string;
+  /** The control is run by who runs the daemon, rather than by root. */
+  readonly byDaemonUser?: boolean;
   /** Who attacks inside; root by default. */
   readonly user?: string;
   /** Reasons that prove a refusal, beside those of `FORBIDDEN`. */
@@ -61,16 +66,16 @@ export interface ProgramProbe extends Tried {
   readonly lacks?: Readonly<Record<string, string>>;
 }
 
-/** What the file API is made to do by somebody inside. */
-export interface FileProbe extends Tried {
-  readonly language: "file API";
-  /** True where doing the same without care does harm; throws where it could not be tried. */
+/** What those outside are made to do by somebody inside, or may see of it. */
+export interface OutsideProbe extends Tried {
+  readonly language: "TypeScript";
+  /** Whether the same does harm where nobody takes care; throws where it could not be tried. */
   outside(facts: Facts): Promise<boolean>;
-  /** True where it did harm. */
+  /** Whether it did harm with the target. */
   inside(target: Target, facts: Facts): Promise<boolean>;
 }
 
-export type Probe = ProgramProbe | FileProbe;
+export type Probe = ProgramProbe | OutsideProbe;
 
 /** Probes of one subject. */
 export interface ProbeGroup {

@@ -1,7 +1,14 @@
 import { release } from "node:os";
+import type { Probe } from "./probe.ts";
 import { LANGUAGES } from "./probe.ts";
 import { CATALOGUE } from "./probes/catalogue.ts";
 import type { Outcome } from "./suite.ts";
+
+/** What came of every probe with one target. */
+export interface Run {
+  readonly target: string;
+  readonly outcomes: readonly Outcome[];
+}
 
 /** One word for an outcome. */
 type Mark = "contained" | "OPEN" | "BROKEN" | "no control";
@@ -15,8 +22,8 @@ function markOf({ control, inside }: Outcome): Mark {
 function detailOf({ control, inside }: Outcome): string {
   if (control.kind === "broken") return `control: ${control.why}`;
   if (inside.kind === "broken") return inside.why;
-  if (control.kind === "impossible") return `no control: ${control.why}`;
-  return inside.kind === "open" ? "succeeded" : inside.how;
+  if (control.kind === "impossible") return control.why;
+  return inside.kind === "open" ? "" : inside.how;
 }
 
 /** How many outcomes there are of each mark. */
@@ -26,56 +33,62 @@ export function countOf(outcomes: readonly Outcome[]): Readonly<Record<Mark, num
   return counts;
 }
 
-const summary = (outcomes: readonly Outcome[]): string => {
+function summary(outcomes: readonly Outcome[]): string {
   const { contained, OPEN: open, BROKEN: broken, "no control": without } = countOf(outcomes);
-  return `${outcomes.length} probes: ${contained} contained, ${open} open, ${broken} broken, ${without} without a control on this machine`;
-};
+  const rest = `${broken} broken, ${without} without a control on this machine`;
+  return `${outcomes.length} probes: ${contained} contained, ${open} open, ${rest}`;
+}
 
-/** The scorecard for a terminal: every probe that is not plainly contained, and the counts. */
-export function printed(target: string, outcomes: readonly Outcome[]): string {
+/** The scorecard for a terminal. */
+export function printed({ target, outcomes }: Run): string {
   const lines = outcomes.map((outcome) => {
-    return `${markOf(outcome).padEnd(10)} ${outcome.probe.name.padEnd(30)} ${detailOf(outcome)}`;
+    return `${markOf(outcome).padEnd(10)} ${outcome.probe.name.padEnd(28)} ${detailOf(outcome)}`;
   });
-  return [`Containment of ${target}`, ...lines, summary(outcomes)].join("\n");
+  return [`Containment: ${target}`, ...lines, summary(outcomes), ""].join("\n");
 }
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 /** docs/scorecard.md. */
-export function scorecard(target: string, outcomes: readonly Outcome[]): string {
-  const languages = LANGUAGES.map((language) => {
-    return `${outcomes.filter(({ probe }) => probe.language === language).length} in ${language}`;
-  });
-  const groups = CATALOGUE.map(({ title, probes }) => {
-    const rows = outcomes
-      .filter(({ probe }) => probes.includes(probe))
-      .map((outcome) => {
-        const { name, tries, language } = outcome.probe;
-        return `| \`${name}\` | ${cell(tries)} | ${language} | ${markOf(outcome)} | ${cell(detailOf(outcome))} |`;
-      });
-    return [
-      `## ${title}`,
-      "",
-      "| probe | tries to | language | result | how |",
-      "| --- | --- | --- | --- | --- |",
-      ...rows,
-    ].join("\n");
-  });
-  return `${[heading(target, summary(outcomes), languages.join(", ")), ...groups].join("\n\n")}\n`;
+export function scorecard(runs: readonly Run[]): string {
+  const byTarget = runs.map(({ outcomes }) => new Map(outcomes.map((outcome) => [outcome.probe, outcome])));
+  const row = (probe: Probe): string => {
+    const results = byTarget.map((outcomes) => {
+      const outcome = outcomes.get(probe);
+      if (outcome === undefined) return "not run";
+      const [mark, detail] = [markOf(outcome), detailOf(outcome)];
+      return detail === "" ? mark : `${mark}: ${detail}`;
+    });
+    return `| ${[`\`${probe.name}\``, probe.tries, probe.language, ...results].map(cell).join(" | ")} |`;
+  };
+  const columns = ["probe", "tries to", "language", ...runs.map(({ target }) => target)];
+  const head = [`| ${columns.join(" | ")} |`, `|${" --- |".repeat(columns.length)}`];
+  const groups = CATALOGUE.map(({ title, probes }) => [`## ${title}`, "", ...head, ...probes.map(row)].join("\n"));
+  return `${[heading(runs), ...groups].join("\n\n")}\n`;
 }
 
-const heading = (target: string, counts: string, languages: string): string => `# Containment scorecard
+function heading(runs: readonly Run[]): string {
+  const probes = CATALOGUE.flatMap((group) => group.probes);
+  const languages = LANGUAGES.map((language) => {
+    return `${probes.filter((probe) => probe.language === language).length} in ${language}`;
+  });
+  return `# Containment scorecard
 
-Written by \`npm run scorecard\`; do not edit. Backend: **${target}**, run by root on Linux ${release()}.
+Written by \`npm run scorecard\` on Linux ${release()}; do not edit.
 
-**${counts}** (${languages}).
+${runs.map(({ target, outcomes }) => `- **${target}**: ${summary(outcomes)}`).join("\n")}
 
-Each probe is run twice. Its *control* runs outside, where what it tries is allowed, on something harmless, and must
+${EXPLANATION}
+
+Of the probes, ${languages.slice(0, -1).join(", ")} and ${languages.at(-1)}.`;
+}
+
+const EXPLANATION = `Each probe is run twice. Its *control* runs outside, where what it tries is allowed, on something harmless, and must
 succeed; the same probe then runs in a sandbox, as root inside unless its text says otherwise, and must be refused.
 
-- *contained*: the control succeeded, and inside it was refused, in the words of the last column: the step that refused it
-  and the errno, or a word of the probe's own (\`NONE\`, \`EMPTY\`, \`ZEROED\`, \`NO_EFFECT\`).
+- *contained*: the control succeeded, and inside it was refused. What follows is the step that refused it and the errno,
+  \`SIGSYS\` where the seccomp filter ended it, or what it found instead: \`NONE\`, \`EMPTY\`, \`ZEROED\`, \`NO_EFFECT\`.
 - *OPEN*: it succeeded inside too.
 - *BROKEN*: the probe did not run to its end, outside or inside, or was refused for a reason that proves nothing.
-- *no control*: refused inside, but this machine cannot show that it would succeed anywhere, which the last column
-  explains; it counts for nothing.`;
+- *no control*: refused inside, but nothing shows on this machine that it would succeed anywhere, for the reason that
+  follows. It counts for nothing.`;

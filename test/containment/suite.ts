@@ -37,7 +37,7 @@ interface Setting {
 
 async function runProbe(probe: Probe, { ground, target, facts }: Setting): Promise<Outcome> {
   const [control, inside] = await Promise.all(
-    probe.language === "file API"
+    probe.language === "TypeScript"
       ? [
           attempt(
             () => probe.outside(facts),

@@ -1,3 +1,5 @@
+import type { Files } from "../../src/client/index.ts";
+
 /** How a command inside ended. */
 export interface Ended {
   readonly code: number | null;
@@ -14,15 +16,24 @@ export interface DaemonPaths {
   readonly token: string;
 }
 
+/** One sandbox. */
+export interface Box {
+  /** The host's pid of its process 1. */
+  readonly pid: number;
+  /** Its files, by the way that those outside have. */
+  readonly files: Pick<Files, "readText" | "write" | "chmod" | "list" | "remove" | "uploadTar">;
+  /** Runs a program to its end, as root by default. */
+  exec(command: readonly string[], options?: { readonly user?: string | undefined }): Promise<Ended>;
+  /** Starts a program and resolves with the first line that it prints; its input ends with the target. */
+  hold(command: readonly string[]): Promise<string>;
+}
+
 /** A sandbox under attack, and another one beside it. */
 export interface Target extends AsyncDisposable {
   readonly name: string;
   readonly daemon: DaemonPaths;
-  /** Runs a program to its end, as root by default. */
-  exec(command: readonly string[], options?: { readonly user?: string | undefined }): Promise<Ended>;
-  /** Makes a file. */
-  write(path: string, content: string | Uint8Array, mode?: number): Promise<void>;
-  read(path: string): Promise<string>;
-  /** Starts a program in the sandbox beside and resolves with its first line; it runs until the target is disposed of. */
-  startInNeighbour(program: Uint8Array, args: readonly string[]): Promise<string>;
+  /** The user of the host that the daemon runs as. */
+  readonly uid: number;
+  readonly box: Box;
+  readonly neighbour: Box;
 }

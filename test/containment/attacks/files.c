@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,19 @@ static int open_by_handle(char **arguments) {
   return outcome("open_by_handle_at", open_by_handle_at(mount, &handle.head, O_RDONLY));
 }
 
+// ONE OTHER: no attack by itself. Exchanges two paths as fast as it can until its input ends.
+static int swap(char **arguments) {
+  struct pollfd input = {.fd = 0, .events = POLLIN};
+  do {
+    if (renameat2(AT_FDCWD, arguments[0], AT_FDCWD, arguments[1], RENAME_EXCHANGE) != 0) return broken("renameat2");
+    static int isFirst = 1;
+    if (isFirst) puts("swapping");
+    if (isFirst) fflush(stdout);
+    isFirst = 0;
+  } while (poll(&input, 1, 0) == 0);
+  return SUCCEEDED;
+}
+
 // FILE: prints its handle; no attack, but what the attack above is given.
 static int handle_of(char **arguments) {
   struct {
@@ -147,6 +161,7 @@ const struct attack file_attacks[] = {
     {"any-descriptor", any_descriptor},
     {"leave-chroot", leave_chroot},
     {"open-by-handle", open_by_handle},
+    {"swap", swap},
     {"handle-of", handle_of},
     END_OF_ATTACKS,
 };

@@ -8,11 +8,12 @@ import { KERNEL } from "./kernel.ts";
 import { MOUNTS } from "./mounts.ts";
 import { NAMESPACES } from "./namespaces.ts";
 import { NETWORK } from "./network.ts";
+import { OUTSIDE } from "./outside.ts";
 import { PROCESSES } from "./processes.ts";
 import { SETTINGS } from "./settings.ts";
 import { SYSCALLS } from "./syscalls.ts";
 
 export const CATALOGUE: readonly ProbeGroup[] = [
   ...[KERNEL, SETTINGS, DEVICES, SYSCALLS, PROCESSES, NAMESPACES],
-  ...[MOUNTS, CGROUPS, NETWORK, IPC, FILES, DAEMON],
+  ...[MOUNTS, CGROUPS, NETWORK, IPC, FILES, DAEMON, OUTSIDE],
 ];

@@ -12,7 +12,9 @@ export const SYSCALLS: ProbeGroup = {
     inC("add-key", "add a key to a keyring of its own", ["add-key"]),
     inC("request-key", "ask for a key that is not there", ["request-key"]),
     inC("keyring", "join a session keyring of its own", ["join-session"]),
-    inC("key-of-host", "read a key of who runs the daemon", ({ keySerial }) => ["read-key", keySerial]),
+    inC("key-of-host", "read a key of who runs the daemon", ({ keySerial }) => ["read-key", keySerial], {
+      byDaemonUser: true,
+    }),
     inC("fanotify", "decide on others' opening of files by fanotify", ["watch-permissions"]),
     inC("iopl", "reach all ports of the hardware", ["io-privilege"]),
     inC("ioperm", "reach a port of the hardware", ["io-port"]),

@@ -1,59 +1,45 @@
+import type { UndoStack } from "../../../src/base/undo-stack.ts";
 import type { Command, Plybox, Sandbox } from "../../../src/client/index.ts";
-import type { DaemonPaths, Ended, Target } from "../target.ts";
+import { processesWith } from "../../support/traces.ts";
+import type { Box, Target } from "../target.ts";
+
+interface SdkTargetOptions extends Pick<Target, "name" | "daemon" | "uid"> {
+  readonly client: Plybox;
+  /** Ends the daemon; what is made here is pushed on it, and the target owns what it held. */
+  readonly undo: UndoStack;
+}
 
 /** Two sandboxes of a daemon, whatever it isolates them with. */
-export class SdkTarget implements Target {
-  readonly name: string;
-  readonly daemon: DaemonPaths;
-  readonly #sandbox: Sandbox;
-  readonly #neighbour: Sandbox;
-  readonly #started: Command[] = [];
+export async function sdkTarget({ name, client, daemon, uid, undo }: SdkTargetOptions): Promise<Target> {
+  const box = boxOf(await client.create({}), undo);
+  const neighbour = boxOf(await client.create({}), undo);
+  const owned = undo.move();
+  return { name, daemon, uid, box, neighbour, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
+}
 
-  private constructor(
-    name: string,
-    daemon: DaemonPaths,
-    sandboxes: { readonly own: Sandbox; readonly other: Sandbox },
-  ) {
-    this.name = name;
-    this.daemon = daemon;
-    this.#sandbox = sandboxes.own;
-    this.#neighbour = sandboxes.other;
-  }
-
-  static async create(name: string, client: Plybox, daemon: DaemonPaths): Promise<SdkTarget> {
-    return new SdkTarget(name, daemon, { own: await client.create({}), other: await client.create({}) });
-  }
-
-  async exec(command: readonly string[], { user }: { readonly user?: string | undefined } = {}): Promise<Ended> {
-    const { exitCode, signal, stdout, stderr } = await this.#sandbox.exec(command, {
-      ...(user !== undefined && { user }),
-    });
-    return { code: exitCode, signal, stdout, stderr };
-  }
-
-  async write(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
-    await this.#sandbox.files.write(path, content, { mode, parents: true });
-  }
-
-  async read(path: string): Promise<string> {
-    return await this.#sandbox.files.readText(path);
-  }
-
-  async startInNeighbour(program: Uint8Array, args: readonly string[]): Promise<string> {
-    const path = "/probe/attacks";
-    await this.#neighbour.files.write(path, program, { mode: 0o755, parents: true });
-    const command = await this.#neighbour.spawn([path, ...args], { stdin: true });
-    this.#started.push(command);
-    let line = "";
-    for await (const event of command) {
-      if (event.kind === "output" && event.stream === "stdout") line += new TextDecoder().decode(event.bytes);
-      if (line.endsWith("\n")) return line.trim();
-    }
-    throw new Error(`${args[0]} ended without a word`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const command of this.#started) await command.end();
-    await Promise.all([this.#sandbox.remove(), this.#neighbour.remove()]);
-  }
+function boxOf(sandbox: Sandbox, undo: UndoStack): Box {
+  const held: Command[] = [];
+  undo.push("a sandbox", async () => {
+    for (const command of held) await command.end();
+    await sandbox.remove();
+  });
+  const [pid = 0] = processesWith(`--sandbox ${sandbox.id}`);
+  return {
+    pid,
+    files: sandbox.files,
+    async exec(command, { user } = {}) {
+      const result = await sandbox.exec(command, { ...(user !== undefined && { user }) });
+      return { code: result.exitCode, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
+    },
+    async hold(command) {
+      const running = await sandbox.spawn(command, { stdin: true });
+      held.push(running);
+      let line = "";
+      for await (const event of running) {
+        if (event.kind === "output" && event.stream === "stdout") line += new TextDecoder().decode(event.bytes);
+        if (line.endsWith("\n")) return line.trim();
+      }
+      throw new Error(`${command.join(" ")} ended without a word`);
+    },
+  };
 }
