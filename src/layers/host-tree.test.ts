@@ -57,8 +57,8 @@ describe("host tree", () => {
     await makeHostTree(machine, tree);
     const etc = readdirSync(join(tree, "etc")).sort();
     expect(etc).toEqual([
-      ...["group", "hostname", "hosts", "mtab", "nsswitch.conf", "passwd"],
-      ...["python3.11", "resolv.conf", "services", "ssl"],
+      ...["group", "hostname", "hosts", "mtab", "nsswitch.conf", "pam.d", "passwd"],
+      ...["python3.11", "resolv.conf", "services", "shadow", "ssl"],
     ]);
     expect(readdirSync(join(tree, "etc/ssl"))).toEqual(["certs"]);
     expect(readFileSync(join(tree, "etc/services"), "utf8")).toBe("http 80/tcp\n");

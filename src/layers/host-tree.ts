@@ -6,7 +6,7 @@ import { copyPublic } from "./copy-public.ts";
 import { makeSkeleton } from "./skeleton.ts";
 
 /** Raised when a tree that was made before differs from what this code makes from the same inputs. */
-const GENERATION = 1;
+const GENERATION = 2;
 
 /** What may lead into /usr, or be a directory of its own on a machine where /usr is not merged. */
 const PROGRAM_DIRECTORIES = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];

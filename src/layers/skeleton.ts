@@ -7,6 +7,7 @@ const USER_ID = 1000;
 const DIRECTORIES: readonly (readonly [path: string, mode: number, owner?: number])[] = [
   ["dev", 0o755],
   ["etc", 0o755],
+  ["etc/pam.d", 0o755],
   ["home", 0o755],
   ["home/user", 0o755, USER_ID],
   ["mnt", 0o755],
@@ -42,6 +43,18 @@ user:x:${USER_ID}:
 nogroup:x:65534:
 `;
 
+/** Nobody has a password: root becomes anybody, and whoever is given one can use it. */
+const SHADOW = ["root", "daemon", "user", "nobody"].map((name) => `${name}:*:::::::\n`).join("");
+
+/** For every program that asks PAM, such as su and runuser, which without any rules lets nobody do anything. */
+const PAM = `\
+auth sufficient pam_rootok.so
+auth required pam_unix.so
+account required pam_unix.so
+password required pam_unix.so
+session required pam_unix.so
+`;
+
 /** Names are looked up in files and DNS alone: the machine's directory services are not there inside. */
 const NSSWITCH = `\
 passwd: files
@@ -70,12 +83,14 @@ export async function makeSkeleton(tree: string, shell: string): Promise<void> {
   const files = {
     passwd: passwd(shell),
     group: GROUP,
+    "pam.d/other": PAM,
     "nsswitch.conf": NSSWITCH,
     hosts: "",
     hostname: "",
     "resolv.conf": "",
   };
   for (const [name, content] of Object.entries(files)) await makeFile(`${tree}/etc/${name}`, content, 0o644);
+  await makeFile(`${tree}/etc/shadow`, SHADOW, 0o600);
 }
 
 export async function makeFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {

@@ -568,9 +568,14 @@ describe("the host layer", () => {
     const entries = await readdir(tree, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
     expect(files.length).toBeGreaterThan(10);
-    for (const file of files) expect(lstatSync(file).mode & 0o7777, file).toBeOneOf([0o644, 0o755]);
+    const shadow = join(tree, "etc/shadow");
+    for (const file of files.filter((path) => path !== shadow))
+      expect(lstatSync(file).mode & 0o7777, file).toBeOneOf([0o644, 0o755]);
+    // Its own: nobody in it has a password.
+    expect(lstatSync(shadow).mode & 0o7777).toBe(0o600);
+    expect(readFileSync(shadow, "utf8")).toMatch(/^(\w+:\*:::::::\n)+$/);
     expect(entries.every((entry) => entry.isFile() || entry.isDirectory() || entry.isSymbolicLink())).toBe(true);
-    for (const secret of ["shadow", "gshadow", "ssl/private", "sudoers", "ssh", "machine-id"]) {
+    for (const secret of ["gshadow", "ssl/private", "sudoers", "ssh", "machine-id"]) {
       expect(existsSync(join(tree, "etc", secret)), secret).toBe(false);
     }
     const accounts = readFileSync(join(tree, "etc/passwd"), "utf8")

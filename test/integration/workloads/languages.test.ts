@@ -147,6 +147,13 @@ describe.concurrent("the shell and its companions", () => {
     expect(await box.run("perl -", { stdin: program })).toBe("child\n");
   });
 
+  it("su, runuser and the tools for accounts work, with passwords of the sandbox's own", async () => {
+    const script = `su user -c 'id -un' && runuser -l user -c pwd && useradd --create-home other
+      echo other:word | chpasswd && passwd -S other | cut -d' ' -f1,2 && su - other -c 'umask; pwd'
+      su nobody -s /bin/sh -c 'cat /etc/shadow' || echo refused`;
+    expect(await box.run(script)).toBe("user\n/home/user\nother P\n0022\n/home/other\nrefused\n");
+  });
+
   it("tar keeps owners, modes, times, links and holes", async () => {
     const script = `mkdir tree && cd tree && echo x > file && ln file hard && ln -s file soft && mkfifo pipe
       truncate -s 10M hole && chown user:user file && chmod 2750 . && touch -d 2001-02-03 file && cd ..
