@@ -21,6 +21,9 @@ const OWN_NAMESPACES = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork",
 /** Where the attacks lie inside. */
 const INSIDE = "/probe";
 
+/** Of a type that no file system knows. */
+const NO_HANDLE = "0:00";
+
 /** What the file of the host says. */
 export const HOST_TEXT = "of the host\n";
 
@@ -81,13 +84,24 @@ export class Ground implements AsyncDisposable {
     const [host, neighbour] = [newHolder(), newHolder()];
     const hold = ({ mark, key, word }: typeof host): string[] => ["hold", mark, key, word];
     const holder = await this.#start(hold(host), { holding: file });
+    const handleOf = async (...args: string[]): Promise<string> => {
+      // A kernel that gives no such handle lets nobody open by one either.
+      return await run(attack, args).then(
+        ({ stdout }) => stdout.trim(),
+        () => NO_HANDLE,
+      );
+    };
     return {
       host: { ...host, port: holder.line },
       neighbour: { ...neighbour, port: await target.neighbour.hold([join(INSIDE, "attacks"), ...hold(neighbour)]) },
       holderPid: holder.pid,
       file,
       directory: this.#directory,
-      handle: (await run(attack, ["handle-of", file])).stdout.trim(),
+      handles: {
+        file: await handleOf("handle-of", file),
+        network: await handleOf("handle-of", "/proc/self/ns/net"),
+        process: await handleOf("handle-of-process", String(holder.pid)),
+      },
       keySerial: (await this.#start(["hold-key", newWord()], { uid: target.uid })).line,
       daemonUser: target.uid,
       environment: this.environment,

@@ -20,8 +20,8 @@ export interface Facts {
   /** A file that everybody outside may read, and the directory that it lies in. */
   readonly file: string;
   readonly directory: string;
-  /** Its file handle. */
-  readonly handle: string;
+  /** File handles: of the file, of the host's network namespace and of a process of the host. */
+  readonly handles: { readonly file: string; readonly network: string; readonly process: string };
   /** A key in the keyring of the user who runs the daemon. */
   readonly keySerial: string;
   readonly daemonUser: number;

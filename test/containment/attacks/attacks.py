@@ -187,19 +187,6 @@ def see_socket_file(directory):
     raise Refused("NONE")
 
 
-def hear_machine():
-    """Subscribes to what the kernel tells of devices, and may send to who listens."""
-    import socket
-
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 15) as events:
-        events.bind((0, 0))
-        events.sendto(b"plybox-probe", (os.getpid(), 0))
-        try:
-            events.sendto(b"plybox-probe\0", (0, 1 << 30))
-        except ConnectionRefusedError:
-            pass  # nobody listens to that group, and it was allowed to speak
-
-
 def hold_in_memory():
     """Locks memory beyond its limit."""
     LIBC.mlockall.restype = ctypes.c_int

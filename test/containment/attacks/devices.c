@@ -21,10 +21,10 @@ static int try_node(const char *parent, mode_t mode, dev_t device, int opens) {
   return result;
 }
 
-// TYPE MAJOR MINOR: a node of type c or b.
+// DIRECTORY TYPE MAJOR MINOR: a node of type c or b.
 static int node(char **arguments) {
-  dev_t device = makedev((unsigned)atoi(arguments[1]), (unsigned)atoi(arguments[2]));
-  return try_node("/tmp", (*arguments[0] == 'b' ? S_IFBLK : S_IFCHR) | 0600, device, 1);
+  dev_t device = makedev((unsigned)atoi(arguments[2]), (unsigned)atoi(arguments[3]));
+  return try_node(arguments[0], (*arguments[1] == 'b' ? S_IFBLK : S_IFCHR) | 0600, device, 1);
 }
 
 // DIRECTORY: a whiteout of overlayfs, the character device 0:0, which needs no capability on other file systems.

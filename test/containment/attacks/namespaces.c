@@ -1,12 +1,19 @@
 // Namespaces of one's own, and those of others.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,8 +81,67 @@ static int enter_by_leak(char **arguments) {
   return refused_because("setns", "NONE");
 }
 
+// Looks for the mount namespace that was made before its own.
+static int see_others(char **arguments) {
+  (void)arguments;
+  struct {
+    uint32_t size, mounts;
+    uint64_t id;
+  } found = {.size = sizeof(found)};
+  int own = open("/proc/self/ns/mnt", O_RDONLY);
+  if (own < 0) return refused("open");
+  int other = ioctl(own, _IOR(0xb7, 12, found), &found);  // NS_MNT_GET_PREV
+  // The first of all has none before it.
+  return other < 0 && errno == ENOENT ? succeeded() : outcome("ioctl", other);
+}
+
+// As root of a user namespace with a network of its own, where packets of any kind may be sent.
+static int packets_of_own_network(char **arguments) {
+  (void)arguments;
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return refused("unshare");
+  return outcome("socket", socket(AF_PACKET, SOCK_RAW, 0));
+}
+
+// And where the kernel's packet filter takes rules: here, that there be a table.
+static int rules_of_own_network(char **arguments) {
+  (void)arguments;
+  struct {
+    struct nlmsghdr head;
+    struct nfgenmsg body;
+    struct nlattr name;
+    char text[8];
+  } messages[3] = {0};
+  const unsigned short types[] = {NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE,
+                                  NFNL_MSG_BATCH_END};
+  for (int i = 0; i < 3; i++) {
+    messages[i].head = (struct nlmsghdr){sizeof(messages[i]), types[i], NLM_F_REQUEST, (unsigned)i, 0};
+    messages[i].body.nfgen_family = AF_INET;
+    messages[i].body.res_id = i == 1 ? 0 : htons(NFNL_SUBSYS_NFTABLES);
+    // Around the rules an attribute of this number would be the generation that they are for.
+    unsigned short type = i == 1 ? NFTA_TABLE_NAME : NFNL_BATCH_MAX + 1;
+    messages[i].name = (struct nlattr){sizeof(struct nlattr) + sizeof(messages[i].text), type};
+    strcpy(messages[i].text, "plybox");
+  }
+  messages[1].head.nlmsg_flags |= NLM_F_ACK | NLM_F_CREATE;
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return refused("unshare");
+  int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  if (fd < 0) return refused("socket");
+  char answer[512] __attribute__((aligned(8)));
+  if (send(fd, messages, sizeof(messages), 0) < 0) return refused("send");
+  if (recv(fd, answer, sizeof(answer), 0) < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr))) return broken("recv");
+  errno = -((struct nlmsgerr *)NLMSG_DATA((struct nlmsghdr *)answer))->error;
+  return outcome("nftables", errno == 0 ? 0 : -1);
+}
+
 const struct attack namespace_attacks[] = {
-    {"leave", leave}, {"clone-into-new", clone_into_new},     {"clone3-into-new", clone3_into_new},
-    {"enter", enter}, {"enter-by-process", enter_by_process}, {"enter-by-leak", enter_by_leak},
+    {"leave", leave},
+    {"clone-into-new", clone_into_new},
+    {"clone3-into-new", clone3_into_new},
+    {"enter", enter},
+    {"enter-by-process", enter_by_process},
+    {"enter-by-leak", enter_by_leak},
+    {"see-others", see_others},
+    {"packets-of-own-network", packets_of_own_network},
+    {"rules-of-own-network", rules_of_own_network},
     END_OF_ATTACKS,
 };

@@ -62,7 +62,7 @@ static int abstract_socket(char **arguments) { return connect_unix(arguments[0],
 // Sends one message to a part of the kernel and returns what it answers.
 static int ask(int part, struct nlmsghdr *message) {
   int fd = socket(AF_NETLINK, SOCK_RAW, part);
-  if (fd < 0) return broken("socket");
+  if (fd < 0) return refused("socket");
   message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
   if (send(fd, message, message->nlmsg_len, 0) < 0) return refused("send");
   char answer[4096] __attribute__((aligned(8)));

@@ -71,6 +71,17 @@ static int write_program(char **arguments) {
   return fd < 0 && errno == ETXTBSY ? succeeded() : outcome("open", fd);
 }
 
+// PID: has a program that whoever gets hold of it may write to once it has ended, rather than one that is sealed.
+static int unsealed_program(char **arguments) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/exe", victim_of(arguments[0]));
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) return broken("open");
+  int seals = fcntl(fd, F_GET_SEALS);
+  int all = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  return seals >= 0 && (seals & all) == all ? refused_because("seals", "SEALED") : succeeded();
+}
+
 static int take_descriptor(char **arguments) {
   int process = (int)syscall(SYS_pidfd_open, victim_of(arguments[0]), 0);
   if (process < 0) return refused("pidfd_open");
@@ -167,5 +178,6 @@ const struct attack process_attacks[] = {
     {"survive-memory", survive_memory},
     {"raise-limit", raise_limit},
     {"lock-memory", lock_memory},
+    {"unsealed-program", unsealed_program},
     END_OF_ATTACKS,
 };

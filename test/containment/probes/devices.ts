@@ -10,11 +10,12 @@ const opens = (name: string, path: string, mode = "w"): ProgramProbe =>
 export const DEVICES: ProbeGroup = {
   title: "Devices",
   probes: [
-    inC("node-character", "make a node of /dev/null and open it", ["node", "c", "1", "3"]),
+    inC("node-character", "make a node of /dev/null and open it", ["node", "/tmp", "c", "1", "3"]),
+    inC("node-in-dev", "make a node of /dev/null in /dev, where devices work", ["node", "/dev", "c", "1", "3"]),
     inC(
       "node-block",
       "make a node of the machine's disk and open it",
-      ({ device }) => ["node", "b", device?.major ?? "7", device?.minor ?? "0"],
+      ({ device }) => ["node", "/tmp", "b", device?.major ?? "7", device?.minor ?? "0"],
       { lacks: { ENXIO: "this machine has no block device that can be opened" } },
     ),
     {

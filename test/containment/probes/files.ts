@@ -26,7 +26,11 @@ export const FILES: ProbeGroup = {
       ({ file }) => ["leave-chroot", "/tmp", file],
       hidden,
     ),
-    inC("file-handle", "open a file of the host by its handle", ({ handle }) => ["open-by-handle", "/usr", handle]),
+    inC("file-handle", "open a file of the host by its handle", ({ handles }) => [
+      "open-by-handle",
+      "/usr",
+      handles.file,
+    ]),
     inC("descriptor-leaked", "find any descriptor left open for it", ["any-descriptor"], {
       disposable: true,
       before: "exec 9</",

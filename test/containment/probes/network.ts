@@ -23,7 +23,7 @@ export const NETWORK: ProbeGroup = {
     sockets("algorithm", "a socket to the kernel's ciphers", "38", "5", "0"),
     sockets("keys", "a socket to the kernel's IPsec keys", "15", "3", "2"),
     inC("audit", "ask the audit for its state", ["ask-audit"], {
-      proof: ["ECONNREFUSED"],
+      proof: ["ECONNREFUSED", "EINVAL"],
       lacks: { EPROTONOSUPPORT: "this kernel has no audit" },
     }),
     inC("interface-make", "make a pair of interfaces", ["make-interface", "veth"], { disposable: true }),

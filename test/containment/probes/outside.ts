@@ -18,8 +18,9 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { HOST_TEXT } from "../ground.ts";
-import type { OutsideProbe, ProbeGroup } from "../probe.ts";
+import type { Facts, OutsideProbe, ProbeGroup } from "../probe.ts";
 import type { Target } from "../target.ts";
+import { resultOf } from "../verdict.ts";
 
 const run = promisify(execFile);
 const NOBODY = 65_534;
@@ -234,6 +235,24 @@ const initDescriptors: OutsideProbe = {
   inside: async ({ box }) => holdsFiles(box.pid),
 };
 
+async function hasUnsealedProgram(pid: number, { directory }: Facts): Promise<boolean> {
+  const { code, stdout, stderr } = await run(join(directory, "attacks"), ["unsealed-program", String(pid)]).then(
+    (done) => ({ ...done, code: 0 }),
+    (error: { readonly code: number; readonly stdout: string; readonly stderr: string }) => error,
+  );
+  const result = resultOf({ code, signal: null, stdout, stderr });
+  if (result.kind === "broken") throw new Error(result.why);
+  return result.kind === "succeeded";
+}
+
+const unsealed: OutsideProbe = {
+  name: "agent-unsealed",
+  tries: "have an agent whose program can be written to by who gets hold of it, as runc once could",
+  language: "TypeScript",
+  outside: (facts) => hasUnsealedProgram(facts.holderPid, facts),
+  inside: ({ box }, facts) => hasUnsealedProgram(box.pid, facts),
+};
+
 const sharedLayer: OutsideProbe = {
   name: "layer-of-neighbour",
   tries: "change a file of a layer that another sandbox stands on",
@@ -328,6 +347,7 @@ export const OUTSIDE: ProbeGroup = {
     ),
     setuidOutside,
     rootOutside,
+    unsealed,
     initDescriptors,
     sharedLayer,
   ],

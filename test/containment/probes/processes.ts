@@ -18,6 +18,10 @@ const kills = (name: string, tries: string, signal: string, user?: string): Prog
 /** In two pieces, so that the command line of who looks for the word is not what is found. */
 const seeProcess = ({ word }: Holder): readonly string[] => ["see-process", word.slice(0, 6), word.slice(6)];
 
+/** FD_PIDFS_ROOT */
+const PROCESSES_FILE_SYSTEM = "-10002";
+const NO_HANDLES = "this kernel gives processes no handles";
+
 const hidden = { proof: ["NONE", "ENOENT", "ESRCH"] };
 export const PROCESSES: ProbeGroup = {
   title: "Other processes",
@@ -48,6 +52,14 @@ export const PROCESSES: ProbeGroup = {
       outside: () => ["end", "child"],
       user: "1000",
     }),
+    inC(
+      "process-by-handle",
+      "open a process of the host by its handle",
+      ({ handles }) => {
+        return ["open-by-handle", PROCESSES_FILE_SYSTEM, handles.process];
+      },
+      { proof: ["ESTALE"], lacks: { ESTALE: NO_HANDLES, EBADF: NO_HANDLES, EINVAL: NO_HANDLES } },
+    ),
     inPython("process-of-host", "find a process of the host", ({ host }) => seeProcess(host), hidden),
     inPython("process-of-neighbour", "find a process of another sandbox", ({ neighbour }) => seeProcess(neighbour), {
       ...hidden,
