@@ -2,7 +2,6 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { UserProcess } from "../support/ordinary-user.ts";
 import { OrdinaryUser } from "../support/ordinary-user.ts";
@@ -46,7 +45,7 @@ describe.each([
     });
 
     it("a program without the user's other groups, where the kernel lets go of them", async () => {
-      const { stdout } = await user.run(["run", "--", "id", "-G"], [user.uid, 100, 27]);
+      const { stdout } = await user.run(["run", "--", "id", "-G"], { groups: [user.uid, 100, 27] });
       expect(stdout).toBe(subordinateIds ? "0\n" : "0 65534\n");
     });
 
@@ -81,6 +80,24 @@ describe.each([
       expect(await read(0o600)).toMatchObject({ exitCode: 1, stdout: "" });
     });
 
+    it("nothing that reaches the user's other processes", async () => {
+      // Control: another process of the user's does reach it.
+      const hold = "import socket,os,sys; s=socket.socket(socket.AF_UNIX); s.bind('\\0'+sys.argv[1]); s.listen(); ";
+      const other = user.start([
+        "/usr/bin/python3",
+        "-c",
+        `${hold}print(os.getpid(), flush=True); input()`,
+        "plybox-rootless",
+      ]);
+      const [line] = (await once(other.stdout, "data")) as [Buffer];
+      const attack = ["/usr/bin/python3", "-c", REACH, line.toString().trim(), "plybox-rootless"];
+      expect(await user.runProgram(...attack)).toMatchObject({ stdout: "signals connects traces\n" });
+      const ended = once(other, "exit");
+      expect(await user.run(["run", "--", ...attack])).toMatchObject({ stdout: "\n", stderr: "" });
+      other.stdin.end("\n");
+      await ended;
+    });
+
     it("nothing under a limit that nothing here can hold", async () => {
       const refused = await user.run(["run", "--memory-limit", "100M", "--", "true"]);
       expect(refused).toMatchObject({ exitCode: 125, stdout: "" });
@@ -91,7 +108,7 @@ describe.each([
   describe("serves", () => {
     let daemon: ChildProcess;
     beforeAll(async () => {
-      daemon = await serve(user);
+      daemon = await user.serve();
     });
 
     /** Kills some of the user's processes, the daemon among them. */
@@ -146,7 +163,7 @@ describe.each([
       const before = agents(user);
       await end(isDaemon);
       expect(agents(user)).toEqual(before);
-      daemon = await serve(user);
+      daemon = await user.serve();
       expect(await user.run(["exec", "box", "--", "cat", "/root/file"])).toMatchObject({ stdout: "kept\n" });
       await user.run(["stop", "box"]);
       expect(agents(user)).toEqual([]);
@@ -158,7 +175,7 @@ describe.each([
     it("what outlives the anchor too, until it is stopped", async () => {
       expect(await user.run(["create", "cut-off"])).toMatchObject({ exitCode: 0 });
       await end((one) => isDaemon(one) || one.name === "plyanchor");
-      daemon = await serve(user);
+      daemon = await user.serve();
       expect(await user.run(["exec", "cut-off", "--", "echo", "here"])).toMatchObject({ stdout: "here\n" });
       expect(await user.run(["stop", "cut-off"])).toMatchObject({ exitCode: 0, stderr: "" });
       const started = await user.run(["start", "cut-off"]);
@@ -168,7 +185,7 @@ describe.each([
 
     it("and names what was lost with the whole session", async () => {
       await end(() => true);
-      daemon = await serve(user);
+      daemon = await user.serve();
       expect(await user.run(["ls"])).toMatchObject({ stdout: expect.stringMatching(/box .*lost/) });
       expect(await user.run(["rm", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
     });
@@ -183,14 +200,17 @@ describe.each([
   });
 });
 
-/** Resolves when the daemon says that it listens. */
-async function serve(user: OrdinaryUser): Promise<ChildProcess> {
-  const child = user.startCli(["serve"]);
-  child.stderr.pipe(process.stderr);
-  const [line] = (await once(createInterface(child.stdout), "line")) as [string];
-  expect(line).toMatch(/^plybox listens on /);
-  return child;
-}
+/** What can be done with the process whose pid is the first argument, and whose abstract socket the second one names. */
+const REACH = `
+import os, socket, sys
+pid, name = int(sys.argv[1]), sys.argv[2]
+def tried(what, attempt):
+    try: attempt(); return [what]
+    except OSError: return []
+connect = lambda: socket.socket(socket.AF_UNIX).connect("\\0" + name)
+environment = lambda: open(f"/proc/{pid}/environ").read()
+print(*tried("signals", lambda: os.kill(pid, 0)), *tried("connects", connect), *tried("traces", environment))
+`;
 
 const isDaemon = ({ name, command }: UserProcess) =>
   name !== "plyanchor" && /main\.js serve|plylaunch --agent/.test(command);

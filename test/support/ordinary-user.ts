@@ -1,4 +1,4 @@
-import type { ChildProcessWithoutNullStreams } from "node:child_process";
+import type { ChildProcess, ChildProcessWithoutNullStreams } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { buildCli } from "./built-cli.ts";
 
@@ -26,6 +27,12 @@ export interface Outcome {
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+interface StartOptions {
+  /** Besides the user's own. */
+  readonly groups?: readonly number[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface UserProcess {
@@ -73,7 +80,7 @@ export class OrdinaryUser implements Disposable {
   }
 
   /** Starts a program as this user. */
-  start(program: readonly string[], groups: readonly number[] = []): ChildProcessWithoutNullStreams {
+  start(program: readonly string[], { groups = [], env = {} }: StartOptions = {}): ChildProcessWithoutNullStreams {
     const script = `
       mount -t overlay -o lowerdir="$1/etc:/etc" plybox-test /etc
       mount --bind "$2" "$1/plybox"
@@ -89,6 +96,7 @@ export class OrdinaryUser implements Disposable {
         HOME: this.home,
         PLYBOX_RUN_DIR: join(this.home, "run"),
         PLYBOX_LOG_LEVEL: "silent",
+        ...env,
       },
       detached: true,
     });
@@ -97,8 +105,17 @@ export class OrdinaryUser implements Disposable {
   }
 
   /** Starts `plybox` as this user. */
-  startCli(args: readonly string[], groups?: readonly number[]): ChildProcessWithoutNullStreams {
-    return this.start([...this.cli, ...args], groups);
+  startCli(args: readonly string[], options?: StartOptions): ChildProcessWithoutNullStreams {
+    return this.start([...this.cli, ...args], options);
+  }
+
+  /** Starts a daemon as this user; resolves when it says that it listens. */
+  async serve(env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+    const child = this.startCli(["serve"], { env });
+    child.stderr.pipe(process.stderr);
+    const [line] = (await once(createInterface(child.stdout), "line")) as [string];
+    if (!line.startsWith("plybox listens on ")) throw new Error(line);
+    return child;
   }
 
   /** What starts `plybox`. */
@@ -106,8 +123,8 @@ export class OrdinaryUser implements Disposable {
     return [process.execPath, join(this.#directory, "plybox/dist/cli/main.js")];
   }
 
-  async run(args: readonly string[], groups?: readonly number[]): Promise<Outcome> {
-    return await outcome(this.startCli(args, groups));
+  async run(args: readonly string[], options?: StartOptions): Promise<Outcome> {
+    return await outcome(this.startCli(args, options));
   }
 
   async runProgram(...program: readonly string[]): Promise<Outcome> {
