@@ -14,7 +14,7 @@ export interface ConnectOptions {
 
 export function connectOptions(command: Command): Command {
   return command
-    .option("--socket <path>", "the daemon's Unix socket (default: $PLYBOX_SOCKET or /run/plybox/plybox.sock)")
+    .option("--socket <path>", "the daemon's Unix socket (default: $PLYBOX_SOCKET or plybox.sock in the run directory)")
     .option("--url <url>", "the daemon's address on TCP, such as http://127.0.0.1:7070 (default: $PLYBOX_URL)")
     .option("--token-file <path>", "file with the bearer token for --url (default: the token in $PLYBOX_TOKEN)");
 }

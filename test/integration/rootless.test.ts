@@ -184,10 +184,13 @@ describe.each([
     });
 
     it("and names what was lost with the whole session", async () => {
+      expect(await user.run(["create", "disk", "--upper", "disk"])).toMatchObject({ exitCode: 0 });
       await end(() => true);
       daemon = await user.serve();
-      expect(await user.run(["ls"])).toMatchObject({ stdout: expect.stringMatching(/box .*lost/) });
-      expect(await user.run(["rm", "box"])).toMatchObject({ exitCode: 0, stderr: "" });
+      const { stdout } = await user.run(["ls"]);
+      expect(stdout).toMatch(/box .*lost/);
+      expect(stdout).toMatch(/disk .*stopped/);
+      expect(await user.run(["rm", "box", "disk"])).toMatchObject({ exitCode: 0, stderr: "" });
     });
 
     it("and leaves nothing when it stops without sandboxes", async () => {

@@ -25,8 +25,11 @@ export function defineServe(program: Command, context: CliContext): void {
   program
     .command("serve")
     .option("--config <file>", "settings in TOML (default: $PLYBOX_CONFIG)")
-    .option("--state-dir <path>", "what outlives a reboot (default: $PLYBOX_STATE_DIR or /var/lib/plybox)")
-    .option("--run-dir <path>", "what does not (default: $PLYBOX_RUN_DIR or /run/plybox)")
+    .option(
+      "--state-dir <path>",
+      "what outlives a reboot (default: $PLYBOX_STATE_DIR or /var/lib/plybox; without root the user's own)",
+    )
+    .option("--run-dir <path>", "what does not (default: $PLYBOX_RUN_DIR or /run/plybox; without root the user's own)")
     .option("--socket <path>", "Unix socket (default: $PLYBOX_SOCKET or plybox.sock in the run directory)")
     .option("--listen <host:port>", "also listen on TCP, where a bearer token is asked for (default: $PLYBOX_LISTEN)")
     .addOption(jsonOption("print the addresses as JSON when ready"))
