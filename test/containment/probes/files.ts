@@ -6,7 +6,7 @@ const hidden = { proof: ["ENOENT", "NONE", "ENOTDIR"] };
 export const FILES: ProbeGroup = {
   title: "Files of the host",
   probes: [
-    inShell("shadow", "read the host's passwords", ["show", "/etc/shadow"], hidden),
+    inShell("shadow", "read the host's passwords of groups", ["show", "/etc/gshadow"], hidden),
     inShell("host-file", "read a file of the host by its path", ({ file }) => ["show", file], hidden),
     inPython(
       "host-file-link",
