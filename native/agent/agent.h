@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agent/cgroups.h"
+#include "agent/command-filter.h"
 #include "agent/connection.h"
 #include "agent/event-loop.h"
 #include "agent/exec-table.h"
@@ -14,13 +15,14 @@
 
 namespace plybox {
 
-// What the agent has been given: all its descriptors, owned.
+// What the agent has been given: all its descriptors, owned, and what was in those that are read once.
 struct Descriptors {
   UniqueFd listen;
   UniqueFd signals;  // a signalfd; every signal is blocked
   UniqueFd null_device;
   UniqueFd track;
   UniqueFd memory;
+  std::vector<sock_filter> filter;  // of commands; empty: none
 };
 
 class Agent final : public RequestServer {
@@ -88,6 +90,7 @@ class Agent final : public RequestServer {
   MemoryEvents memory_;
   CommandCgroups memory_cgroups_;
   Users users_;
+  sock_fprog program_;  // the filter of commands
   ExecContext context_;
   FileWorkers file_workers_;
   bool changed_ = false;

@@ -6,6 +6,7 @@
 #include "agent/child.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -21,6 +22,7 @@ namespace {
 
 struct Attempt {
   const ChildPlan* plan;
+  int join_group = -1;  // cgroup v2: where it could not be started
   Failure failure{nullptr, 0};
 };
 
@@ -68,6 +70,13 @@ UNINSTRUMENTED void limit_resources(Attempt& attempt) {
   }
 }
 
+UNINSTRUMENTED void join_group(Attempt& attempt) {
+  if (attempt.join_group < 0) return;
+  long processes = call(SYS_openat, attempt.join_group, reinterpret_cast<long>("cgroup.procs"), O_WRONLY | O_CLOEXEC);
+  if (processes < 0) give_up(attempt, "cgroup", errno);
+  join_cgroup(attempt, static_cast<int>(processes));
+}
+
 UNINSTRUMENTED void change_user(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   if (!plan.change_user) return;
@@ -95,6 +104,14 @@ UNINSTRUMENTED void reset_signals() {
   call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&none), 0, sizeof(none));
 }
 
+// After everything else: what it refuses may be what the steps before need.
+UNINSTRUMENTED void install_filter(Attempt& attempt) {
+  const sock_fprog* filter = attempt.plan->filter;
+  if (filter == nullptr) return;
+  if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, reinterpret_cast<long>(filter)) != 0)
+    give_up(attempt, "seccomp", errno);
+}
+
 // As a shell goes through PATH: what is not there is passed over, what may not be run is remembered.
 [[noreturn]] UNINSTRUMENTED void enter_program(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
@@ -115,6 +132,7 @@ UNINSTRUMENTED int run_child(void* argument) {
   const ChildPlan& plan = *attempt.plan;
   join_cgroup(attempt, plan.join_tasks);
   join_cgroup(attempt, plan.join_memory);
+  join_group(attempt);
   set_oom_score(attempt);
   // Its own session, so that its group and its session have its pid for a name.
   if (call(SYS_setsid) < 0) give_up(attempt, "session", errno);
@@ -127,6 +145,7 @@ UNINSTRUMENTED int run_child(void* argument) {
   change_user(attempt);
   change_directory(attempt);
   reset_signals();
+  install_filter(attempt);
   enter_program(attempt);
 }
 
@@ -136,8 +155,12 @@ alignas(64) char child_stack[65536];
 int clone_child(Attempt& attempt) {
   constexpr int kFlags = CLONE_VM | CLONE_VFORK;
   char* top = child_stack + sizeof(child_stack);
-  if (attempt.plan->start_in_group >= 0) {
-    return clone_into(attempt.plan->start_in_group, kFlags, child_stack, sizeof(child_stack), run_child, &attempt);
+  int group = attempt.plan->start_in_group;
+  if (group >= 0) {
+    int pid = clone_into(group, kFlags, child_stack, sizeof(child_stack), run_child, &attempt);
+    // Refused by a filter that has to hold for the agent and for commands alike.
+    if (pid >= 0 || errno != ENOSYS) return pid;
+    attempt.join_group = group;
   }
   return clone(run_child, top, kFlags | SIGCHLD, &attempt);
 }

@@ -1,5 +1,6 @@
 // The start of a command's first process.
 #pragma once
+#include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -19,9 +20,10 @@ struct ResourceLimit {
 // What the new process does before it becomes the program, prepared beforehand: the process shares the agent's memory
 // until then and must not allocate. Pointers stay the caller's.
 struct ChildPlan {
-  int join_tasks = -1;      // cgroup v1: the `tasks` file of its cgroup
-  int join_memory = -1;     // cgroup v1: the same of its memory cgroup, where it has one
-  int start_in_group = -1;  // cgroup v2: the directory of its cgroup
+  int join_tasks = -1;                 // cgroup v1: the `tasks` file of its cgroup
+  int join_memory = -1;                // cgroup v1: the same of its memory cgroup, where it has one
+  int start_in_group = -1;             // cgroup v2: the directory of its cgroup
+  const sock_fprog* filter = nullptr;  // of seccomp, installed last
   int stdio[3];
   bool terminal = false;
   bool change_user = false;
@@ -42,7 +44,7 @@ struct ChildPlan {
 
 // Starts it, and answers its pid once the program has been entered. Otherwise no process is left; the failure's step is
 // "clone", "cgroup", "oom-score", "session", "terminal", "stdio", "limits", "user",
-// "cwd" or "execve".
+// "cwd", "seccomp" or "execve".
 Result<pid_t> start_child(const ChildPlan& plan);
 
 }  // namespace plybox

@@ -168,6 +168,7 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   ChildPlan plan;
   if (memory_cgroup_ != nullptr) plan.join_memory = memory_cgroup_->door();
   if (cgroup_ != nullptr) (cgroup_->version() == 1 ? plan.join_tasks : plan.start_in_group) = cgroup_->door();
+  plan.filter = context_.filter;
   std::copy(stdio.numbers, stdio.numbers + 3, plan.stdio);
   plan.terminal = on_terminal_;
   plan.change_user = !runs_as(account);

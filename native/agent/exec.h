@@ -1,5 +1,6 @@
 // One command: its processes, its streams, its limits, and at last its report.
 #pragma once
+#include <linux/filter.h>
 #include <sys/resource.h>
 
 #include <memory>
@@ -78,6 +79,7 @@ struct ExecContext {
   const MemoryEvents& memory;
   const PidsEvents& pids;
   int null_device;
+  const sock_fprog* filter;  // null: none
   // Of every command.
   std::vector<ResourceLimit> limits;
   std::string oom_score;

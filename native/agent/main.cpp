@@ -49,12 +49,16 @@ void complain(const std::string& text) {
 
 Result<Descriptors> set_up(const Options& options) {
   guard_process();
-  close_others({options.listen_fd, options.track_fd, options.memory_fd});
+  close_others({options.listen_fd, options.track_fd, options.memory_fd, options.filter_fd});
 
   Descriptors descriptors;
   descriptors.listen = adopt(options.listen_fd);
   descriptors.track = adopt(options.track_fd);
   descriptors.memory = adopt(options.memory_fd);
+  UniqueFd filter_file = adopt(options.filter_fd);
+  Result<std::vector<sock_filter>> filter = read_command_filter(filter_file.get());
+  if (!filter) return filter.failure();
+  descriptors.filter = filter.take();
   if (fcntl(options.listen_fd, F_SETFL, O_NONBLOCK) != 0) return Failure::here("listen-fd");
   Result<UniqueFd> null_device = open_null_device();
   if (!null_device) return null_device.failure();

@@ -17,6 +17,7 @@ struct Options {
   // What a command may have; nothing where it keeps what the agent has.
   std::optional<uint64_t> open_files;
   std::optional<uint64_t> file_bytes;
+  int filter_fd = -1;
 };
 
 // Answers what is wrong, or "".

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/memfd.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,13 +30,15 @@ constexpr unsigned kTtyGroup = 5;
 constexpr int kListenFd = 3;
 constexpr int kTrackFd = 4;
 constexpr int kMemoryFd = 5;
-constexpr int kFirstOtherFd = 6;
+constexpr int kFilterFd = 6;
+constexpr int kFirstOtherFd = 7;
 
 struct Child {
   const LaunchPlan& plan;
   const Prepared& prepared;
   int agent;
   StepRecord& record;
+  UniqueFd filter{};  // of commands
 };
 
 // What the agent itself may have open beside what its commands may: their pipes, its connections.
@@ -186,11 +191,23 @@ Result<> pivot(Child&) {
   return {};
 }
 
+// The agent reads it from there: what it is started with holds no binary values.
+Result<> write_filter(Child& child) {
+  const std::string& filter = child.plan.seccomp.commands;
+  if (filter.empty()) return {};
+  child.filter.reset(sys::memfd_create("filter", MFD_CLOEXEC));
+  if (!child.filter ||
+      pwrite(child.filter.get(), filter.data(), filter.size(), 0) != static_cast<ssize_t>(filter.size()))
+    return Failure::here("descriptors");
+  return {};
+}
+
 // Standard streams on /dev/null, the agent's descriptors at their numbers, everything else closed by exec.
 Result<> arrange_descriptors(Child& child) {
   const JoinedCgroups& cgroups = child.prepared.cgroups;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return Failure::here("descriptors");
+  if (Result<> written = write_filter(child); !written) return written;
   struct Place {
     int from;
     int to;
@@ -201,7 +218,8 @@ Result<> arrange_descriptors(Child& child) {
                     {null, 2},
                     {child.prepared.socket.get(), kListenFd},
                     {cgroups.track.get(), kTrackFd},
-                    {cgroups.memory.get(), kMemoryFd}};
+                    {cgroups.memory.get(), kMemoryFd},
+                    {child.filter.get(), kFilterFd}};
   for (Place& place : places)
     if (place.from >= 0 && (place.from = fcntl(place.from, F_DUPFD_CLOEXEC, 64)) < 0)
       return Failure::here("descriptors");
@@ -213,6 +231,7 @@ Result<> arrange_descriptors(Child& child) {
   // An unused number must not keep what happened to be there.
   if (cgroups.track.get() < 0) close(kTrackFd);
   if (cgroups.memory.get() < 0) close(kMemoryFd);
+  if (!child.filter) close(kFilterFd);
   if (sys::close_range(kFirstOtherFd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Failure::here("descriptors");
   if (setns(user_namespace, CLONE_NEWUSER) != 0) return Failure::here("user");
   return {};
@@ -240,18 +259,28 @@ Result<> fence_in_step(Child& child) {
                                         {cgroups.memory ? kMemoryFd : -1, Kind::kCgroup}});
 }
 
+Result<> set_capabilities(uint64_t capabilities) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  uint32_t low = static_cast<uint32_t>(capabilities);
+  uint32_t high = static_cast<uint32_t>(capabilities >> 32);
+  __user_cap_data_struct sets[2] = {{low, low, 0}, {high, high, 0}};
+  if (syscall(SYS_capset, &header, sets) != 0) return Failure::here("capabilities");
+  return {};
+}
+
+// Where programs may gain privileges, only a process with this capability may install a filter.
+uint64_t held_for_filter(const LaunchPlan& plan) {
+  bool needed = !plan.seccomp.sandbox.empty() && !plan.no_new_privileges;
+  return needed ? uint64_t{1} << CAP_SYS_ADMIN : 0;
+}
+
 Result<> drop_capabilities(Child& child) {
   for (int capability = 0;; capability++) {
     if (prctl(PR_CAPBSET_READ, capability) < 0) break;  // beyond the kernel's last
     bool keep = (child.plan.capabilities >> capability & 1) != 0;
     if (!keep && prctl(PR_CAPBSET_DROP, capability) != 0) return Failure::here("capabilities");
   }
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  uint32_t low = static_cast<uint32_t>(child.plan.capabilities);
-  uint32_t high = static_cast<uint32_t>(child.plan.capabilities >> 32);
-  __user_cap_data_struct sets[2] = {{low, low, 0}, {high, high, 0}};
-  if (syscall(SYS_capset, &header, sets) != 0) return Failure::here("capabilities");
-  return {};
+  return set_capabilities(child.plan.capabilities | held_for_filter(child.plan));
 }
 
 Result<> confine(Child& child) {
@@ -260,6 +289,15 @@ Result<> confine(Child& child) {
   signal(SIGPIPE, SIG_DFL);
   umask(022);
   return {};
+}
+
+Result<> install_filter(Child& child) {
+  const std::string& filter = child.plan.seccomp.sandbox;
+  if (filter.empty()) return {};
+  sock_fprog program{static_cast<unsigned short>(filter.size() / sizeof(sock_filter)),
+                     reinterpret_cast<sock_filter*>(const_cast<char*>(filter.data()))};
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return Failure::here("seccomp");
+  return held_for_filter(child.plan) == 0 ? Result<>() : set_capabilities(child.plan.capabilities);
 }
 
 Result<> enter_agent(Child& child) {
@@ -277,6 +315,7 @@ Result<> enter_agent(Child& child) {
   argv.insert(argv.end(), {"--open-files", open_files.c_str()});
   std::string file_bytes = std::to_string(plan.file_bytes.value_or(0));
   if (plan.file_bytes) argv.insert(argv.end(), {"--file-bytes", file_bytes.c_str()});
+  if (child.filter) argv.insert(argv.end(), {"--filter-fd", "6"});
   argv.push_back(nullptr);
   std::vector<const char*> environment;
   for (const std::string& entry : plan.environment) environment.push_back(entry.c_str());
@@ -310,12 +349,13 @@ constexpr ChildStep kSteps[] = {
     {"landlock", fence_in_step},           // after all that reaches out of the root; needs CAP_SYS_ADMIN inside
     {"capabilities", drop_capabilities},   // after the ids, which need CAP_SETUID
     {"confine", confine},                  // a change of ids clears the death signal
+    {"seccomp", install_filter},           // last: of the steps above hardly one would pass it
 };
 
 }  // namespace
 
 void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record) {
-  Child child{plan, prepared, agent, record};
+  Child child{plan, prepared, agent, record, {}};
   record.bind = 0;
   for (const ChildStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(child); })) return;

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 
+#include "common/base64.h"
 #include "common/syscalls.h"
 
 namespace plybox {
@@ -15,6 +16,8 @@ constexpr uint64_t kLeastOpenFiles = 16;
 // The most that the kernel lets anybody have without its fs.nr_open raised.
 constexpr uint64_t kMostOpenFiles = 1048576;
 constexpr uint64_t kMostFileBytes = uint64_t{1} << 50;
+constexpr size_t kInstructionBytes = 8;
+constexpr size_t kMaxFilterBytes = 4096 * kInstructionBytes;
 
 struct Named {
   std::string_view name;
@@ -122,7 +125,7 @@ std::vector<BindPlan> read_binds(JsonObject& plan) {
   for (size_t i = 0; i < array.size(); i++) {
     JsonObject bind = array.object(i);
     BindPlan entry{read_path(bind, "source"), read_path(bind, "target"), bind.boolean("readOnly"),
-                   BindPlan::Owner::kKeep, read_hidden(bind)};
+                   BindPlan::Owner::kKeep,    read_hidden(bind),         bind.optional_boolean("setuid", false)};
     if (entry.target == "/") bind.refuse("target", "is the root itself");
     std::string_view owner = bind.string("owner");
     if (owner == "root")
@@ -166,6 +169,26 @@ LandlockPlan read_landlock(JsonObject& plan) {
   if (mode == "all") return LandlockPlan::kAll;
   if (mode != "off") plan.refuse("landlock", "is none of off, writes and all");
   return LandlockPlan::kOff;
+}
+
+std::string read_filter(JsonObject& seccomp, const char* name) {
+  std::optional<std::string_view> encoded = seccomp.optional_string(name, kMaxFilterBytes * 2);
+  if (!encoded) return "";
+  std::optional<std::string> filter = from_base64(*encoded);
+  bool whole = filter && !filter->empty() && filter->size() % kInstructionBytes == 0;
+  if (!whole || filter->size() > kMaxFilterBytes) {
+    seccomp.refuse(name, "is not a filter of 1 to 4096 instructions in base64");
+    return "";
+  }
+  return *filter;
+}
+
+SeccompPlan read_seccomp(JsonObject& plan) {
+  std::optional<JsonObject> seccomp = plan.optional_object("seccomp");
+  if (!seccomp) return {};
+  SeccompPlan result{read_filter(*seccomp, "sandbox"), read_filter(*seccomp, "commands")};
+  seccomp->finish();
+  return result;
 }
 
 std::vector<FilePlan> read_files(JsonObject& plan) {
@@ -236,6 +259,10 @@ LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
   result.no_new_privileges = plan.boolean("noNewPrivileges");
   result.landlock = read_landlock(plan);
   result.shm_bytes = plan.integer("shmBytes", 65536, uint64_t{1} << 50);
+  result.seccomp = read_seccomp(plan);
+  // A command may install a filter of its own only where it cannot gain privileges.
+  if (!result.seccomp.commands.empty() && !result.no_new_privileges)
+    plan.refuse("seccomp", "has a filter of commands, which may gain privileges");
   result.files = read_files(plan);
   result.environment = read_environment(plan);
   JsonObject agent = plan.object("agent");

@@ -30,6 +30,7 @@ struct BindPlan {
   bool read_only;
   Owner owner;
   std::vector<std::string> hide;  // relative to source
+  bool setuid;                    // whether set-user-id bits count
 };
 
 struct CgroupPlan {
@@ -41,6 +42,12 @@ struct CgroupPlan {
 };
 
 enum class LandlockPlan { kOff, kWrites, kAll };
+
+// BPF programs as the kernel takes them; empty: none.
+struct SeccompPlan {
+  std::string sandbox;   // of the agent and of everything below it
+  std::string commands;  // of commands, beside the other
+};
 
 struct FilePlan {
   std::string path;
@@ -64,6 +71,7 @@ struct LaunchPlan {
   bool no_new_privileges;
   LandlockPlan landlock;
   uint64_t shm_bytes;
+  SeccompPlan seccomp;
   std::vector<FilePlan> files;
   std::vector<std::string> environment;  // NAME=value
   std::string agent_socket;

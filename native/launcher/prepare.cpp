@@ -124,7 +124,8 @@ Result<> open_bind(Host& host, const BindPlan& bind) {
   struct stat copied;
   if (fstat(copy->get(), &copied) != 0) return Failure::here("open-binds");
   if (copied.st_dev != status.st_dev || copied.st_ino != status.st_ino) return Failure{"open-binds", ESTALE};
-  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
+  uint64_t attributes =
+      MOUNT_ATTR_NODEV | (bind.setuid ? 0 : MOUNT_ATTR_NOSUID) | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
   if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
   // Rootless, whoever may be root inside is the user, whose files are root's then.
   if (bind.owner == BindPlan::Owner::kRoot && !host.prepared.rootless)

@@ -28,6 +28,7 @@ const std::string kPlan = R"({
   "noNewPrivileges": true,
   "landlock": "all",
   "shmBytes": 65536,
+  "seccomp": {"sandbox": "BgAAAAAA/38=", "commands": "BgAAAAAA/38GAAAAAAD/fw=="},
   "files": [{"path": "/etc/hosts", "content": "127.0.0.1 localhost\n"}],
   "environment": {"A": "b=c", "EMPTY": ""},
   "agent": {"socket": "/run/sb.sock"},
@@ -302,4 +303,19 @@ TEST_CASE("a step is made to fail only where faults are allowed") {
   CHECK(refused(plan, true) == "");
   JsonDocument document;
   CHECK(read_plan(document.parse(plan), true).fail_at == "overlay");
+}
+
+TEST_CASE("filters are whole instructions, and those of commands need that nothing gains privileges") {
+  JsonDocument document;
+  LaunchPlan plan = read_plan(document.parse(kPlan), false);
+  CHECK(plan.seccomp.sandbox == std::string("\x06\0\0\0\0\0\xff\x7f", 8));
+  CHECK(plan.seccomp.commands.size() == 16);
+  const std::string seccomp = R"({"sandbox": "BgAAAAAA/38=", "commands": "BgAAAAAA/38GAAAAAAD/fw=="})";
+  CHECK(refused(plan_with(seccomp, "{}")) == "");
+  for (const char* filter : {"", "BgAAAAAA/3", "BgAAAAAA", "not base64!"}) {
+    CAPTURE(filter);
+    CHECK(refused(plan_with("BgAAAAAA/38=", filter)) == "seccomp.sandbox");
+  }
+  CHECK(refused(plan_with(R"("noNewPrivileges": true)", R"("noNewPrivileges": false)")) == "seccomp");
+  CHECK(refused(plan_with(R"({"sandbox")", R"({"x": "", "sandbox")")) == "seccomp.x");
 }

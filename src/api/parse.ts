@@ -13,7 +13,8 @@ export function parse<Schema extends z.ZodType>(schema: Schema, value: unknown):
   throw issue === undefined ? new PlyboxError("input/invalid", "not valid") : refusal(issue);
 }
 
-function refusal(issue: z.core.$ZodIssue): PlyboxError {
+function refusal(found: z.core.$ZodIssue): PlyboxError {
+  const issue = nested(found);
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
   const field = path.map(String).join(".");
   const message = reason(issue);
@@ -47,6 +48,14 @@ function reason(issue: z.core.$ZodIssue): string {
 const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
 
 /** A union with a discriminator lists its values; any other says what it wants in its own words. */
+/** Of what was tried in vain, that which came furthest says what is wrong. */
+function nested(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || "options" in issue) return issue;
+  const tried = issue.errors.flat().filter(({ path }) => path.length > 0);
+  const furthest = tried.sort((one, other) => other.path.length - one.path.length)[0];
+  return furthest === undefined ? issue : { ...furthest, path: [...issue.path, ...furthest.path] };
+}
+
 const unionReason = (issue: z.core.$ZodIssueInvalidUnion): string =>
   "options" in issue && Array.isArray(issue.options) ? `must be one of ${issue.options.join(", ")}` : issue.message;
 

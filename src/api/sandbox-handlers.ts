@@ -1,6 +1,8 @@
 import { PlyboxError } from "../model/errors.ts";
 import type { SandboxName } from "../model/ids.ts";
+import type { Principal } from "../model/principal.ts";
 import type { SandboxSpec } from "../model/sandbox.ts";
+import { TENANT_SECCOMP_PROFILES } from "../model/seccomp.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { SandboxQuery } from "../sandbox/select-sandboxes.ts";
@@ -20,6 +22,7 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
     // A client that goes away before it has the answer gets no sandbox.
     async createSandbox({ principal, body, signal, concerns }) {
       const { wait = body.readyProbe !== undefined, ...spec } = body;
+      requireSeccompChoice(principal, body.seccomp);
       const sandbox = await sandboxes.create({ ...sandboxSpec(spec), tenant: principal.tenant }, signal);
       concerns(sandbox.id);
       if (!wait) return json(201, sandboxView(sandbox));
@@ -45,6 +48,13 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
       return noContent();
     },
   };
+}
+
+/** A wider profile takes away a fence that stands before everybody's sandboxes. */
+function requireSeccompChoice(principal: Principal, seccomp: CreateSandboxBody["seccomp"]): void {
+  if (seccomp === undefined || principal.isOperator || TENANT_SECCOMP_PROFILES.has(seccomp)) return;
+  const message = "only the operator of this daemon may choose another seccomp profile than default and strict";
+  throw new PlyboxError("auth/refused", message, { field: "seccomp" });
 }
 
 function unlessGone(error: unknown): void {

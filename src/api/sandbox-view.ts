@@ -5,11 +5,13 @@ import type { SandboxView } from "./contract.ts";
 export function sandboxView(sandbox: Sandbox): SandboxView {
   const { id, tenant, name, incarnation, layers, upper, limits, env, hostname } = sandbox;
   const { labels, lifetimeMs, idleMs, idleCountsCommands, onExpire, resumeOnDemand, ready } = sandbox;
+  const { allowPrivilegeEscalation } = sandbox;
   return {
     ...{ id, tenant, name, incarnation },
     state: stateView(sandbox.state),
     layers: [...layers],
     ...{ upper, limits, env, hostname },
+    ...{ seccomp: sandbox.seccomp as SandboxView["seccomp"], allowPrivilegeEscalation },
     createdAt: sandbox.createdAt.toISOString(),
     ...{ labels, lifetimeMs },
     expiresAt: sandbox.expiresAt?.toISOString() ?? null,

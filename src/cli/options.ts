@@ -3,9 +3,12 @@ import { Option } from "commander";
 import { PlyboxError } from "../model/errors.ts";
 import type { Limits, SandboxSpec, UpperSpec } from "../model/sandbox.ts";
 import { LIMIT_BOUNDS } from "../model/sandbox.ts";
+import type { SeccompProfile, SeccompProfileName } from "../model/seccomp.ts";
+import { SECCOMP_PROFILES } from "../model/seccomp.ts";
 import { parseDuration } from "./values/duration.ts";
 import { parseVariable } from "./values/environment.ts";
 import { parseCores, parseCount } from "./values/numbers.ts";
+import { parseSeccomp } from "./values/seccomp.ts";
 import { formatSize, parseSize } from "./values/size.ts";
 
 /** An option whose value is parsed; an error names the option. */
@@ -46,6 +49,8 @@ export interface SandboxOptions {
   readonly upper?: UpperSpec["kind"];
   readonly upperSize?: number;
   readonly upperInodes?: number;
+  readonly seccomp?: SeccompProfileName | SeccompProfile;
+  readonly allowPrivilegeEscalation?: true;
 }
 
 export function sandboxOptions(command: Command): Command {
@@ -89,7 +94,15 @@ export function sandboxOptions(command: Command): Command {
         "files, directories and links of a tmpfs upper",
         within("upperInodes", parseCount, String),
       ),
-    );
+    )
+    .addOption(
+      parsed(
+        "--seccomp <profile>",
+        `system calls it may make: ${SECCOMP_PROFILES.join(", ")}, or a file with an OCI profile`,
+        parseSeccomp,
+      ),
+    )
+    .option("--allow-privilege-escalation", "let setuid programs such as sudo work inside");
 }
 
 /** A parser that refuses what nothing can have; the API does the same. */
@@ -107,14 +120,18 @@ export function within(
 }
 
 /** The sandbox that the options ask for; what they do not say is left to its defaults. */
-export function sandboxSpecOf(options: SandboxOptions): Pick<SandboxSpec, "layers" | "limits" | "upper"> {
-  const { layer } = options;
+export function sandboxSpecOf(
+  options: SandboxOptions,
+): Pick<SandboxSpec, "layers" | "limits" | "upper" | "seccomp" | "allowPrivilegeEscalation"> {
+  const { layer, seccomp } = options;
   const limits = limitsOf(options);
   const upper = upperOf(options);
   return {
     ...(layer !== undefined && { layers: layer }),
     ...(Object.keys(limits).length > 0 && { limits }),
     ...(upper !== undefined && { upper }),
+    ...(seccomp !== undefined && { seccomp }),
+    ...(options.allowPrivilegeEscalation && { allowPrivilegeEscalation: true }),
   };
 }
 

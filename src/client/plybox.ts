@@ -1,4 +1,5 @@
 import type { AuditList, CreateSandboxBody, EventList, HealthView, SandboxView, VersionView } from "../api/contract.ts";
+import type { SeccompProfile, SeccompProfileName } from "../model/seccomp.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import type { EventItem, FollowOptions, ReadOptions } from "./events.ts";
@@ -28,9 +29,11 @@ export interface PlyboxOptions {
 }
 
 /** What a sandbox is made of; every field has a default. */
-export type CreateOptions = Omit<CreateSandboxBody, "layers"> & {
+export type CreateOptions = Omit<CreateSandboxBody, "layers" | "seccomp"> & {
   /** Layer names, bottom first. */
   readonly layers?: readonly string[];
+  /** A profile by name, or one in the OCI format; `default` by default. */
+  readonly seccomp?: SeccompProfileName | SeccompProfile;
 };
 
 /** Which audit entries are asked for: at most `limit` (100), older than the entry `before`. */

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { BACKENDS } from "../backends/registry.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
+import { CAPABILITIES } from "../model/capabilities.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdSource } from "../sandbox/id-ranges.ts";
@@ -12,6 +14,7 @@ import type { SandboxPlaces } from "../sandbox/launch-plan.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
+import { SeccompFilters } from "../seccomp/filters.ts";
 import { weighAnchor } from "./rootless/anchor.ts";
 import type { Realm } from "./rootless/realm.ts";
 
@@ -98,9 +101,14 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     log,
   });
   undo.push("unmount idle layers", () => layers.unmountIdle());
+  const filters = new SeccompFilters({
+    ...{ arch: process.arch, kernel: release(), capabilities: new Set(CAPABILITIES) },
+    cgroupVersion: places.cgroups.version,
+  });
+  filters.warmUp();
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher, freezer),
-    ...{ layers, registry, ids, places, log, dieWithLauncher: ephemeral },
+    ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...(options.admit && { admit: options.admit }),
     ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),
     ...(failAt !== undefined && { failAt }),

@@ -18,6 +18,8 @@ export interface Bind {
   readonly owner: "keep" | "root";
   /** What below `source` is not shown: absolute as if `source` were the root. */
   readonly hide?: readonly string[];
+  /** Whether set-user-id bits count; false where nothing is said. */
+  readonly setuid?: boolean;
 }
 
 export interface CgroupPlan {
@@ -26,6 +28,14 @@ export interface CgroupPlan {
   /** Control files and what is written to them, in order, before the sandbox joins. */
   readonly set: readonly (readonly [file: string, value: string])[];
   readonly roles: readonly ("track" | "memory")[];
+}
+
+/** BPF programs as seccomp(2) takes them, in base64. */
+export interface SeccompPlan {
+  /** Of the agent and everything below it. */
+  readonly sandbox: string;
+  /** Of commands, beside the other; absent: none. Needs `noNewPrivileges`. */
+  readonly commands?: string;
 }
 
 export type Namespace = "mount" | "pid" | "network" | "ipc" | "uts" | "cgroup" | "user" | "time";
@@ -53,6 +63,8 @@ export interface LaunchPlan {
   readonly landlock: "off" | "writes" | "all";
   /** What /dev/shm may hold. */
   readonly shmBytes: number;
+  /** Absent: no filter. */
+  readonly seccomp?: SeccompPlan;
   readonly files: readonly { readonly path: string; readonly content: string }[];
   readonly environment: Readonly<Record<string, string>>;
   readonly agent: { readonly socket: string };

@@ -2,6 +2,7 @@ import type { SandboxId, SandboxName } from "./ids.ts";
 import type { Bind } from "./launch-plan.ts";
 import type { ReadyProbe } from "./ready-probe.ts";
 import type { EndReason, FailureReason, LossReason } from "./reason.ts";
+import type { SeccompProfile, SeccompProfileName } from "./seccomp.ts";
 import type { StartCommand, StartCommandSpec } from "./start-command.ts";
 
 export interface Limits {
@@ -80,6 +81,10 @@ export interface SandboxSpec {
   /** Host paths to show inside. Never taken from the HTTP API. */
   readonly binds?: readonly Bind[];
   readonly labels?: Labels;
+  /** Which system calls it may make; `default` by default. */
+  readonly seccomp?: SeccompProfileName | SeccompProfile;
+  /** Whether setuid programs such as sudo work inside, within its own id range; false by default. */
+  readonly allowPrivilegeEscalation?: boolean;
   /** How long it may live, from its creation on; without end by default. */
   readonly lifetimeMs?: number;
   /** How long it may be idle; without end by default. */
@@ -134,6 +139,8 @@ export interface Sandbox {
   /** First host id of the sandbox's range of 65,536. */
   readonly idBase: number;
   readonly createdAt: Date;
+  readonly seccomp: SeccompProfileName | SeccompProfile;
+  readonly allowPrivilegeEscalation: boolean;
   readonly labels: Labels;
   readonly lifetimeMs: number | null;
   /** When its lifetime is over. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { sandboxRecord } from "../../test/support/sandbox-record.ts";
-import type { LaunchPlan } from "../model/launch-plan.ts";
+import type { Bind, LaunchPlan } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { SandboxPlaces } from "./launch-plan.ts";
 import { planLaunch, upperPath } from "./launch-plan.ts";
@@ -14,7 +14,9 @@ const PLACES: SandboxPlaces = {
   cgroups: { version: 2, root: "/sys/fs/cgroup" },
   cgroupParent: "plybox",
 };
-const SYSTEM_BIND = { source: "/usr", target: "/usr", readOnly: true, owner: "keep", hide: ["/src"] } as const;
+const SYSTEM_BIND: Bind = {
+  ...{ source: "/usr", target: "/usr", readOnly: true, owner: "keep", hide: ["/src"], setuid: false },
+};
 const LEASE = { mounts: [{ path: "/run/plybox/layers/a", idmap: true }], binds: [SYSTEM_BIND] };
 
 const plan = (sandbox: Sandbox = sandboxRecord(), failAt?: string): LaunchPlan =>
@@ -59,7 +61,10 @@ describe("planLaunch", () => {
     // Version 1: the page's example is of such a machine.
     const cgroups = { version: 1, roots: new Map([["memory", "/sys/fs/cgroup/memory"] as const]) } as const;
     const places = { ...PLACES, cgroups };
-    const made = planLaunch(sandboxRecord(), LEASE, places, { dieWithLauncher: false, failAt: "overlay" });
+    const made = planLaunch(sandboxRecord(), LEASE, places, {
+      ...{ dieWithLauncher: false, failAt: "overlay" },
+      seccomp: { sandbox: "BgAAAAAA/38=", commands: "BgAAAAAA/38=" },
+    });
     expect(fieldsOf(made)).toEqual(fieldsOf(documentedPlan()));
     expect(Object.keys(plan())).not.toContain("failAt");
   });
@@ -87,6 +92,13 @@ describe("planLaunch", () => {
   it("puts the user's binds over those of the layers", () => {
     const sandbox = sandboxRecord();
     expect(plan(sandbox).binds).toMatchObject([SYSTEM_BIND, ...sandbox.binds]);
+  });
+
+  it("lets the machine's set-user-id programs count where privileges may be gained, and no user's", () => {
+    const [system, own] = plan(sandboxRecord({ allowPrivilegeEscalation: true })).binds;
+    expect(system).toEqual({ ...SYSTEM_BIND, owner: "root", setuid: true });
+    expect(own).not.toHaveProperty("setuid");
+    expect(plan().binds).toMatchObject([SYSTEM_BIND, {}]);
   });
 
   it("hides what is Plybox's own below the user's binds", () => {

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { LayerLease } from "../layers/layer-store.ts";
+import { CAPABILITIES } from "../model/capabilities.ts";
 import type { SandboxId } from "../model/ids.ts";
-import type { Bind, LaunchPlan, UpperMount } from "../model/launch-plan.ts";
+import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import { planCgroups } from "./cgroup-layout.ts";
@@ -23,24 +24,6 @@ export interface SandboxPlaces {
   /** Relative to each hierarchy's root, such as `plybox`. */
   readonly cgroupParent: string;
 }
-
-/**
- * No wider than what container runtimes leave by default: enough for package managers and ordinary servers. Namespaces
- * belong to the host's user namespace, so none of these reaches the network's or the mounts' configuration.
- */
-const CAPABILITIES = [
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_FOWNER",
-  "CAP_FSETID",
-  "CAP_KILL",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_SETFCAP",
-  "CAP_SETGID",
-  "CAP_SETPCAP",
-  "CAP_SETUID",
-  "CAP_SYS_CHROOT",
-];
 
 /** One inode for so many bytes of a tmpfs: an empty file costs memory that its size does not count. */
 const BYTES_PER_INODE = 4096;
@@ -67,7 +50,12 @@ export function planLaunch(
   sandbox: Sandbox,
   lease: Pick<LayerLease, "mounts" | "binds">,
   places: SandboxPlaces,
-  options: { readonly dieWithLauncher: boolean; readonly idCount?: number; readonly failAt?: string | undefined },
+  options: {
+    readonly dieWithLauncher: boolean;
+    readonly idCount?: number;
+    readonly failAt?: string | undefined;
+    readonly seccomp?: SeccompPlan | undefined;
+  },
 ): LaunchPlan {
   const { id, incarnation, hostname, limits, env, idBase } = sandbox;
   return {
@@ -76,7 +64,7 @@ export function planLaunch(
     incarnation,
     hostname,
     root: { layers: lease.mounts, upper: planUpper(sandbox, places) },
-    binds: [...lease.binds, ...planBinds(sandbox.binds, places)],
+    binds: [...planSystemBinds(lease.binds, sandbox), ...planBinds(sandbox.binds, places)],
     ids: { base: idBase, count: options.idCount ?? RANGE_SIZE },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
     cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
@@ -85,11 +73,12 @@ export function planLaunch(
       ...(limits.fileSizeBytes !== null && { fileBytes: limits.fileSizeBytes }),
     },
     capabilities: CAPABILITIES,
-    noNewPrivileges: true,
     // Looking at reads too makes each open slower; what is shown of the host is worth it.
     landlock: sandbox.binds.length > 0 ? "all" : "writes",
     // As of a machine: half of its memory.
     shmBytes: Math.max(65_536, Math.floor(limits.memoryBytes / 2)),
+    noNewPrivileges: !sandbox.allowPrivilegeEscalation,
+    ...(options.seccomp !== undefined && { seccomp: options.seccomp }),
     files: [
       { path: "/etc/hostname", content: `${hostname}\n` },
       { path: "/etc/hosts", content: `127.0.0.1 localhost ${hostname}\n::1 localhost ${hostname}\n` },
@@ -101,6 +90,12 @@ export function planLaunch(
     dieWithLauncher: options.dieWithLauncher,
     ...(options.failAt !== undefined && { failAt: options.failAt }),
   };
+}
+
+/** The machine's own programs; its root is the sandbox's where set-user-id programs are to work. */
+function planSystemBinds(binds: readonly Bind[], { allowPrivilegeEscalation }: Sandbox): readonly Bind[] {
+  if (!allowPrivilegeEscalation) return binds;
+  return binds.map((bind) => ({ ...bind, owner: "root", setuid: true }));
 }
 
 function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bind[] {

@@ -28,6 +28,7 @@ const STEPS = [
   "landlock",
   "capabilities",
   "confine",
+  "seccomp",
   "agent",
 ];
 

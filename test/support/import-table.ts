@@ -10,7 +10,7 @@ export interface ImportRule {
   readonly standsAlone?: boolean;
 }
 
-const BELOW_SANDBOX = ["base", "model", "wire", "native", "layers", "snapshots", "egress", "backends"];
+const BELOW_SANDBOX = ["base", "model", "wire", "native", "layers", "seccomp", "snapshots", "egress", "backends"];
 
 export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   base: { code: [] },
@@ -18,6 +18,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   wire: { code: ["base", "model"] },
   native: { code: ["base", "model", "wire"] },
   layers: { code: ["base", "model", "native"] },
+  seccomp: { code: ["base", "model", "native"] },
   snapshots: { code: ["base", "model", "native", "layers"] },
   egress: { code: ["base", "model", "native"] },
   backends: { code: ["base", "model", "wire", "native"] },
@@ -25,7 +26,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   access: { code: ["base", "model"] },
   run: { code: ["base", "model", "sandbox"] },
   telemetry: { code: ["base", "model"] },
-  api: { code: ["base", "model", "access", "sandbox", "run"] },
+  api: { code: ["base", "model", "access", "seccomp", "sandbox", "run"] },
   compat: { code: ["base", "model", "sandbox", "run", "api"] },
   client: { code: [], types: ["api", "model"], standsAlone: true },
   fleet: { code: ["base", "model", "client"] },

@@ -143,6 +143,8 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     hostname: spec.hostname ?? spec.name ?? (id.slice(-12) as SandboxName),
     binds: [],
     idBase: 1_879_048_192,
+    seccomp: "default",
+    allowPrivilegeEscalation: false,
     createdAt: new Date(),
     labels: spec.labels ?? {},
     lifetimeMs: spec.lifetimeMs ?? null,

@@ -21,6 +21,8 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     hostname: "web-1",
     binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],
     idBase: 0x7000_0000,
+    seccomp: "default",
+    allowPrivilegeEscalation: false,
     createdAt: new Date("2026-01-02T03:04:05.678Z"),
     labels: { team: "red" },
     lifetimeMs: 60_000,

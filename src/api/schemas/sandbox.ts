@@ -2,6 +2,7 @@ import * as z from "zod";
 import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { layerRef } from "./layer.ts";
 import { dnsLabel, lifecycleFields, lifecycleView, stateView } from "./lifecycle.ts";
+import { seccomp } from "./seccomp.ts";
 import { environment } from "./text.ts";
 
 /** An id or a name; which sandbox it means is the service's answer. */
@@ -26,6 +27,10 @@ const fileSizeBytes = bounded("fileSizeBytes").describe("How large one file may 
 
 const upperBytes = bounded("upperBytes").describe("Size limit in bytes.");
 const upperInodes = bounded("upperInodes").describe("How many files, directories and links it may hold.");
+
+const allowPrivilegeEscalation = z
+  .boolean()
+  .describe("Whether setuid programs such as sudo work inside, within its own range of ids; false by default.");
 
 export const createSandboxBody = z.strictObject({
   name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
@@ -60,6 +65,8 @@ export const createSandboxBody = z.strictObject({
   ),
   env: z.exactOptional(environment.describe("Environment of every command.")),
   hostname: z.exactOptional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
+  seccomp: z.exactOptional(seccomp),
+  allowPrivilegeEscalation: z.exactOptional(allowPrivilegeEscalation),
   ...lifecycleFields,
 });
 
@@ -78,6 +85,8 @@ export const sandboxView = z.object({
   limits: z.object({ ...limits, fileSizeBytes: fileSizeBytes.nullable() }),
   env: z.record(z.string(), z.string()),
   hostname: z.string(),
+  seccomp,
+  allowPrivilegeEscalation,
   createdAt: z.iso.datetime(),
   ...lifecycleView,
 });

@@ -4,8 +4,9 @@ import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { LayerLease, LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
 import { subjectOf } from "../../model/event.ts";
-import type { LaunchPlan } from "../../model/launch-plan.ts";
+import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
+import type { SeccompFilters } from "../../seccomp/filters.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
 import { planLaunch } from "../launch-plan.ts";
@@ -26,6 +27,7 @@ export interface SandboxServiceOptions {
   readonly registry: Registry;
   readonly ids: IdSource;
   readonly places: SandboxPlaces;
+  readonly filters: SeccompFilters;
   readonly log: SandboxLog;
   /** Throws where a sandbox may not be made beside those that there are, of whatever tenant. */
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
@@ -82,12 +84,14 @@ export async function exclusively<T>(
   return await lock.run(id, () => work(table.find(id)));
 }
 
+/** @param seccomp of a plan that is to be launched; what else a plan says does not depend on it */
 export function planFor(
   { places, ids, dieWithLauncher, failAt }: LifecycleContext,
   sandbox: Sandbox,
   lease: Pick<LayerLease, "mounts" | "binds">,
+  seccomp?: SeccompPlan,
 ): LaunchPlan {
-  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.() });
+  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.(), seccomp });
 }
 
 /** What is left to take away does not depend on the layers. */

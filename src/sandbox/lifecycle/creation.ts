@@ -33,11 +33,14 @@ export async function createSandbox(
   const live = reserve(context, spec);
   await using undo = new UndoStack();
   undo.push("forget the sandbox", () => forget(context, live));
+  const filter = context.filters.filterFor(live.sandbox);
+  // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
+  filter.catch(() => {});
   const lease = await context.layers.acquire(spec.layers ?? ["host"]);
   live.lease = lease;
   live.sandbox = { ...live.sandbox, layers: lease.layers.map(({ name }) => name) };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
-  const plan = planFor(context, live.sandbox, lease);
+  const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind === "disk") {
     await mkdir(plan.root.upper.path, { mode: 0o700 });
     undo.push("remove the disk upper", () => removeDisk(context, live.sandbox));
@@ -94,6 +97,8 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
     hostname: spec.hostname ?? spec.name ?? "plybox",
     binds: spec.binds ?? [],
     idBase,
+    seccomp: spec.seccomp ?? "default",
+    allowPrivilegeEscalation: spec.allowPrivilegeEscalation ?? false,
     createdAt,
     labels: spec.labels ?? {},
     lifetimeMs,

@@ -45,9 +45,10 @@ export async function startSandbox(context: LifecycleContext, live: LiveSandbox)
     enter(context, live, { kind: "lost", reason: { type: "upper-gone" } });
     throw new PlyboxError("sandbox/lost", "what the sandbox wrote is gone with what held it in memory");
   }
+  const filter = await context.filters.filterFor(live.sandbox);
   enter(context, live, { kind: "starting" }, nextIncarnation(live.sandbox));
   try {
-    const running = await launch(context, live, planFor(context, live.sandbox, live.lease ?? NO_LAYERS));
+    const running = await launch(context, live, planFor(context, live.sandbox, live.lease ?? NO_LAYERS, filter));
     await greet(live, running);
     const { pid, startTime } = running.process;
     live.activity.touch();
