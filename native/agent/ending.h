@@ -1,5 +1,5 @@
 // Ends a command from outside: SIGTERM to its process group and session, a second later SIGKILL, then SIGKILL to
-// whatever else it started until nothing of it is left.
+// whatever else it started until nothing of it is left. One that harms its neighbours meanwhile is killed at once.
 #pragma once
 #include <functional>
 #include <vector>
@@ -46,8 +46,10 @@ class ProcessSet {
 
 class Ending {
  public:
+  enum class Pace { kGentle, kAtOnce };
+
   // `over` is called once, when nothing is left of the command.
-  Ending(EventLoop& loop, ProcessSet& processes, std::function<void()> over);
+  Ending(EventLoop& loop, ProcessSet& processes, Pace pace, std::function<void()> over);
 
   bool over() const { return over_; }
 
@@ -57,6 +59,7 @@ class Ending {
   ProcessSet& processes_;
   std::function<void()> on_over_;
   Timer timer_;
+  uint64_t grace_us_;
   uint64_t began_us_;
   uint64_t pause_ms_;
   bool killing_ = false;

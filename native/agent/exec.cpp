@@ -14,6 +14,10 @@ namespace plybox {
 namespace {
 
 constexpr uint64_t kEndDelayMs = 1;
+// Who was refused so many forks and goes on is a fork bomb: no program tries again so often, and every try holds locks
+// that all forks of the machine want.
+constexpr uint64_t kForkStorm = 10000;
+constexpr uint64_t kStormLookMs = 500;
 
 uint64_t microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1000000 + static_cast<uint64_t>(time.tv_usec);
@@ -28,7 +32,8 @@ Exec::Exec(ExecContext& context, const ExecRequest& request)
       input_(context.loop, *this),
       outputs_{{context.loop, *this, 1, request.ring_bytes}, {context.loop, *this, 2, request.ring_bytes}},
       wall_timer_(context.loop, [this] { end_by("wall"); }),
-      end_timer_(context.loop, [this] { touch_readers(); }) {}
+      end_timer_(context.loop, [this] { touch_readers(); }),
+      storm_timer_(context.loop, [this] { look_for_fork_storm(); }) {}
 
 Exec::~Exec() {
   ending_.reset();
@@ -112,14 +117,22 @@ void Exec::output_limit_hit() {
 
 void Exec::stop_clocks() {
   wall_timer_.stop();
+  storm_timer_.stop();
   if (cpu_meter_ != nullptr) cpu_meter_->stop();
 }
 
-void Exec::end_by(const char* limit) {
+void Exec::end_by(const char* limit, Ending::Pace pace) {
   if (limit_ != nullptr || finished_) return;
   limit_ = limit;
   stop_clocks();
-  ending_ = std::make_unique<Ending>(context_.loop, *processes_, [this] { finish_if_over(); });
+  ending_ = std::make_unique<Ending>(context_.loop, *processes_, pace, [this] { finish_if_over(); });
+}
+
+// In its own cgroup: what the whole sandbox was refused, as version 2 has it, may be another command's.
+void Exec::look_for_fork_storm() {
+  if (cgroup_ == nullptr) return;
+  if (context_.cgroups.refused_forks(*cgroup_) >= kForkStorm) return end_by("pids", Ending::Pace::kAtOnce);
+  storm_timer_.start(kStormLookMs);
 }
 
 void Exec::main_ended(int status, const rusage& usage) {

@@ -164,7 +164,8 @@ class Exec final : public InputOwner, public OutputOwner {
   const char* limit_of_failure() const;
   void write_limits_met(JsonWriter& json) const;
   void stop_clocks();
-  void end_by(const char* limit);
+  void end_by(const char* limit, Ending::Pace pace = Ending::Pace::kGentle);
+  void look_for_fork_storm();
   void touch_readers();
   void finish_if_over();
   std::string make_report() const;
@@ -192,6 +193,7 @@ class Exec final : public InputOwner, public OutputOwner {
   Output outputs_[2];
   Timer wall_timer_;
   Timer end_timer_;
+  Timer storm_timer_;
   std::unique_ptr<CpuMeter> cpu_meter_;  // null without a limit
   std::unique_ptr<Ending> ending_;
 
