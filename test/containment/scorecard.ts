@@ -1,4 +1,5 @@
 import { release } from "node:os";
+import { whyOpen } from "./expected-open.ts";
 import type { Probe } from "./probe.ts";
 import { LANGUAGES } from "./probe.ts";
 import { CATALOGUE } from "./probes/catalogue.ts";
@@ -19,11 +20,11 @@ function markOf({ control, inside }: Outcome): Mark {
   return control.kind === "impossible" ? "no control" : "contained";
 }
 
-function detailOf({ control, inside }: Outcome): string {
+function detailOf(target: string, { probe, control, inside }: Outcome): string {
   if (control.kind === "broken") return `control: ${control.why}`;
   if (inside.kind === "broken") return inside.why;
   if (control.kind === "impossible") return control.why;
-  return inside.kind === "open" ? "" : inside.how;
+  return inside.kind === "open" ? (whyOpen(target, probe.name) ?? "") : inside.how;
 }
 
 /** How many outcomes there are of each mark. */
@@ -42,7 +43,7 @@ function summary(outcomes: readonly Outcome[]): string {
 /** The scorecard for a terminal. */
 export function printed({ target, outcomes }: Run): string {
   const lines = outcomes.map((outcome) => {
-    return `${markOf(outcome).padEnd(10)} ${outcome.probe.name.padEnd(28)} ${detailOf(outcome)}`;
+    return `${markOf(outcome).padEnd(10)} ${outcome.probe.name.padEnd(28)} ${detailOf(target, outcome)}`;
   });
   return [`Containment: ${target}`, ...lines, summary(outcomes), ""].join("\n");
 }
@@ -51,12 +52,11 @@ const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 /** docs/scorecard.md. */
 export function scorecard(runs: readonly Run[]): string {
-  const byTarget = runs.map(({ outcomes }) => new Map(outcomes.map((outcome) => [outcome.probe, outcome])));
   const row = (probe: Probe): string => {
-    const results = byTarget.map((outcomes) => {
-      const outcome = outcomes.get(probe);
+    const results = runs.map(({ target, outcomes }) => {
+      const outcome = outcomes.find((one) => one.probe === probe);
       if (outcome === undefined) return "not run";
-      const [mark, detail] = [markOf(outcome), detailOf(outcome)];
+      const [mark, detail] = [markOf(outcome), detailOf(target, outcome)];
       return detail === "" ? mark : `${mark}: ${detail}`;
     });
     return `| ${[`\`${probe.name}\``, probe.tries, probe.language, ...results].map(cell).join(" | ")} |`;
@@ -88,7 +88,7 @@ succeed; the same probe then runs in a sandbox, as root inside unless its text s
 
 - *contained*: the control succeeded, and inside it was refused. What follows is the step that refused it and the errno,
   \`SIGSYS\` where the seccomp filter ended it, or what it found instead: \`NONE\`, \`EMPTY\`, \`ZEROED\`, \`NO_EFFECT\`.
-- *OPEN*: it succeeded inside too.
+- *OPEN*: it succeeded inside too, for the reason that follows where it is meant to.
 - *BROKEN*: the probe did not run to its end, outside or inside, or was refused for a reason that proves nothing.
 - *no control*: refused inside, but nothing shows on this machine that it would succeed anywhere, for the reason that
   follows. It counts for nothing.`;

@@ -1,5 +1,6 @@
 import { chmodSync } from "node:fs";
 import { UndoStack } from "../../../src/base/undo-stack.ts";
+import type { CreateOptions } from "../../../src/client/index.ts";
 import { TestDaemon } from "../../support/test-daemon.ts";
 import type { Target } from "../target.ts";
 import { sdkTarget } from "./sdk-target.ts";
@@ -8,7 +9,13 @@ import { sdkTarget } from "./sdk-target.ts";
 export const VARIABLE = "PLYBOX_PROBE";
 
 /** A daemon that root runs, in this process. */
-export async function startNative(environment: string): Promise<Target> {
+export const startNative = (environment: string): Promise<Target> => start(environment, "native", {});
+
+/** The same, with sandboxes in which set-user-id programs work. */
+export const startEscalating = (environment: string): Promise<Target> =>
+  start(environment, "native, privilege escalation allowed", { allowPrivilegeEscalation: true });
+
+async function start(environment: string, name: string, spec: CreateOptions): Promise<Target> {
   await using undo = new UndoStack();
   process.env[VARIABLE] = environment; // The launcher inherits it.
   undo.push("the environment", () => void delete process.env[VARIABLE]);
@@ -19,6 +26,6 @@ export async function startNative(environment: string): Promise<Target> {
   chmodSync(daemon.directory, 0o755);
   const { socket, stateDir, runDir, tokenFile: token } = daemon.config;
   return await sdkTarget({
-    ...{ name: "native", client: daemon.client, daemon: { socket, stateDir, runDir, token }, uid: 0, undo },
+    ...{ name, spec, client: daemon.client, daemon: { socket, stateDir, runDir, token }, uid: 0, undo },
   });
 }

@@ -1,18 +1,20 @@
 import type { UndoStack } from "../../../src/base/undo-stack.ts";
-import type { Command, Plybox, Sandbox } from "../../../src/client/index.ts";
+import type { Command, CreateOptions, Plybox, Sandbox } from "../../../src/client/index.ts";
 import { processesWith } from "../../support/traces.ts";
 import type { Box, Target } from "../target.ts";
 
 interface SdkTargetOptions extends Pick<Target, "name" | "daemon" | "uid"> {
   readonly client: Plybox;
+  /** What its sandboxes are made with. */
+  readonly spec?: CreateOptions;
   /** Ends the daemon; what is made here is pushed on it, and the target owns what it held. */
   readonly undo: UndoStack;
 }
 
 /** Two sandboxes of a daemon, whatever it isolates them with. */
-export async function sdkTarget({ name, client, daemon, uid, undo }: SdkTargetOptions): Promise<Target> {
-  const box = boxOf(await client.create({}), undo);
-  const neighbour = boxOf(await client.create({}), undo);
+export async function sdkTarget({ name, client, spec = {}, daemon, uid, undo }: SdkTargetOptions): Promise<Target> {
+  const box = boxOf(await client.create(spec), undo);
+  const neighbour = boxOf(await client.create(spec), undo);
   const owned = undo.move();
   return { name, daemon, uid, box, neighbour, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
 }
