@@ -67,6 +67,16 @@ it("a memory bomb under a limit of its own says so even where it makes the best 
   expect(report).toMatchObject({ limit: "memory", exitCode: 0, limitsMet: { memoryKills: 1 } });
 });
 
+it("a memory bomb that its command has left in the background counts for the sandbox, and for no later command", async () => {
+  await sandbox.exec("mkfifo /root/go");
+  const left = await explode(`(read go < /root/go; ${BOMBS.memory}) > /dev/null 2>&1 &`);
+  expect(left).toMatchObject({ limit: null, exitCode: 0 });
+  expect(await sandbox.usage()).toMatchObject({ oomKills: 0 });
+  await sandbox.exec("echo > /root/go");
+  while ((await sandbox.usage()).oomKills === 0) await sandbox.exec("true");
+  expect(await explode("exit 3")).toMatchObject({ limit: null, exitCode: 3 });
+});
+
 it.each([
   ["bytes", BOMBS.diskBytes],
   ["inodes", BOMBS.diskInodes],
