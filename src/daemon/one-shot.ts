@@ -81,12 +81,13 @@ function tryTake(directory: string): boolean {
   }
 }
 
-/** Names a process for good: pid and start time. */
+/** Names a process for good: pid and start time. One that only waits to be reaped has ended. */
 function markOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // Field 22, counted behind the command's name, which may hold spaces.
-    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+    // Fields 3 and 22, counted behind the command's name, which may hold spaces.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? undefined : `${pid} ${fields[19]}`;
   } catch {
     return undefined;
   }

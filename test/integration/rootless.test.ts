@@ -98,6 +98,35 @@ describe.each([
       await ended;
     });
 
+    it("a program that ends with it, also when it is killed", async () => {
+      const child = user.startCli(["run", "--", "sh", "-c", "echo runs; exec sleep 600"]);
+      child.stderr.resume();
+      await once(child.stdout, "data");
+      expect(agents(user)).toHaveLength(1);
+      child.kill("SIGKILL");
+      await expect.poll(() => user.processes()).toEqual([]);
+      // The next one clears what this one could not.
+      expect(await user.run(["run", "--", "true"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(readdirSync(join(user.home, "run/run"))).toEqual([]);
+    });
+
+    it("a program that a signal to it ends", async () => {
+      const child = user.startCli([
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "trap 'echo told; exit 3' TERM; echo runs; sleep 600 & wait",
+      ]);
+      child.stderr.resume();
+      await once(child.stdout, "data");
+      const [ended, told] = [once(child, "close"), once(child.stdout, "data")];
+      child.kill("SIGTERM");
+      expect(String(await told)).toBe("told\n");
+      expect(await ended).toEqual([3, null]);
+      expect(user.processes()).toEqual([]);
+    });
+
     it("nothing under a limit that nothing here can hold", async () => {
       const refused = await user.run(["run", "--memory-limit", "100M", "--", "true"]);
       expect(refused).toMatchObject({ exitCode: 125, stdout: "" });
