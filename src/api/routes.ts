@@ -95,6 +95,7 @@ const SANDBOX_ROUTES = {
     errors: [
       "layer/not-found",
       "layer/corrupt",
+      "layer/too-large",
       "layer/build-failed",
       "sandbox/name-taken",
       "sandbox/too-many",

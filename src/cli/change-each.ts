@@ -1,4 +1,5 @@
 import type { Plybox, Sandbox, SandboxView } from "../client/index.ts";
+import { masked } from "../model/printable.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
@@ -31,7 +32,7 @@ export async function changeEach(
   }
   for (const each of changes) {
     if ("view" in each) context.stdout.write(`${each.sandbox}\n`);
-    else context.stderr.write(`plybox: ${each.sandbox}: ${each.error.message} (${each.error.code})\n`);
+    else context.stderr.write(`plybox: ${each.sandbox}: ${masked(each.error.message)} (${each.error.code})\n`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import type { ErrorCode } from "../model/errors.ts";
 import { ERRORS } from "../model/errors.ts";
+import { masked } from "../model/printable.ts";
 
 /** What an error that ends the program says and exits with. */
 export interface Failure {
@@ -47,6 +48,5 @@ function failureOfParser(error: CommanderError): Failure {
 
 /** Control characters would let a message write elsewhere on the terminal. */
 function lineOf(message: string, code: ErrorCode): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return `plybox: ${message.replace(/[\x00-\x1f\x7f]+/g, " ").trim()} (${code})`;
+  return `plybox: ${masked(message, " ").replace(/ {2,}/g, " ").trim()} (${code})`;
 }

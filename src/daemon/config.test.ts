@@ -16,6 +16,7 @@ describe("parseConfig", () => {
       logLevel: "warn",
       otlpEndpoint: null,
       sandboxMetrics: false,
+      layerBounds: { inodes: 4_194_304, unpackedBytes: 68_719_476_736 },
     });
   });
 
@@ -60,6 +61,8 @@ describe("parseConfig", () => {
     [{ PLYBOX_LOG_LEVEL: "loud" }, "", "logLevel", "logLevel must be one of trace, debug"],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4318" }, "", "otlpEndpoint", "otlpEndpoint is an address"],
     [{ PLYBOX_SANDBOX_METRICS: "yes" }, "", "sandboxMetrics", "sandboxMetrics is true or false"],
+    [{ PLYBOX_LAYER_INODES: "many" }, "", "layerInodes", "layerInodes is a number of 1 or more"],
+    [{ PLYBOX_LAYER_BYTES: "0" }, "", "layerBytes", "layerBytes is a number of 1 or more"],
     [{}, 'statedir = "/x"', "statedir", "statedir is not known"],
     [{}, 'constructor = "/x"', "constructor", "constructor is not known"],
     [{}, "stateDir = 5", "stateDir", "stateDir must be a text"],

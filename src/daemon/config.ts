@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
+import type { ImageBounds } from "../layers/image-bounds.ts";
+import { IMAGE_BOUNDS } from "../layers/image-bounds.ts";
 import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
 
@@ -23,6 +25,8 @@ export interface Config {
   readonly otlpEndpoint: string | null;
   /** Whether `/metrics` has series of each sandbox. */
   readonly sandboxMetrics: boolean;
+  /** What a layer's image may hold: inodes, and bytes where it has to be unpacked. */
+  readonly layerBounds: ImageBounds;
 }
 
 /** What only the daemon and its users may reach. */
@@ -43,7 +47,9 @@ const VARIABLES = {
   logLevel: "PLYBOX_LOG_LEVEL",
   otlpEndpoint: "OTEL_EXPORTER_OTLP_ENDPOINT",
   sandboxMetrics: "PLYBOX_SANDBOX_METRICS",
-} as const satisfies Record<keyof Config, string>;
+  layerInodes: "PLYBOX_LAYER_INODES",
+  layerBytes: "PLYBOX_LAYER_BYTES",
+} as const satisfies Record<Exclude<keyof Config, "layerBounds"> | "layerInodes" | "layerBytes", string>;
 
 type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 
@@ -67,6 +73,10 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
     logLevel: parseLogLevel(given.logLevel ?? "warn"),
     otlpEndpoint: given.otlpEndpoint === undefined ? null : parseEndpoint(given.otlpEndpoint),
     sandboxMetrics: parseFlag("sandboxMetrics", given.sandboxMetrics ?? "false"),
+    layerBounds: Object.freeze({
+      inodes: parseCount("layerInodes", given.layerInodes) ?? IMAGE_BOUNDS.inodes,
+      unpackedBytes: parseCount("layerBytes", given.layerBytes) ?? IMAGE_BOUNDS.unpackedBytes,
+    }),
   });
 }
 
@@ -132,6 +142,13 @@ function parseEndpoint(text: string): string {
 function parseFlag(setting: keyof Settings, text: string): boolean {
   if (text === "true" || text === "false") return text === "true";
   throw invalid(setting, `is true or false, not ${JSON.stringify(text)}`);
+}
+
+function parseCount(setting: keyof Settings, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (/^[0-9]+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count;
+  throw invalid(setting, `is a number of 1 or more, not ${JSON.stringify(text)}`);
 }
 
 function parseAddress(text: string): Config["listen"] {

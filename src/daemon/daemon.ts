@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
+import type { Logger } from "pino";
 import pino from "pino";
 import { openAccounts } from "../access/accounts.ts";
 import { UrlSigner } from "../access/signed-urls.ts";
@@ -16,6 +17,7 @@ import { createUpgrades } from "../api/create-upgrades.ts";
 import { sharedAbort } from "../base/abort.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
+import { harmlessJson } from "../model/printable.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { Commands } from "../sandbox/execs/commands.ts";
 import { ExecHistory } from "../sandbox/execs/exec-history.ts";
@@ -57,7 +59,7 @@ const SWEEP_MS = 20;
  */
 export async function startDaemon(config: Config, options: DaemonOptions = {}): Promise<Daemon> {
   const { stateDir, runDir, listen } = config;
-  const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
+  const log = openLog(config.logLevel);
   await using undo = new UndoStack();
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const database = openDatabase(join(stateDir, "registry.sqlite"));
@@ -68,6 +70,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),
+    layerBounds: config.layerBounds,
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     realm,
     ids: idsOf(realm, DAEMON_IDS),
@@ -122,6 +125,12 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();
   return { urls, stop: () => held[Symbol.asyncDispose]() };
+}
+
+/** Lines of JSON on stderr; whoever reads them may do so on a terminal. */
+function openLog(level: string): Logger {
+  const stderr = pino.destination({ dest: 2, sync: false });
+  return pino({ level }, { write: (line) => void stderr.write(harmlessJson(line)) });
 }
 
 async function serveUnix(server: Server, path: string, undo: UndoStack): Promise<string> {

@@ -5,11 +5,14 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
+import type { ImageBounds } from "./image-bounds.ts";
+import { IMAGE_BOUNDS, tooLarge } from "./image-bounds.ts";
 import { ImageCheck } from "./image-check.ts";
 import { formatManifest, parseManifest } from "./manifest.ts";
 import { NameIndex } from "./name-index.ts";
 import { Pins } from "./pins.ts";
 import { isMakerAlive, newProcessMark } from "./process-mark.ts";
+import { readSuperblock } from "./superblock.ts";
 import { digestTree } from "./tree-digest.ts";
 
 const STAGING = ".new.";
@@ -23,12 +26,14 @@ const DISCARDED = ".old.";
 export class Catalog {
   readonly names: NameIndex;
   readonly pins: Pins;
+  readonly bounds: ImageBounds;
   readonly #store: string;
   readonly #manifests = new Map<Digest, LayerManifest>();
   readonly #images = new ImageCheck();
 
-  constructor(store: string) {
+  constructor(store: string, bounds: ImageBounds = IMAGE_BOUNDS) {
     this.#store = store;
+    this.bounds = bounds;
     this.names = new NameIndex(join(store, "names"));
     this.pins = new Pins(join(store, "pins"));
   }
@@ -70,9 +75,9 @@ export class Catalog {
   }
 
   /**
-   * Where a layer's files are, after checking them: an image against its digest, a tree only for its presence, since
-   * nothing but reading all of it tells whether it changed.
-   * @throws PlyboxError `layer/corrupt`
+   * Where a layer's files are, after checking them: an image against its digest and for what it says of itself, a tree
+   * only for its presence, since nothing but reading all of it tells whether it changed.
+   * @throws PlyboxError `layer/corrupt`, `layer/too-large`
    */
   async soundPath(manifest: LayerManifest): Promise<string> {
     const directory = this.directory(manifest.digest);
@@ -83,7 +88,14 @@ export class Catalog {
     }
     const problem = await this.#images.problem(directory, manifest);
     if (problem !== undefined) throw corrupt(manifest.name, problem);
-    return join(directory, "image.squashfs");
+    const image = join(directory, "image.squashfs");
+    // Its digest says that it is what was stored, not that whoever made it meant well.
+    const superblock = await readSuperblock(image);
+    if (typeof superblock === "string") throw corrupt(manifest.name, superblock);
+    if (superblock.inodes > this.bounds.inodes) {
+      throw tooLarge(manifest.name, `it has ${superblock.inodes} inodes, and ${this.bounds.inodes} are allowed`);
+    }
+    return image;
   }
 
   /** Reads all of a layer again. Throws `layer/corrupt`. */
@@ -201,7 +213,7 @@ export class Catalog {
   }
 }
 
-function corrupt(layer: string, reason: string, cause?: unknown): PlyboxError {
+export function corrupt(layer: string, reason: string, cause?: unknown): PlyboxError {
   const message = `layer ${layer} is corrupt: ${reason}; build it again, or remove it`;
   return new PlyboxError("layer/corrupt", message, { cause });
 }

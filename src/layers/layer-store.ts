@@ -4,9 +4,10 @@ import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
 import type { Bind, LayerMount } from "../model/launch-plan.ts";
 import type { LayerManifest } from "../model/layer.ts";
-import { Catalog } from "./catalog.ts";
+import { Catalog, corrupt } from "./catalog.ts";
 import type { Compression } from "./compression.ts";
 import { LAYER_COMPRESSION } from "./compression.ts";
+import type { ImageBounds } from "./image-bounds.ts";
 import type { BuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
 import { LayerMounts } from "./layer-mounts.ts";
@@ -43,6 +44,8 @@ export interface LayerStoreOptions {
   readonly idleMs?: number;
   /** Images are unpacked, for a process that may not mount them; ids are then presented as they are on the disk. */
   readonly unpack?: boolean;
+  /** What an image may hold at most; `IMAGE_BOUNDS` by default. */
+  readonly bounds?: ImageBounds;
   /** Tests only: goes before each path of the machine that the host layer shows. */
   readonly machine?: string;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
@@ -88,7 +91,7 @@ export class LayerStore {
     const { storeDirectory, compression = LAYER_COMPRESSION, machine = "", busybox = "/bin/busybox" } = options;
     this.#log = options.log;
     this.#unpacks = options.unpack === true;
-    this.#catalog = new Catalog(storeDirectory);
+    this.#catalog = new Catalog(storeDirectory, options.bounds);
     this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, compression, machine, busybox });
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
     this.#shared = new SharedLayers({
@@ -276,6 +279,19 @@ export class LayerStore {
       );
   }
 
+  async #mount({ name, digest }: LayerManifest, image: string): Promise<string> {
+    try {
+      return await this.#mounts.mount(digest, image);
+    } catch (error) {
+      const { step, errno } = error as Partial<PlyboxError>;
+      // The kernel's own look at the image.
+      if (step === "mount-image" && (errno === "EINVAL" || errno === "EIO")) {
+        throw corrupt(name, `the kernel does not take its image (${errno})`, error);
+      }
+      throw error;
+    }
+  }
+
   #opener(layer: LayerManifest, adopting: boolean): LayerOpener {
     const { digest, format } = layer;
     const { pins } = this.#catalog;
@@ -290,7 +306,7 @@ export class LayerStore {
           const isMounted = await this.#mounts.isMounted(digest);
           if (isMounted && adopting) return this.#mounts.target(digest);
           const image = await this.#catalog.soundPath(layer);
-          return isMounted ? this.#mounts.target(digest) : await this.#mounts.mount(digest, image);
+          return isMounted ? this.#mounts.target(digest) : await this.#mount(layer, image);
         } catch (error) {
           pins.drop(digest);
           throw error;

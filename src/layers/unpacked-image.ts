@@ -3,19 +3,24 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { PlyboxError } from "../model/errors.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import type { Catalog } from "./catalog.ts";
+import { corrupt } from "./catalog.ts";
+import type { ImageBounds } from "./image-bounds.ts";
+import { tooLarge } from "./image-bounds.ts";
 import { PROGRAM_ENVIRONMENT, requireProgram } from "./programs.ts";
 
 /**
  * The tree of a layer's image, unpacked beside it when it is first asked for, and gone with the layer.
- * @throws PlyboxError `layer/corrupt`, `layer/build-failed`, `host/missing` without unsquashfs
+ * @throws PlyboxError `layer/corrupt`, `layer/too-large`, `layer/build-failed`, `host/missing` without unsquashfs
  */
 export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Promise<string> {
   const tree = join(catalog.directory(layer.digest), "unpacked");
   if (existsSync(tree)) return tree;
   const image = await catalog.soundPath(layer);
+  await requireRoom(catalog.bounds, layer, image);
   const staging = await catalog.stage();
   try {
     await unsquash(image, join(staging, "tree"));
@@ -27,6 +32,31 @@ export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Pro
     await rm(staging, { recursive: true, force: true });
   }
   return tree;
+}
+
+/** Adds up what the image lists before anything of it is on the disk. */
+async function requireRoom(bounds: ImageBounds, { name }: LayerManifest, image: string): Promise<void> {
+  const program = await requireProgram("unsquashfs", "squashfs-tools");
+  const child = spawn(program, ["-lln", image], { stdio: ["ignore", "pipe", "ignore"], env: PROGRAM_ENVIRONMENT });
+  const closed = once(child, "close") as Promise<[code: number | null]>;
+  let entries = 0;
+  let bytes = 0;
+  try {
+    // A name with a newline in it can only add to the sum.
+    for await (const line of createInterface({ input: child.stdout })) {
+      entries += 1;
+      bytes += Number(/^-\S+ +\d+\/\d+ +(\d+) /.exec(line)?.[1] ?? 0);
+      if (entries > bounds.inodes) throw tooLarge(name, `it lists more than ${bounds.inodes} entries`);
+      if (bytes > bounds.unpackedBytes) {
+        throw tooLarge(name, `unpacked it has more than the ${bounds.unpackedBytes} bytes that are allowed`);
+      }
+    }
+  } finally {
+    child.kill("SIGKILL");
+    await closed;
+  }
+  const [code] = await closed;
+  if (code !== 0 && child.signalCode === null) throw corrupt(name, "unsquashfs cannot read its image");
 }
 
 async function unsquash(image: string, target: string): Promise<void> {

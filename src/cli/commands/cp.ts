@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import type { Command } from "commander";
 import type { Files } from "../../client/index.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { jsonLine } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -51,7 +52,7 @@ async function cp(source: string, destination: string, options: CpOptions, conte
         progress.update(`copying ${source} ${formatSize(bytes)}`);
       },
       // As JSON: a name may hold what a terminal would take for a command.
-      skip: (path) => void context.stderr.write(`plybox: left out: ${JSON.stringify(path)}\n`),
+      skip: (path) => void context.stderr.write(`plybox: left out: ${jsonLine(path)}\n`),
     };
     place = await run(files, from, to, { copy, context });
   }

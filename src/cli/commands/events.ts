@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { EventItem, EventQuery, Plybox, SandboxEvent } from "../../client/index.ts";
+import { jsonLine } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -83,7 +84,7 @@ async function follow(
 }
 
 function printer(asJson: boolean, { stdout, stderr }: CliContext): Print {
-  if (asJson) return (item) => void stdout.write(`${JSON.stringify(item)}\n`);
+  if (asJson) return (item) => void stdout.write(`${jsonLine(item)}\n`);
   return (item) => {
     if (item.type === "gap") stderr.write(`plybox: events ${item.from} to ${item.to} are not kept any more\n`);
     else stdout.write(`${lineOf(item)}\n`);
@@ -101,5 +102,5 @@ function lineOf({ id, at, sandbox, type, data }: SandboxEvent): string {
 /** What others named must neither end the line nor move the cursor. */
 function wordOf(value: unknown): string {
   if (typeof value === "string" && /^[\w@%+=:,./-]+$/.test(value)) return value;
-  return JSON.stringify(value);
+  return jsonLine(value);
 }

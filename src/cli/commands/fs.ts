@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import type { Command } from "commander";
 import type { FileEntry, Files, ListedFile, PathText } from "../../client/index.ts";
+import { jsonLine, writtenOut } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -112,12 +113,8 @@ const modeText = (type: FileEntry["type"], mode: number): string =>
   `${LETTERS[type]} ${mode.toString(8).padStart(4, "0")}`;
 
 /** A name may hold what a terminal would take for a command. */
-const shown = (path: PathText): string => {
-  const text = typeof path === "string" ? path : Buffer.from(path.base64, "base64").toString();
-  return text.replaceAll(/\p{Cc}/gu, (character) =>
-    JSON.stringify(character).slice(1, -1).replace("\u007f", "\\u007f"),
-  );
-};
+const shown = (path: PathText): string =>
+  writtenOut(typeof path === "string" ? path : Buffer.from(path.base64, "base64").toString());
 
 async function stat({ files, words: [path = ""], options, as, context }: Call): Promise<void> {
   const status = await files.stat(path, { ...as, follow: false });
@@ -158,7 +155,7 @@ async function find({ files, words: [path = ""], options, as, context }: Call): 
   };
   for await (const found of files.search(path, wanted)) {
     const line = "line" in found ? `${shown(found.path)}:${found.line}:${shown(found.text)}` : shown(found.path);
-    context.stdout.write(json ? `${JSON.stringify(found)}\n` : `${line}\n`);
+    context.stdout.write(json ? `${jsonLine(found)}\n` : `${line}\n`);
   }
 }
 
@@ -171,7 +168,7 @@ async function watch({ files, words: [path = ""], options, as, context }: Call):
     for await (const change of files.watch(path, { ...as, signal: stop.signal })) {
       const { kind, path: place = "", from } = change;
       const line = `${kind.padEnd(10)} ${from === undefined ? "" : `${shown(from)} -> `}${shown(place)}`;
-      context.stdout.write(options.json ? `${JSON.stringify(change)}\n` : `${line}\n`);
+      context.stdout.write(options.json ? `${jsonLine(change)}\n` : `${line}\n`);
     }
   } catch (error) {
     if (!stop.signal.aborted) throw error;

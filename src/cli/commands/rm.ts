@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Plybox } from "../../client/index.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { masked } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -47,7 +48,8 @@ async function rm(refs: readonly string[], options: RmOptions, context: CliConte
   if (options.json) return writeJson(context.stdout, removals);
   for (const { sandbox, removed, error } of mind) {
     if (removed) context.stdout.write(`${sandbox}\n`);
-    else if (error !== undefined) context.stderr.write(`plybox: ${sandbox}: ${error.message} (${error.code})\n`);
+    else if (error !== undefined)
+      context.stderr.write(`plybox: ${sandbox}: ${masked(error.message)} (${error.code})\n`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Plybox, Usage } from "../../client/index.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { jsonLine } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -76,7 +77,7 @@ async function watch(plybox: Plybox, wanted: Wanted, options: StatsOptions, cont
   try {
     for await (const usages of plybox.watchUsage({ intervalMs: options.interval ?? 1000, signal: abort.signal })) {
       const chosen = wanted(usages);
-      if (options.json) stdout.write(`${JSON.stringify(chosen)}\n`);
+      if (options.json) stdout.write(`${jsonLine(chosen)}\n`);
       else if (screen !== null) screen.draw(usageTable(chosen, paintFor(context, stdout)));
       else stdout.write(`${usageTable(chosen, paintFor(context, stdout))}\n`);
     }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { NewWebhook, WebhookView } from "../../client/index.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { masked } from "../../model/printable.ts";
 import type { ConnectOptions } from "../connect.ts";
 import { connect, connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -130,7 +131,7 @@ function defineTest(webhook: Command, context: CliContext): void {
     if (!answer.ok) context.exitCode = 125;
     if (options.json) writeJson(context.stdout, answer);
     else if (answer.ok) context.stdout.write(`HTTP ${answer.status}\n`);
-    else context.stderr.write(`plybox: ${answer.problem}\n`);
+    else context.stderr.write(`plybox: ${masked(answer.problem ?? "no answer")}\n`);
   });
 }
 

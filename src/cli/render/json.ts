@@ -1,6 +1,7 @@
+import { jsonLine } from "../../model/printable.ts";
 import type { Output } from "../context.ts";
 
 /** Writes what `--json` asks for: one value, indented, with its line end. */
 export function writeJson(stream: Output, value: unknown): void {
-  stream.write(`${JSON.stringify(value, null, 2)}\n`);
+  stream.write(`${jsonLine(value, 2)}\n`);
 }

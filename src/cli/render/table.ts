@@ -1,3 +1,4 @@
+import { masked } from "../../model/printable.ts";
 import type { Paint, Style } from "./style.ts";
 
 /** One cell: its text, and how it is shown where colours are on. */
@@ -38,7 +39,4 @@ function cellOf(cell: Cell, { align = "left" }: Column, width: number, paint: Pa
 }
 
 /** What others named must not move the cursor. */
-function shown(cell: Cell): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return (typeof cell === "string" ? cell : cell.text).replace(/[\x00-\x1f\x7f]/g, "?");
-}
+const shown = (cell: Cell): string => masked(typeof cell === "string" ? cell : cell.text);
