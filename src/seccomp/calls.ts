@@ -31,7 +31,7 @@ export const MEMORY = [
 
 export const PROCESSES = [
   ...["arch_prctl", "execve", "execveat", "exit", "exit_group", "fork", "get_thread_area", "getcpu", "getpgid"],
-  ...["getpgrp", "getpid", "getppid", "getpriority", "getrlimit", "getrusage", "getsid", "gettid", "kill"],
+  ...["getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getrlimit", "getrusage", "getsid", "gettid", "kill"],
   ...["pidfd_open", "pidfd_send_signal", "prctl", "prlimit64", "process_mrelease", "rseq", "sched_get_priority_max"],
   ...["sched_get_priority_min", "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler"],
   ...["sched_rr_get_interval", "sched_setaffinity", "sched_yield", "set_thread_area", "set_tid_address", "setpgid"],
