@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "agent/clone-into.h"
+#include "agent/fault.h"
 #include "common/syscalls.h"
 
 namespace plybox {
@@ -45,7 +46,9 @@ UNINSTRUMENTED long call(long number, long a = 0, long b = 0, long c = 0, long d
 }
 
 UNINSTRUMENTED void join_cgroup(Attempt& attempt, int tasks) {
-  if (tasks >= 0 && call(SYS_write, tasks, reinterpret_cast<long>("0"), 1) != 1) give_up(attempt, "cgroup", errno);
+  if (tasks < 0) return;
+  if (fault_at("cgroup") || call(SYS_write, tasks, reinterpret_cast<long>("0"), 1) != 1)
+    give_up(attempt, "cgroup", errno);
 }
 
 // Ahead of its first own step, as long as it has the agent's rights to the file.
@@ -55,7 +58,7 @@ UNINSTRUMENTED void set_oom_score(Attempt& attempt) {
   long fd = call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/oom_score_adj"), O_WRONLY);
   if (fd < 0) give_up(attempt, "oom-score", errno);
   long length = static_cast<long>(plan.oom_score_length);
-  if (call(SYS_write, fd, reinterpret_cast<long>(plan.oom_score), length) != length)
+  if (fault_at("oom-score") || call(SYS_write, fd, reinterpret_cast<long>(plan.oom_score), length) != length)
     give_up(attempt, "oom-score", errno);
   call(SYS_close, fd);
 }
@@ -65,7 +68,7 @@ UNINSTRUMENTED void limit_resources(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   for (size_t i = 0; i < plan.limit_count; i++) {
     const ResourceLimit& entry = plan.limits[i];
-    if (call(SYS_prlimit64, 0, entry.resource, reinterpret_cast<long>(&entry.limit)) != 0)
+    if (fault_at("limits") || call(SYS_prlimit64, 0, entry.resource, reinterpret_cast<long>(&entry.limit)) != 0)
       give_up(attempt, "limits", errno);
   }
 }
@@ -81,7 +84,8 @@ UNINSTRUMENTED void change_user(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   if (!plan.change_user) return;
   // Groups first: afterwards there is no right to it.
-  if (call(SYS_setgroups, static_cast<long>(plan.group_count), reinterpret_cast<long>(plan.groups)) != 0 ||
+  if (fault_at("user") ||
+      call(SYS_setgroups, static_cast<long>(plan.group_count), reinterpret_cast<long>(plan.groups)) != 0 ||
       call(SYS_setresgid, plan.gid, plan.gid, plan.gid) != 0 ||
       call(SYS_setresuid, plan.uid, plan.uid, plan.uid) != 0) {
     give_up(attempt, "user", errno);
@@ -91,6 +95,7 @@ UNINSTRUMENTED void change_user(Attempt& attempt) {
 UNINSTRUMENTED void change_directory(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   // As the user, so that it is the user's right to enter it that counts.
+  if (fault_at("cwd")) give_up(attempt, "cwd", errno);
   if (call(SYS_chdir, reinterpret_cast<long>(plan.cwd)) == 0) return;
   if (plan.fall_back_to_root && call(SYS_chdir, reinterpret_cast<long>("/")) == 0) return;
   give_up(attempt, "cwd", errno);
@@ -116,6 +121,7 @@ UNINSTRUMENTED void install_filter(Attempt& attempt) {
 [[noreturn]] UNINSTRUMENTED void enter_program(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
   int error = ENOENT;
+  if (fault_at("execve")) give_up(attempt, "execve", errno);
   for (const char* const* candidate = plan.candidates; *candidate != nullptr; candidate++) {
     call(SYS_execve, reinterpret_cast<long>(*candidate), reinterpret_cast<long>(plan.argv),
          reinterpret_cast<long>(plan.environment));
@@ -135,10 +141,11 @@ UNINSTRUMENTED int run_child(void* argument) {
   join_group(attempt);
   set_oom_score(attempt);
   // Its own session, so that its group and its session have its pid for a name.
-  if (call(SYS_setsid) < 0) give_up(attempt, "session", errno);
-  if (plan.terminal && call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0) give_up(attempt, "terminal", errno);
+  if (fault_at("session") || call(SYS_setsid) < 0) give_up(attempt, "session", errno);
+  if (plan.terminal && (fault_at("terminal") || call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0))
+    give_up(attempt, "terminal", errno);
   for (int i = 0; i < 3; i++) {
-    if (call(SYS_dup3, plan.stdio[i], i, 0) < 0) give_up(attempt, "stdio", errno);
+    if (fault_at("stdio") || call(SYS_dup3, plan.stdio[i], i, 0) < 0) give_up(attempt, "stdio", errno);
   }
   call(SYS_close_range, 3, static_cast<long>(~0u), 0);
   limit_resources(attempt);
@@ -169,7 +176,7 @@ int clone_child(Attempt& attempt) {
 
 Result<pid_t> start_child(const ChildPlan& plan) {
   Attempt attempt{&plan};
-  pid_t pid = clone_child(attempt);
+  pid_t pid = fault_at("clone") ? -1 : clone_child(attempt);
   if (pid < 0) return Failure::here("clone");
   // Written by the child behind the compiler's back.
   asm volatile("" ::: "memory");

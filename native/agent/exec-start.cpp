@@ -7,6 +7,7 @@
 #include "agent/child.h"
 #include "agent/clock.h"
 #include "agent/exec.h"
+#include "agent/fault.h"
 #include "agent/path-lookup.h"
 
 namespace plybox {
@@ -31,7 +32,7 @@ struct Pipe {
 // The end that the agent keeps does not block; the command's does, as programs expect.
 Result<Pipe> make_pipe(bool agent_reads, const Account& account) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Failure::here("pipe");
+  if (fault_at("pipe") || pipe2(ends, O_CLOEXEC) != 0) return Failure::here("pipe");
   Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
   int ours = agent_reads ? ends[0] : ends[1];
   int theirs = agent_reads ? ends[1] : ends[0];
@@ -78,7 +79,7 @@ std::optional<Refusal> Exec::open_terminal_stdio(const ExecRequest& request, con
   Result<Terminal> terminal = open_terminal(*request.terminal, account.uid);
   if (!terminal) return no_resources("cannot open a terminal", terminal.failure());
   // Input and output wait on descriptors of their own.
-  stdio.input = UniqueFd(fcntl(terminal->master.get(), F_DUPFD_CLOEXEC, 3));
+  stdio.input = UniqueFd(fault_at("dup-terminal") ? -1 : fcntl(terminal->master.get(), F_DUPFD_CLOEXEC, 3));
   if (!stdio.input) return no_resources("cannot open a terminal", Failure::here("dup-terminal"));
   stdio.outputs[0] = std::move(terminal->master);
   stdio.theirs[0] = std::move(terminal->slave);
@@ -116,7 +117,8 @@ std::optional<Refusal> Exec::open_stdio(const ExecRequest& request, const Accoun
 std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
   for (int i = 0; i < 2; i++) {
     if (!stdio.outputs[i]) continue;
-    Result<> opened = outputs_[i].open(std::move(stdio.outputs[i]));
+    bool faulty = fault_at("epoll-add");
+    Result<> opened = faulty ? Failure::here("epoll-add") : outputs_[i].open(std::move(stdio.outputs[i]));
     if (!opened) return no_resources("cannot watch the command's output", opened.failure());
   }
   if (stdio.input) input_.open(std::move(stdio.input), on_terminal_ ? Input::Sink::kTerminal : Input::Sink::kPipe);

@@ -34,6 +34,7 @@
 #include <string_view>
 
 #include "agent/agent.h"
+#include "agent/fault.h"
 #include "agent/options.h"
 #include "agent/set-up.h"
 #include "agent/single/main.h"
@@ -80,6 +81,7 @@ int run(int argc, char** argv) {
     complain(problem);
     return 2;
   }
+  if (!options.fail_at.empty()) armed_fault = options.fail_at.c_str();
   Result<Descriptors> descriptors = set_up(options);
   if (!descriptors) return fail(descriptors.failure());
   Agent agent(options, descriptors.take(), environ);

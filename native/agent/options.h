@@ -14,6 +14,7 @@ struct Options {
   int track_version = 0;
   int memory_fd = -1;
   int memory_version = 0;
+  std::string fail_at;  // fault.h
   // What a command may have; nothing where it keeps what the agent has.
   std::optional<uint64_t> open_files;
   std::optional<uint64_t> file_bytes;

@@ -32,6 +32,8 @@ constexpr int kTrackFd = 4;
 constexpr int kMemoryFd = 5;
 constexpr int kFilterFd = 6;
 constexpr int kFirstOtherFd = 7;
+// In `failAt`: the step of a command's start that fails, instead of one of the launch.
+constexpr std::string_view kExecFault = "exec:";
 
 struct Child {
   const LaunchPlan& plan;
@@ -316,6 +318,9 @@ Result<> enter_agent(Child& child) {
   std::string file_bytes = std::to_string(plan.file_bytes.value_or(0));
   if (plan.file_bytes) argv.insert(argv.end(), {"--file-bytes", file_bytes.c_str()});
   if (child.filter) argv.insert(argv.end(), {"--filter-fd", "6"});
+  // Empty unless the launcher was started to let tests make things fail.
+  if (plan.fail_at.starts_with(kExecFault))
+    argv.insert(argv.end(), {"--fail-at", plan.fail_at.c_str() + kExecFault.size()});
   argv.push_back(nullptr);
   std::vector<const char*> environment;
   for (const std::string& entry : plan.environment) environment.push_back(entry.c_str());

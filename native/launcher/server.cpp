@@ -197,7 +197,7 @@ void Server::adopt(uint32_t channel, JsonDocument& document, JsonObject& request
 void Server::destroy(uint32_t channel, JsonDocument& document, JsonObject& request) {
   pid_t pid = static_cast<pid_t>(request.integer("pid", 0, INT32_MAX));
   uint64_t start_time = request.integer("startTime", 0, UINT64_MAX);
-  Remains remains = read_remains(request, channel);
+  Remains remains = read_remains(request, channel, allow_faults_);
   if (!valid(channel, document, request)) return;
 
   Watched* watched = find(pid);
@@ -207,7 +207,11 @@ void Server::destroy(uint32_t channel, JsonDocument& document, JsonObject& reque
     if (!pidfd) return clear(std::move(remains));
     watched = &watch(pid, start_time, pidfd.take(), 0);
   }
-  sys::pidfd_send_signal(watched->pidfd.get(), SIGKILL);
+  if (remains.fail_at == "kill" || sys::pidfd_send_signal(watched->pidfd.get(), SIGKILL) != 0) {
+    int error = remains.fail_at == "kill" ? EIO : errno;
+    // One that has ended meanwhile needs no signal.
+    if (error != ESRCH) return fail(channel, "failed", {"kill", error});
+  }
   watched->remains.push_back(std::move(remains));
 }
 

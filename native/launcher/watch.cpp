@@ -30,9 +30,10 @@ Result<> remove_path(const std::string& path) {
 
 }  // namespace
 
-Remains read_remains(JsonObject& request, uint32_t channel) {
+Remains read_remains(JsonObject& request, uint32_t channel, bool allow_faults) {
   Remains remains{channel, read_paths(request, "cgroups"), read_paths(request, "unmount"),
-                  read_paths(request, "remove")};
+                  read_paths(request, "remove"), ""};
+  if (allow_faults) remains.fail_at = request.optional_string("failAt", 64).value_or("");
   return remains;
 }
 
@@ -41,10 +42,14 @@ Result<> clear_remains(const Remains& remains) {
   auto note = [&first](Result<> result) {
     if (!result && first) first = result;
   };
+  auto fails = [&remains](std::string_view step) { return remains.fail_at == step; };
   // Each is tried whatever became of the others; the first failure is reported.
-  for (const std::string& path : remains.cgroups) note(remove_cgroup(path));
-  for (const std::string& path : remains.unmount) note(unmount(path));
-  for (const std::string& path : remains.remove) note(remove_path(path));
+  for (const std::string& path : remains.cgroups)
+    note(fails("cgroup") ? Result<>(Failure{"cgroup", EIO}) : remove_cgroup(path));
+  for (const std::string& path : remains.unmount)
+    note(fails("unmount") ? Result<>(Failure{"unmount", EIO}) : unmount(path));
+  for (const std::string& path : remains.remove)
+    note(fails("remove") ? Result<>(Failure{"remove", EIO}) : remove_path(path));
   return first;
 }
 

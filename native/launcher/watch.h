@@ -21,6 +21,7 @@ struct Remains {
   std::vector<std::string> cgroups;
   std::vector<std::string> unmount;
   std::vector<std::string> remove;  // files and empty directories, in this order
+  std::string fail_at;              // empty: nothing is made to fail
   int tries = 0;
 };
 
@@ -32,7 +33,8 @@ struct Watched {
   std::vector<Remains> remains;  // destructions that wait for the end
 };
 
-Remains read_remains(JsonObject& request, uint32_t channel);
+// `allow_faults` admits `failAt`.
+Remains read_remains(JsonObject& request, uint32_t channel, bool allow_faults);
 
 // Takes the remains away. EBUSY of a cgroup: to be called again a moment later.
 Result<> clear_remains(const Remains& remains);

@@ -1,4 +1,6 @@
 #include "agent/requests.h"
+#include "agent/fault.h"
+#include "launcher/watch.h"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -113,6 +115,29 @@ TEST_CASE("the other requests are as strict") {
   CHECK(std::get<SignalRequest>(request).scope == SignalScope::kAll);
 }
 
+TEST_CASE("a step fails once where it was armed, and no other does") {
+  CHECK(!fault_at("clone"));
+  armed_fault = "clone";
+  CHECK(!fault_at("clon"));
+  CHECK(!fault_at("clones"));
+  errno = 0;
+  CHECK(fault_at("clone"));
+  CHECK(errno == EIO);
+  CHECK(!fault_at("clone"));
+}
+
+TEST_CASE("what is to fail of a removal is read only where faults are allowed") {
+  auto read = [](bool allow_faults) {
+    JsonDocument document;
+    JsonObject request = document.parse(R"({"cgroups":[],"unmount":[],"remove":[],"failAt":"kill"})");
+    Remains remains = read_remains(request, 1, allow_faults);
+    request.finish();
+    return document.problem().found() ? std::string("refused") : remains.fail_at;
+  };
+  CHECK(read(true) == "kill");
+  CHECK(read(false) == "refused");
+}
+
 TEST_CASE("the command line is checked") {
   auto problem = [](std::vector<const char*> words) {
     words.insert(words.begin(), "plyagent");
@@ -120,6 +145,8 @@ TEST_CASE("the command line is checked") {
     return parse_options(static_cast<int>(words.size()), const_cast<char* const*>(words.data()), options);
   };
   CHECK(problem({"--sandbox", "sb", "--incarnation", "3", "--listen-fd", "3"}) == "");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", "clone"}) == "");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", ""}) == "not understood: --fail-at ");
   CHECK(problem({"--sandbox", "sb"}) == "--listen-fd is needed");
   CHECK(problem({"--listen-fd", "3"}) == "--sandbox is needed");
   CHECK(problem({"--sandbox", "sb", "--listen-fd"}) == "--listen-fd has no value");

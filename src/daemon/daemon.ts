@@ -18,6 +18,7 @@ import { sharedAbort } from "../base/abort.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { harmlessJson } from "../model/printable.ts";
+import type { FaultAt } from "../native/launcher.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { Commands } from "../sandbox/execs/commands.ts";
 import { ExecHistory } from "../sandbox/execs/exec-history.ts";
@@ -40,11 +41,13 @@ export interface Daemon {
 }
 
 export interface DaemonOptions {
-  /** Tests only: the step of the next launch that is to fail. */
-  readonly failAt?: () => string | undefined;
+  /** Tests only: the step that is to fail, of a launch, of a command's start, of a pause or of a removal. */
+  readonly failAt?: FaultAt;
   /** Tests only: the program that takes the agent's place, and how long it may take to answer. */
   readonly agentProgram?: string;
   readonly agentPatienceMs?: number;
+  /** Tests only: how soon an end that failed is tried again. */
+  readonly retryMs?: number;
   /** Tests only: how soon a failed delivery is tried again, and when it is given up. */
   readonly webhooks?: Partial<DeliveryOptions>;
 }

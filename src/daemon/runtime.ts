@@ -8,6 +8,7 @@ import type { ImageBounds } from "../layers/image-bounds.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
+import type { FaultAt } from "../native/launcher.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
 import type { IdSource } from "../sandbox/id-ranges.ts";
@@ -37,10 +38,12 @@ export interface RuntimeOptions {
   readonly log: LayerLog & SandboxLog;
   readonly admit?: SandboxServiceOptions["admit"];
   /** Tests only. */
-  readonly failAt?: () => string | undefined;
+  readonly failAt?: FaultAt;
   /** Tests only: the program that takes the agent's place, and how long it may take to answer. */
   readonly agentProgram?: string;
   readonly agentPatienceMs?: number;
+  /** Tests only: how soon an end that failed is tried again. */
+  readonly retryMs?: number;
 }
 
 /** The parts that run sandboxes, put together; under the daemon as under a one-shot run. */
@@ -90,7 +93,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const launcher = new NativeLauncher({
     private: ephemeral,
     rootless: realm.kind === "namespace",
-    allowFaults: failAt !== undefined,
+    ...(failAt !== undefined && { failAt }),
     ...(options.agentProgram !== undefined && { agentProgram: options.agentProgram }),
   });
   undo.push("end the launcher", () => launcher.close());
@@ -113,6 +116,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...(options.admit && { admit: options.admit }),
+    ...(options.retryMs !== undefined && { retryMs: options.retryMs }),
     ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),
     ...(failAt !== undefined && { failAt }),
   });

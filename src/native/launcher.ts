@@ -14,6 +14,9 @@ import { nativeProgram } from "./programs.ts";
 
 export type { ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
 
+/** Tests only: names the step that is to fail of what is done now, if any. */
+export type FaultAt = (doing: "launch" | "destroy" | "freeze") => string | undefined;
+
 export interface LauncherOptions {
   /** Mounts are seen by nobody else and end with the launcher: `plylaunch --private`. */
   readonly private: boolean;
@@ -21,8 +24,8 @@ export interface LauncherOptions {
   readonly rootless?: boolean;
   /** The start of a command line that makes what follows root of a user namespace. */
   readonly within?: readonly string[];
-  /** Tests only: admits `failAt` in plans. */
-  readonly allowFaults?: boolean;
+  /** Admits `failAt` in plans too. */
+  readonly failAt?: FaultAt;
   /** Tests only: the program that is every sandbox's PID 1 in the agent's place. */
   readonly agentProgram?: string;
 }
@@ -97,7 +100,15 @@ export class NativeLauncher {
   async destroy(process: ProcessName | undefined, remains: Remains): Promise<void> {
     const { pid, startTime } = process ?? { pid: 0, startTime: 0 };
     const { cgroups, unmount, remove } = remains;
-    await this.#request({ type: "destroy", pid, startTime, cgroups, unmount, remove });
+    const [, failAt] = this.#options.failAt?.("destroy")?.split("destroy:") ?? [];
+    const fault = failAt === undefined ? {} : { failAt };
+    await this.#request({ type: "destroy", pid, startTime, cgroups, unmount, remove, ...fault });
+  }
+
+  /** Tests only: throws where this step of what the daemon does itself is to fail. */
+  requireNoFault(step: string): void {
+    if (this.#options.failAt?.("freeze") !== step) return;
+    throw new PlyboxError("launcher/failed", `${step}: made to fail`, { step, errno: "EIO" });
   }
 
   get private(): boolean {
@@ -135,7 +146,7 @@ export class NativeLauncher {
     const options = [
       ...(this.#options.private ? ["--private"] : []),
       ...(this.#options.rootless ? ["--rootless"] : []),
-      ...(this.#options.allowFaults ? ["--allow-fault-injection"] : []),
+      ...(this.#options.failAt ? ["--allow-fault-injection"] : []),
     ];
     const agent = this.#options.agentProgram ?? nativeProgram("plyagent");
     const launcher = [nativeProgram("plylaunch"), "--agent", agent, ...options];

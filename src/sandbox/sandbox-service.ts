@@ -69,7 +69,14 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async remove(ref: string): Promise<void> {
-    await removeSandbox(this.#context, this.#live.find(ref));
+    const live = this.#live.find(ref);
+    try {
+      await removeSandbox(this.#context, live);
+    } catch (error) {
+      // Nobody can ask for it again, since it is gone for everybody.
+      this.lifecycle.attend(live);
+      throw error;
+    }
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {

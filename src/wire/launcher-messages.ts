@@ -16,6 +16,8 @@ export type LauncherRequest =
       readonly cgroups: readonly string[];
       readonly unmount: readonly string[];
       readonly remove: readonly string[];
+      /** Tests only: this step fails with EIO. */
+      readonly failAt?: string;
     } & ProcessName)
   | { readonly type: "mount-image"; readonly image: string; readonly format: "squashfs"; readonly target: string }
   | { readonly type: "unmount"; readonly target: string }

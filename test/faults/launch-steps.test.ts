@@ -92,7 +92,7 @@ it("200 sandboxes, 20 at a time, every tenth failing at some step, leave nothing
     return launches % 10 === 0 ? STEPS[(launches * 7) % STEPS.length] : undefined;
   };
   await using faulty = new TestDaemon();
-  await faulty.start({ failAt: nextFailure });
+  await faulty.start({ failAt: (doing) => (doing === "launch" ? nextFailure() : undefined) });
   const one = async () => {
     try {
       const sandbox = await faulty.client.create({ layers: ["busybox"] });

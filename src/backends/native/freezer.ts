@@ -26,36 +26,62 @@ export type FreezerPlace = { readonly version: 2 } | { readonly version: 1; read
 /** How long processes may take to freeze: one that waits for a broken disk never does. */
 const PATIENCE_MS = 10_000;
 
-export function freezerOf({ id, cgroups }: LaunchPlan, place: FreezerPlace | undefined): Freezer | undefined {
+/**
+ * @param fault tests only: called before each step, which fails with what it throws
+ */
+export function freezerOf(
+  { id, cgroups }: LaunchPlan,
+  place: FreezerPlace | undefined,
+  fault: (step: string) => void = () => {},
+): Freezer | undefined {
   // Every cgroup of a sandbox holds all its processes.
   const [tracked] = cgroups;
   if (tracked === undefined || place === undefined) return undefined;
+  const step: Step = async (name, work) => {
+    try {
+      fault(name);
+      await work();
+    } catch (error) {
+      throw failedStep(name, error);
+    }
+  };
   return place.version === 2
-    ? freezerOfVersion2(tracked.path)
-    : freezerOfVersion1(join(place.directory, id), tracked.path);
+    ? freezerOfVersion2(tracked.path, step)
+    : freezerOfVersion1(join(place.directory, id), tracked.path, step);
 }
 
-function freezerOfVersion1(path: string, tracked: string): Freezer {
+/** Does one thing, whose failure names it. Throws `launcher/failed`. */
+type Step = (name: string, work: () => Promise<unknown>) => Promise<void>;
+
+function failedStep(step: string, error: unknown): PlyboxError {
+  if (error instanceof PlyboxError) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const errno = code === undefined ? {} : { errno: code };
+  return new PlyboxError("launcher/failed", `${step}: ${message}`, { step, ...errno, cause: error });
+}
+
+function freezerOfVersion1(path: string, tracked: string, step: Step): Freezer {
   const stateFile = join(path, "freezer.state");
-  const enter = async (state: "FROZEN" | "THAWED"): Promise<void> => {
-    await writeFile(stateFile, state);
-    await until(async () => (await readFile(stateFile, "utf8")).trim() === state);
-  };
+  const settle = (state: "FROZEN" | "THAWED"): Promise<void> =>
+    until(async () => (await readFile(stateFile, "utf8")).trim() === state);
   return {
     async freeze() {
-      await mkdir(path, { recursive: true });
+      await step("freezer-cgroup", () => mkdir(path, { recursive: true }));
       try {
         // First, so that what has moved cannot start others: the passes below come to an end.
-        await writeFile(stateFile, "FROZEN");
-        await moveAll(tracked, path);
-        await enter("FROZEN");
+        await step("freeze", () => writeFile(stateFile, "FROZEN"));
+        await step("freezer-move", () => moveAll(tracked, path));
+        await step("freeze-all", () => writeFile(stateFile, "FROZEN"));
+        await step("freeze-wait", () => settle("FROZEN"));
       } catch (error) {
         await writeFile(stateFile, "THAWED");
         throw error;
       }
     },
     async thaw() {
-      if (existsSync(path)) await enter("THAWED");
+      if (!existsSync(path)) return;
+      await step("thaw", () => writeFile(stateFile, "THAWED"));
+      await step("thaw-wait", () => settle("THAWED"));
     },
     kill() {
       if (!existsSync(path)) return;
@@ -84,21 +110,22 @@ async function moveAll(from: string, to: string): Promise<void> {
   });
 }
 
-function freezerOfVersion2(path: string): Freezer {
-  const enter = async (frozen: 0 | 1): Promise<void> => {
-    await writeFile(join(path, "cgroup.freeze"), String(frozen));
-    await until(async () => (await readFile(join(path, "cgroup.events"), "utf8")).includes(`frozen ${frozen}\n`));
+function freezerOfVersion2(path: string, step: Step): Freezer {
+  const enter = async (name: string, frozen: 0 | 1): Promise<void> => {
+    await step(name, () => writeFile(join(path, "cgroup.freeze"), String(frozen)));
+    const isSo = async () => (await readFile(join(path, "cgroup.events"), "utf8")).includes(`frozen ${frozen}\n`);
+    await step(`${name}-wait`, () => until(isSo));
   };
   return {
     async freeze() {
       try {
-        await enter(1);
+        await enter("freeze", 1);
       } catch (error) {
         await writeFile(join(path, "cgroup.freeze"), "0");
         throw error;
       }
     },
-    thaw: () => enter(0),
+    thaw: () => enter("thaw", 0),
     // Version 2 lets a frozen process die.
     kill: () => {},
     cgroup: undefined,

@@ -6,7 +6,7 @@ import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Receiver } from "../../wire/receive-memory.ts";
 import type { Backend, Capabilities, DiscardOptions, Running } from "../backend.ts";
-import type { FreezerPlace } from "./freezer.ts";
+import type { Freezer, FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
 import { killAgents } from "./lone-agents.ts";
 import { sandboxUsage } from "./sandbox-usage.ts";
@@ -71,7 +71,7 @@ export class NativeBackend implements Backend {
     exited: Promise<SandboxExit>,
   ): Running {
     let disposal: Promise<void> | undefined;
-    const freezer = freezerOf(plan, this.#freezer);
+    const freezer = this.#freezerOf(plan);
     return {
       process,
       steps,
@@ -82,14 +82,22 @@ export class NativeBackend implements Backend {
       resume: async () => freezer?.thaw(),
       end: () => this.#destroy(plan, process, true),
       [Symbol.asyncDispose]: () => {
-        disposal ??= this.#destroy(plan, process, false);
+        // One that failed may be tried again.
+        disposal ??= this.#destroy(plan, process, false).catch((error) => {
+          disposal = undefined;
+          throw error;
+        });
         return disposal;
       },
     };
   }
 
+  #freezerOf(plan: LaunchPlan): Freezer | undefined {
+    return freezerOf(plan, this.#freezer, (step) => this.#launcher.requireNoFault(step));
+  }
+
   async #destroy(plan: LaunchPlan, process: ProcessName | undefined, keepUpper: boolean): Promise<void> {
-    const freezer = freezerOf(plan, this.#freezer);
+    const freezer = this.#freezerOf(plan);
     freezer?.kill();
     const remains = remainsOf(plan, freezer?.cgroup);
     const { unmount, remove } = keepUpper ? { unmount: [], remove: [plan.agent.socket] } : remains;

@@ -7,6 +7,7 @@ import { subjectOf } from "../../model/event.ts";
 import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
 import type { SeccompFilters } from "../../seccomp/filters.ts";
+import type { FaultAt } from "../../native/launcher.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
 import { planLaunch } from "../launch-plan.ts";
@@ -33,10 +34,12 @@ export interface SandboxServiceOptions {
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
+  /** How soon an end that failed is tried again. */
+  readonly retryMs?: number;
   /** How long an agent may take to answer. */
   readonly agentPatienceMs?: number;
   /** Tests only: the step of the next launch that is to fail. */
-  readonly failAt?: () => string | undefined;
+  readonly failAt?: FaultAt;
 }
 
 /** What every step in the life of a sandbox needs. */
@@ -91,7 +94,7 @@ export function planFor(
   lease: Pick<LayerLease, "mounts" | "binds">,
   seccomp?: SeccompPlan,
 ): LaunchPlan {
-  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.(), seccomp });
+  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.("launch"), seccomp });
 }
 
 /** What is left to take away does not depend on the layers. */

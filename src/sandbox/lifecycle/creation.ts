@@ -5,6 +5,7 @@ import { UndoStack } from "../../base/undo-stack.ts";
 import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
+import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
 import { requireHeld } from "../held-limits.ts";
@@ -20,6 +21,8 @@ import { forget, removeDisk } from "./removal.ts";
 /** What is written into an upper in memory counts there, and is there for good: the processes must have some left. */
 const UPPER_SHARE_OF_MEMORY = 0.75;
 
+const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
+
 /** Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left. */
 export async function createSandbox(
   context: LifecycleContext,
@@ -32,7 +35,15 @@ export async function createSandbox(
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
   const live = reserve(context, spec);
   await using undo = new UndoStack();
-  undo.push("forget the sandbox", () => forget(context, live));
+  // What could not be taken away is found again by whoever tries next.
+  const orRemember = (work: () => Promise<void>) => (): Promise<void> =>
+    work().catch((err) => {
+      context.log.warn({ sandbox: live.sandbox.id, err }, "a sandbox that was not made could not be taken away yet");
+      if (live.sandbox.state.kind === "creating") enter(context, live, { kind: "destroyed", reason: HALF_MADE });
+    });
+  undo.push("forget the sandbox", async () => {
+    if (live.sandbox.state.kind === "creating") await forget(context, live);
+  });
   const filter = context.filters.filterFor(live.sandbox);
   // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
   filter.catch(() => {});
@@ -43,10 +54,16 @@ export async function createSandbox(
   const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind === "disk") {
     await mkdir(plan.root.upper.path, { mode: 0o700 });
-    undo.push("remove the disk upper", () => removeDisk(context, live.sandbox));
+    undo.push(
+      "remove the disk upper",
+      orRemember(() => removeDisk(context, live.sandbox)),
+    );
   }
   const running = await launch(context, live, plan);
-  undo.push("end the sandbox", async () => running[Symbol.asyncDispose]());
+  undo.push(
+    "end the sandbox",
+    orRemember(async () => running[Symbol.asyncDispose]()),
+  );
   await greet(live, running);
   throwIfAborted(signal);
   const { pid, startTime } = running.process;

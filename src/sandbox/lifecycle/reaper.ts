@@ -26,7 +26,7 @@ export class Reaper implements Attendant {
   }
 
   attend(live: LiveSandbox): void {
-    const at = Math.min(lifetimeEnd(live), idleEnd(live));
+    const at = Math.min(lifetimeEnd(live), idleEnd(live), this.#retryOf(live));
     if (at === Number.POSITIVE_INFINITY) {
       this.#deadlines.delete(live.sandbox.id);
       this.#busy.delete(live.sandbox.id);
@@ -37,6 +37,12 @@ export class Reaper implements Attendant {
     this.#deadlines.close();
   }
 
+  /** When an end is to be tried again that has not come about by then. */
+  #retryOf({ sandbox: { state }, removal }: LiveSandbox): number {
+    const isUnfinished = state.kind === "stopping" || (state.kind === "destroyed" && removal === undefined);
+    return isUnfinished ? Date.now() + (this.#context.retryMs ?? RETRY_MS) : Number.POSITIVE_INFINITY;
+  }
+
   async #look(id: string): Promise<void> {
     const live = this.#context.live.get(id);
     if (live === undefined || this.#context.isStopping()) return;
@@ -45,7 +51,7 @@ export class Reaper implements Attendant {
     } catch (err) {
       if (this.#context.isStopping()) return;
       this.#context.log.warn({ sandbox: id, err }, "a sandbox whose time is over could not be ended");
-      this.#deadlines.set(id, Date.now() + RETRY_MS);
+      this.#deadlines.set(id, Date.now() + (this.#context.retryMs ?? RETRY_MS));
     }
   }
 

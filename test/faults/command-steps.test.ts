@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Sandbox, SpawnOptions } from "../../src/client/index.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+import { processesWith } from "../support/traces.ts";
+
+const TERMINAL: SpawnOptions = { pty: { columns: 80, rows: 24 } };
+
+/** Every step of native/agent that a command's start can fail at, and what has to be asked for so that it comes to it. */
+const STEPS: Readonly<Record<string, SpawnOptions>> = {
+  pipe: {},
+  ptmx: TERMINAL,
+  "unlock-terminal": TERMINAL,
+  "open-terminal": TERMINAL,
+  "resize-terminal": TERMINAL,
+  "dup-terminal": TERMINAL,
+  "epoll-add": {},
+  clone: {},
+  cgroup: {},
+  session: {},
+  terminal: TERMINAL,
+  stdio: {},
+  user: { user: "1000" },
+  cwd: { cwd: "/tmp" },
+  execve: {},
+};
+
+let daemon: TestDaemon;
+let failing: string | undefined;
+
+beforeAll(async () => {
+  daemon = new TestDaemon();
+  await daemon.start({ failAt: () => failing });
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+});
+
+async function create(step?: string): Promise<Sandbox> {
+  failing = step && `exec:${step}`;
+  try {
+    return await daemon.client.create({ layers: ["busybox"] });
+  } finally {
+    failing = undefined;
+  }
+}
+
+/** What an agent holds: nothing of a command that was never started may be among it. */
+function heldBy({ id }: Sandbox) {
+  const [agent] = processesWith(`--sandbox ${id}`);
+  return {
+    descriptors: readdirSync(`/proc/${agent}/fd`).length,
+    children: readFileSync(`/proc/${agent}/task/${agent}/children`, "utf8"),
+  };
+}
+
+describe("the start of a command that fails", () => {
+  it.each(Object.entries(STEPS))("at %s names the step, starts nothing and leaves nothing", async (step, options) => {
+    await using sandbox = await create(step);
+    // The connection that all share is made first.
+    await sandbox.processes();
+    const before = heldBy(sandbox);
+    await expect(sandbox.spawn(["sleep", "600"], options)).rejects.toMatchObject({ step, errno: "EIO" });
+    expect(heldBy(sandbox)).toEqual(before);
+    expect(await sandbox.execs()).toEqual([]);
+    expect((await sandbox.inspect()).state.kind).toBe("running");
+    // Its fault was the only one, and nothing is out of order.
+    expect((await sandbox.exec(["echo", "on"], { stdin: "" })).stdout).toBe("on\n");
+  });
+});
+
+describe("faults", () => {
+  it("cannot be asked for by an environment, nor from inside", async () => {
+    const env = { PLYBOX_FAIL_AT: "clone", FAIL_AT: "exec:clone" };
+    await using sandbox = await daemon.client.create({ layers: ["busybox"], env });
+    const [agent] = processesWith(`--sandbox ${sandbox.id}`);
+    expect(readFileSync(`/proc/${agent}/cmdline`, "latin1")).not.toContain("--fail-at");
+    expect((await sandbox.exec(["true"])).exitCode).toBe(0);
+  });
+});

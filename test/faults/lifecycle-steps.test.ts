@@ -1,0 +1,143 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Sandbox } from "../../src/client/index.ts";
+import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
+import { TestDaemon } from "../support/test-daemon.ts";
+
+const RETRY_MS = 100;
+/** What plylaunch does to take a sandbox away, in this order. */
+const DESTROY_STEPS = ["kill", "cgroup", "unmount", "remove"];
+/** What the daemon does to pause one, where cgroups of version 1 freeze it. */
+const FREEZE_STEPS = ["freezer-cgroup", "freeze", "freezer-move", "freeze-all", "freeze-wait"];
+const THAW_STEPS = ["thaw", "thaw-wait"];
+
+let daemon: TestDaemon;
+let failing: string | undefined;
+
+beforeAll(async () => {
+  daemon = new TestDaemon();
+  await daemon.start({ failAt: () => failing, retryMs: RETRY_MS });
+});
+afterEach(() => {
+  failing = undefined;
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+});
+
+const create = async (): Promise<Sandbox> => {
+  const sandbox = await daemon.client.create({ layers: ["busybox"] });
+  await sandbox.exec("echo kept > /file");
+  return sandbox;
+};
+const stateOf = async ({ id }: Sandbox) => (await daemon.client.get(id)).view.state.kind;
+const failedAt = (step: string) => ({ code: "launcher/failed", step, errno: "EIO" });
+const works = async (sandbox: Sandbox): Promise<void> =>
+  expect((await sandbox.exec(["cat", "/file"])).stdout).toBe("kept\n");
+
+describe("a removal that fails", () => {
+  it.each(DESTROY_STEPS)(
+    "at %s names the step, is remembered, and is finished without being asked for",
+    async (step) => {
+      const sandbox = await create();
+      failing = `destroy:${step}`;
+      await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
+      // It is gone for everybody, but not forgotten.
+      await expect(daemon.client.get(sandbox.id)).rejects.toMatchObject({ code: "sandbox/not-found" });
+      expect(remainsOf(daemon)).not.toEqual(NOTHING);
+      failing = undefined;
+      await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
+      expect(agentsOf([sandbox.id])).toEqual([]);
+    },
+  );
+
+  it.each(DESTROY_STEPS)("at %s is finished by the next daemon", async (step) => {
+    const sandbox = await create();
+    failing = `destroy:${step}`;
+    await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
+    // The daemon ends before it could try again with success.
+    const restarted = daemon.restart({ failAt: () => failing, retryMs: RETRY_MS });
+    failing = undefined;
+    await restarted;
+    await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
+    expect(agentsOf([sandbox.id])).toEqual([]);
+  });
+});
+
+describe("a stop that fails", () => {
+  it.each(["kill", "cgroup", "remove"])(
+    "at %s stays stopping, and is finished without being asked for",
+    async (step) => {
+      const sandbox = await create();
+      failing = `destroy:${step}`;
+      const stopping = sandbox.stop();
+      // PID 1 ends by itself when it is asked to, and is then neither found nor killed.
+      if (step === "kill") expect(await stopping).toMatchObject({ state: { kind: "stopped" } });
+      else {
+        await expect(stopping).rejects.toMatchObject(failedAt(step));
+        expect(await stateOf(sandbox)).toBe("stopping");
+      }
+      failing = undefined;
+      await expect.poll(() => stateOf(sandbox)).toBe("stopped");
+      expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
+      await sandbox.start();
+      await works(sandbox);
+      await sandbox.remove();
+      expect(remainsOf(daemon)).toEqual(NOTHING);
+    },
+  );
+});
+
+describe("a start that fails, and cannot be cleared away", () => {
+  it("has failed with the launch's own step, and the next start clears up", async () => {
+    const sandbox = await create();
+    await sandbox.stop();
+    failing = "overlay";
+    await expect(sandbox.start()).rejects.toMatchObject({ code: "sandbox/launch-failed", step: "overlay" });
+    expect(await stateOf(sandbox)).toBe("failed");
+    failing = "destroy:cgroup";
+    await expect(sandbox.start()).rejects.toMatchObject(failedAt("cgroup"));
+    expect(await stateOf(sandbox)).toBe("failed");
+    failing = undefined;
+    await sandbox.start();
+    await works(sandbox);
+    await sandbox.remove();
+  });
+});
+
+describe("a pause that fails", () => {
+  it.each(FREEZE_STEPS)("at %s names the step, and everything runs on", async (step) => {
+    const sandbox = await create();
+    failing = step;
+    await expect(sandbox.pause()).rejects.toMatchObject(failedAt(step));
+    failing = undefined;
+    expect(await stateOf(sandbox)).toBe("running");
+    await works(sandbox);
+    await sandbox.pause();
+    await sandbox.resume();
+    await works(sandbox);
+    await sandbox.remove();
+    expect(remainsOf(daemon)).toEqual(NOTHING);
+  });
+});
+
+describe("a resumption that fails", () => {
+  it.each(THAW_STEPS)("at %s names the step, and it is paused still", async (step) => {
+    const sandbox = await create();
+    await sandbox.pause();
+    failing = step;
+    await expect(sandbox.resume()).rejects.toMatchObject(failedAt(step));
+    expect(await stateOf(sandbox)).toBe("paused");
+    failing = undefined;
+    await sandbox.resume();
+    await works(sandbox);
+    await sandbox.remove();
+  });
+
+  it("keeps nobody from removing the sandbox", async () => {
+    const sandbox = await create();
+    await sandbox.pause();
+    failing = "thaw";
+    await sandbox.remove();
+    expect(remainsOf(daemon)).toEqual(NOTHING);
+  });
+});
