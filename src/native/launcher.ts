@@ -102,7 +102,7 @@ export class NativeLauncher {
     const { cgroups, unmount, remove } = remains;
     const [, failAt] = this.#options.failAt?.("destroy")?.split("destroy:") ?? [];
     const fault = failAt === undefined ? {} : { failAt };
-    await this.#request({ type: "destroy", pid, startTime, cgroups, unmount, remove, ...fault });
+    await this.#requestTwice({ type: "destroy", pid, startTime, cgroups, unmount, remove, ...fault });
   }
 
   /** Tests only: throws where this step of what the daemon does itself is to fail. */
@@ -120,7 +120,7 @@ export class NativeLauncher {
   }
 
   async unmount(target: string): Promise<void> {
-    await this.#request({ type: "unmount", target });
+    await this.#requestTwice({ type: "unmount", target });
   }
 
   async probe(what: "idmap" | "overlay" | "namespaces" | "loop" | "landlock", path: string): Promise<void> {
@@ -169,6 +169,16 @@ export class NativeLauncher {
 
   async #request(request: LauncherRequest): Promise<void> {
     await this.#connected().request(request, readEmpty);
+  }
+
+  /** What is done already counts as done, so the next launcher is asked where one died meanwhile. */
+  async #requestTwice(request: LauncherRequest): Promise<void> {
+    try {
+      await this.#request(request);
+    } catch (error) {
+      if (this.#isClosed || refusalCode(error) !== undefined) throw error;
+      await this.#request(request);
+    }
   }
 
   /** A request whose channel stays open until the process has ended. `exited` rejects when the link ends first. */

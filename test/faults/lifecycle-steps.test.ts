@@ -4,6 +4,8 @@ import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 
 const RETRY_MS = 100;
+/** A hang ends what is waited for; nothing asserts on time. */
+const WAIT = { timeout: 60_000, interval: 10 };
 /** What plylaunch does to take a sandbox away, in this order. */
 const DESTROY_STEPS = ["kill", "cgroup", "unmount", "remove"];
 /** What the daemon does to pause one, where cgroups of version 1 freeze it. */
@@ -45,7 +47,7 @@ describe("a removal that fails", () => {
       await expect(daemon.client.get(sandbox.id)).rejects.toMatchObject({ code: "sandbox/not-found" });
       expect(remainsOf(daemon)).not.toEqual(NOTHING);
       failing = undefined;
-      await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
+      await expect.poll(() => remainsOf(daemon), WAIT).toEqual(NOTHING);
       expect(agentsOf([sandbox.id])).toEqual([]);
     },
   );
@@ -58,7 +60,7 @@ describe("a removal that fails", () => {
     const restarted = daemon.restart({ failAt: () => failing, retryMs: RETRY_MS });
     failing = undefined;
     await restarted;
-    await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
+    await expect.poll(() => remainsOf(daemon), WAIT).toEqual(NOTHING);
     expect(agentsOf([sandbox.id])).toEqual([]);
   });
 });
@@ -77,7 +79,7 @@ describe("a stop that fails", () => {
         expect(await stateOf(sandbox)).toBe("stopping");
       }
       failing = undefined;
-      await expect.poll(() => stateOf(sandbox)).toBe("stopped");
+      await expect.poll(() => stateOf(sandbox), WAIT).toBe("stopped");
       expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
       await sandbox.start();
       await works(sandbox);

@@ -5,7 +5,7 @@ import type { TestDaemon } from "./test-daemon.ts";
 import { cgroupsWith, mountsWith, processesWith } from "./traces.ts";
 
 /** All that a daemon's sandboxes could have left on this machine; empty lists when it is nothing. */
-export function remainsOf({ config }: TestDaemon) {
+export function remainsOf({ config }: { readonly config: Pick<TestDaemon["config"], "runDir" | "stateDir"> }) {
   const files = (directory: string): readonly string[] => (existsSync(directory) ? readdirSync(directory) : []);
   return {
     cgroups: cgroupsWith(`${cgroupParentOf(config.runDir)}/`),

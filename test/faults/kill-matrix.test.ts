@@ -1,0 +1,193 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Sandbox, SandboxView } from "../../src/client/index.ts";
+import { Plybox } from "../../src/client/index.ts";
+import { BuiltCli } from "../support/built-cli.ts";
+import { NOTHING, remainsOf } from "../support/remains.ts";
+import { cgroupsWith, processesWith } from "../support/traces.ts";
+
+/** A hang ends what is waited for; nothing asserts on time. */
+const WAIT = { timeout: 60_000, interval: 10 };
+const HOOK = pathToFileURL(join(import.meta.dirname, "../support/stop-at-state.mjs")).href;
+
+let cli: BuiltCli;
+let daemon: ChildProcess;
+let client: Plybox;
+
+beforeAll(async () => {
+  cli = await BuiltCli.make();
+});
+beforeEach(async () => {
+  daemon = await serve();
+});
+afterAll(async () => {
+  client.close();
+  await end("SIGTERM");
+  const remains = everything();
+  cli[Symbol.dispose]();
+  expect(remains).toEqual(NOTHING);
+});
+
+const trigger = (): string => join(cli.directory, "stop-at");
+const everything = () =>
+  remainsOf({ config: { runDir: join(cli.directory, "run"), stateDir: join(cli.directory, "state") } });
+
+async function serve(): Promise<ChildProcess> {
+  if (daemon?.exitCode === null && daemon.signalCode === null) return daemon;
+  client?.close();
+  const env = { NODE_OPTIONS: `--import ${HOOK}`, PLYBOX_TEST_STOP_AT: trigger() };
+  const child = cli.start(["serve"], { env });
+  child.stderr.resume();
+  await once(createInterface(child.stdout), "line");
+  client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
+  return child;
+}
+
+async function end(signal: NodeJS.Signals): Promise<void> {
+  const closed = once(daemon, "close");
+  daemon.kill(signal);
+  await closed;
+}
+
+const stateOfProcess = (pid: number): string | undefined =>
+  /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+
+function killLauncher(): void {
+  const { pid } = daemon;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+  const launcher = children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8") === "plylaunch\n");
+  if (launcher !== undefined) process.kill(launcher, "SIGKILL");
+}
+
+function killAgent(id: string): void {
+  for (const pid of processesWith(`--sandbox ${id}`)) process.kill(pid, "SIGKILL");
+}
+
+type Kind = SandboxView["state"]["kind"];
+
+interface Case {
+  /** Brings a sandbox to where the state is entered next. */
+  readonly before: (sandbox: Sandbox) => Promise<unknown>;
+  /** Enters it. */
+  readonly enter: (sandbox: Sandbox) => Promise<unknown>;
+  /** What the next daemon finds, where this one was killed; undefined: nothing. */
+  readonly found: object | undefined;
+  /** Whether there is an agent that could be killed. */
+  readonly hasAgent: boolean;
+}
+
+const nothing = async (): Promise<void> => {};
+const blocked = ({ id }: Sandbox): string => join(cli.directory, "run/s", `${id}.sock`);
+
+const CASES: Readonly<Record<Exclude<Kind, "lost">, Case>> = {
+  creating: { before: nothing, enter: () => create("fresh"), found: undefined, hasAgent: false },
+  running: {
+    ...{ before: (sandbox) => sandbox.pause(), enter: (sandbox) => sandbox.resume(), hasAgent: true },
+    found: { kind: "running" },
+  },
+  paused: { before: nothing, enter: (sandbox) => sandbox.pause(), found: { kind: "paused" }, hasAgent: true },
+  stopping: {
+    ...{ before: nothing, enter: (sandbox) => sandbox.stop(), hasAgent: true },
+    found: { kind: "stopped", reason: { type: "asked" } },
+  },
+  stopped: {
+    ...{ before: nothing, enter: (sandbox) => sandbox.stop(), hasAgent: false },
+    found: { kind: "stopped", reason: { type: "asked" } },
+  },
+  starting: {
+    ...{ before: (sandbox) => sandbox.stop(), enter: (sandbox) => sandbox.start(), hasAgent: false },
+    found: { kind: "stopped", reason: { type: "interrupted", during: "start" } },
+  },
+  failed: {
+    before: async (sandbox) => {
+      await sandbox.stop();
+      // A launch fails where its socket cannot be made.
+      mkdirSync(blocked(sandbox));
+    },
+    ...{ enter: (sandbox) => sandbox.start(), hasAgent: false },
+    found: { kind: "failed", reason: { type: "launch-failed", step: "socket" } },
+  },
+  destroyed: { before: nothing, enter: (sandbox) => sandbox.remove(), found: undefined, hasAgent: true },
+};
+
+const create = (name: string): Promise<Sandbox> => client.create({ name, layers: ["busybox"] });
+
+/** A sandbox whose daemon has stopped right behind the write of a state, and what it was doing. */
+async function stopAt(kind: Kind, { before, enter }: Case): Promise<{ sandbox: Sandbox; doing: Promise<unknown> }> {
+  const sandbox = await create("subject");
+  await sandbox.exec("echo kept > /file; (sleep 600; true) &");
+  await before(sandbox);
+  writeFileSync(trigger(), kind);
+  const doing = enter(sandbox).catch(() => {});
+  const { pid } = daemon;
+  await expect.poll(() => stateOfProcess(pid as number), WAIT).toBe("T");
+  return { sandbox, doing };
+}
+
+async function find(name: string): Promise<Sandbox | undefined> {
+  return (await client.list()).find((each) => each.name === name);
+}
+
+/** Whatever has become of it: it can be brought to work on what it wrote, or is gone; and then nothing of it is left. */
+async function makeGood(kind: Kind, sandbox: Sandbox): Promise<void> {
+  if (kind === "failed") rmSync(blocked(sandbox), { recursive: true, force: true });
+  const settled: readonly Kind[] = ["running", "paused", "stopped", "failed"];
+  const isSettled = async () => settled.includes((await find("subject"))?.view.state.kind ?? "stopped");
+  await expect.poll(isSettled, WAIT).toBe(true);
+  const found = await find("subject");
+  if (found !== undefined) {
+    if (found.view.state.kind === "paused") await found.resume().catch(() => {});
+    // What was killed while it was frozen ends when it goes on.
+    await expect
+      .poll(async () => {
+        await found.start();
+        return (await found.exec(["cat", "/file"])).stdout;
+      }, WAIT)
+      .toBe("kept\n");
+    await found.remove();
+  }
+  await (await find("fresh"))?.remove();
+  expect(processesWith(`--sandbox ${sandbox.id}`)).toEqual([]);
+  expect(cgroupsWith(sandbox.id)).toEqual([]);
+  await expect.poll(everything, WAIT).toEqual(NOTHING);
+}
+
+const cases = Object.entries(CASES) as [Kind, Case][];
+
+describe.each(cases)("killed when %s has been written", (kind, each) => {
+  it.each(["the daemon", "the daemon and its launcher"])("%s: the next daemon knows what to do", async (victims) => {
+    const { sandbox, doing } = await stopAt(kind, each);
+    if (victims !== "the daemon") killLauncher();
+    await end("SIGKILL");
+    await doing;
+    daemon = await serve();
+    const name = kind === "creating" ? "fresh" : "subject";
+    const found = await find(name);
+    if (each.found === undefined) expect(found).toBeUndefined();
+    else expect(found?.view.state).toMatchObject(each.found);
+    await makeGood(kind, sandbox);
+  });
+
+  it("the launcher: the daemon goes on with the next one", async () => {
+    const { sandbox, doing } = await stopAt(kind, each);
+    killLauncher();
+    daemon.kill("SIGCONT");
+    await doing;
+    await makeGood(kind, sandbox);
+  });
+
+  // In the other states there is none.
+  if (!each.hasAgent) return;
+  it("the agent: the daemon notes it", async () => {
+    const { sandbox, doing } = await stopAt(kind, each);
+    killAgent(sandbox.id);
+    daemon.kill("SIGCONT");
+    await doing;
+    await makeGood(kind, sandbox);
+  });
+});
