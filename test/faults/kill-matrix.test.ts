@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Sandbox, SandboxView } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
@@ -13,7 +12,7 @@ import { cgroupsWith, processesWith } from "../support/traces.ts";
 
 /** A hang ends what is waited for; nothing asserts on time. */
 const WAIT = { timeout: 60_000, interval: 10 };
-const HOOK = pathToFileURL(join(import.meta.dirname, "../support/stop-at-state.mjs")).href;
+const HOOK = new URL("../support/stop-at-state.mjs", import.meta.url).href;
 
 let cli: BuiltCli;
 let daemon: ChildProcess;
