@@ -48,6 +48,24 @@ test("frames survive any chunking", () => {
   );
 });
 
+test("data that is handed on as it comes survives a cut anywhere in its head", () => {
+  const sent: Frame = { kind: "data", channel: 1, stream: 1, offset: 7, bytes: Buffer.from("x".repeat(100)) };
+  const whole = encodeFrame(sent);
+  for (let first = 1; first < 30; first++) {
+    for (let second = first; second < 40; second++) {
+      const pieces: Frame[] = [];
+      const decoder = new FrameDecoder((one) => pieces.push(one));
+      decoder.splitsData = true;
+      for (const chunk of [whole.subarray(0, first), whole.subarray(first, second), whole.subarray(second)]) {
+        decoder.push(Buffer.from(chunk));
+      }
+      const bytes = pieces.map((one) => (one.kind === "data" ? one.bytes : Buffer.alloc(0)));
+      expect(Buffer.concat(bytes)).toEqual(sent.bytes);
+      expect(decoder.midFrame).toBe(false);
+    }
+  }
+});
+
 test("frames survive byte by byte", () => {
   fc.assert(
     fc.property(fc.array(frame, { maxLength: 3 }), (frames) => {

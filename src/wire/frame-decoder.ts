@@ -97,8 +97,9 @@ export class FrameDecoder {
   /** Adds bytes from `at` on to the partial frame, and none of the next one; returns how many. */
   #gather(chunk: Buffer, at: number): number {
     const size = frameSize(this.#partial, 0, this.#filled) ?? SMALLEST_FRAME;
-    const isSplit = this.#filled > LENGTH_BYTES && this.#splits(this.#partial, 0);
-    const wanted = isSplit ? Math.min(size, DATA_START) : size;
+    // No further than to its kind before that is known: it says how much is wanted.
+    const wanted =
+      this.#filled <= LENGTH_BYTES ? SMALLEST_FRAME : Math.min(size, this.#splits(this.#partial, 0) ? DATA_START : size);
     const taken = Math.min(wanted - this.#filled, chunk.length - at);
     const filled = this.#filled + taken;
     if (filled > this.#partial.length) {

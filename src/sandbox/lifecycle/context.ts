@@ -6,8 +6,8 @@ import type { SandboxEvent } from "../../model/event.ts";
 import { subjectOf } from "../../model/event.ts";
 import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
-import type { SeccompFilters } from "../../seccomp/filters.ts";
 import type { FaultAt } from "../../native/launcher.ts";
+import type { SeccompFilters } from "../../seccomp/filters.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
 import { planLaunch } from "../launch-plan.ts";
@@ -94,7 +94,12 @@ export function planFor(
   lease: Pick<LayerLease, "mounts" | "binds">,
   seccomp?: SeccompPlan,
 ): LaunchPlan {
-  return planLaunch(sandbox, lease, places, { dieWithLauncher, idCount: ids.size, failAt: failAt?.("launch"), seccomp });
+  return planLaunch(sandbox, lease, places, {
+    dieWithLauncher,
+    idCount: ids.size,
+    failAt: failAt?.("launch"),
+    seccomp,
+  });
 }
 
 /** What is left to take away does not depend on the layers. */
