@@ -99,7 +99,9 @@ export class FrameDecoder {
     const size = frameSize(this.#partial, 0, this.#filled) ?? SMALLEST_FRAME;
     // No further than to its kind before that is known: it says how much is wanted.
     const wanted =
-      this.#filled <= LENGTH_BYTES ? SMALLEST_FRAME : Math.min(size, this.#splits(this.#partial, 0) ? DATA_START : size);
+      this.#filled <= LENGTH_BYTES
+        ? SMALLEST_FRAME
+        : Math.min(size, this.#splits(this.#partial, 0) ? DATA_START : size);
     const taken = Math.min(wanted - this.#filled, chunk.length - at);
     const filled = this.#filled + taken;
     if (filled > this.#partial.length) {
