@@ -80,7 +80,11 @@ async function theirs(one: CommandConfinement, program: string): Promise<Held> {
   const args = ["within", cgroup.joinFile, ...(await one.command(["hello"]))];
   const child = spawn(program, args, { cwd: "/", stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "close");
-  await once(child.stdout, "data");
+  // One that fails writes nothing.
+  const failed = ended.then(([code]) => {
+    throw new Error(`${one.name} ended with ${code} before it wrote`);
+  });
+  await Promise.race([once(child.stdout, "data"), failed]);
   const held = cgroup.held();
   child.stdout.resume();
   child.stdin.end();
