@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
 import type { TerminalSize } from "../../model/exec.ts";
 import type { CliContext, Output } from "../context.ts";
@@ -20,6 +21,9 @@ export type TerminalEnd =
   | { readonly kind: "exited"; readonly report: ExitReport }
   | { readonly kind: "detached" }
   | { readonly kind: "interrupted" };
+
+/** How long keys that were typed before the detach keys have to be taken. */
+const TAKEN_WITHIN_MS = 1000;
 
 /** What a program that still runs may have set: the other screen, a hidden cursor, reports of the mouse and of pastes. */
 const AS_IT_WAS = "\u001b[?1049l\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[0m";
@@ -56,6 +60,8 @@ export async function attendTerminal(command: TerminalCommand, options: AttendTe
   const { context, interrupts, detachKeys } = options;
   const { stdout } = context;
   let left: TerminalEnd | undefined;
+  let typed = Promise.resolve();
+  let leaving = false;
   const leave = (kind: "detached" | "interrupted"): void => {
     left ??= { kind };
     command.close();
@@ -67,9 +73,12 @@ export async function attendTerminal(command: TerminalCommand, options: AttendTe
   });
   const sequence = new KeySequence(detachKeys);
   const onKeys = (keys: Buffer): void => {
+    if (leaving) return;
     const { passed, complete } = sequence.take(keys);
-    if (passed.length > 0) void command.write(passed).catch(ignore);
-    if (complete) leave("detached");
+    if (passed.length > 0) typed = command.write(passed).catch(ignore);
+    leaving = complete;
+    // The keys before these are the command's, which reads them when it likes: they are waited for, but not for ever.
+    if (complete) void Promise.race([typed, delay(TAKEN_WITHIN_MS)]).then(() => leave("detached"));
   };
   const onResize = (): void => void command.resize(sizeOf(stdout)).catch(ignore);
   const sink = new OutputSink(stdout, () => leave("interrupted"));
