@@ -197,7 +197,7 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   if (request.cpu_ms) {
     cpu_meter_ = std::make_unique<CpuMeter>(context_.loop, *processes_, *request.cpu_ms, [this] { end_by("cpu"); });
   }
-  if (cgroup_ != nullptr) look_for_fork_storm();
+  if (cgroup_ != nullptr) watch_for_fork_storm();
   if (request.wall_ms) wall_timer_.start(*request.wall_ms);
   return std::nullopt;
 }

@@ -128,11 +128,13 @@ void Exec::end_by(const char* limit, Ending::Pace pace) {
   ending_ = std::make_unique<Ending>(context_.loop, *processes_, pace, [this] { finish_if_over(); });
 }
 
+void Exec::watch_for_fork_storm() { storm_timer_.start(kStormLookMs); }
+
 // In its own cgroup: what the whole sandbox was refused, as version 2 has it, may be another command's.
 void Exec::look_for_fork_storm() {
   if (cgroup_ == nullptr) return;
   if (context_.cgroups.refused_forks(*cgroup_) >= kForkStorm) return end_by("pids", Ending::Pace::kAtOnce);
-  storm_timer_.start(kStormLookMs);
+  watch_for_fork_storm();
 }
 
 void Exec::main_ended(int status, const rusage& usage) {

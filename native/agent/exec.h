@@ -165,6 +165,7 @@ class Exec final : public InputOwner, public OutputOwner {
   void write_limits_met(JsonWriter& json) const;
   void stop_clocks();
   void end_by(const char* limit, Ending::Pace pace = Ending::Pace::kGentle);
+  void watch_for_fork_storm();
   void look_for_fork_storm();
   void touch_readers();
   void finish_if_over();

@@ -1,11 +1,22 @@
 #include "common/base64.h"
 
+#include <array>
 #include <cstdint>
 
 namespace plybox {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr uint8_t kNoDigit = 64;
+
+// The value of each digit: every launch brings thousands of them, in its filter.
+constexpr std::array<uint8_t, 256> make_values() {
+  std::array<uint8_t, 256> values{};
+  values.fill(kNoDigit);
+  for (size_t i = 0; i < kAlphabet.size(); i++) values[static_cast<uint8_t>(kAlphabet[i])] = static_cast<uint8_t>(i);
+  return values;
+}
+constexpr std::array<uint8_t, 256> kValues = make_values();
 
 }  // namespace
 
@@ -30,9 +41,9 @@ std::optional<std::string> from_base64(std::string_view text) {
     size_t digits = i + 4 == text.size() ? 4 - padding : 4;
     uint32_t group = 0;
     for (size_t j = 0; j < 4; j++) {
-      size_t value = j < digits ? kAlphabet.find(text[i + j]) : 0;
-      if (value == kAlphabet.npos) return std::nullopt;
-      group = group << 6 | static_cast<uint32_t>(value);
+      uint32_t value = j < digits ? kValues[static_cast<uint8_t>(text[i + j])] : 0;
+      if (value == kNoDigit) return std::nullopt;
+      group = group << 6 | value;
     }
     for (size_t j = 0; j + 1 < digits; j++) bytes += static_cast<char>(group >> (16 - 8 * j));
     // One text for each sequence of bytes: what the last digit has to spare is zero.

@@ -159,7 +159,8 @@ std::string read_all(int fd) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "--version") == 0) return puts("plyfilter " PLYBOX_VERSION) < 0;
   std::string text = read_all(0);
   Compiler compiler;
   for (std::string_view line : split(text, '\n'))

@@ -1,16 +1,14 @@
 import type { ExecEvent, OutputStream } from "../model/exec.ts";
+import type { GrowingBlock } from "./growing-block.ts";
+import { append, LARGE_BYTES } from "./growing-block.ts";
 
-/** From here on a piece is queued as it came; it may keep the chunk in memory that it is part of. */
-const LARGE_BYTES = 4096;
 /** Beyond this many, small pieces join their stream's last entry, whatever the other stream has sent since. */
 const MANY_ENTRIES = 1024;
 
-interface OutputEntry {
+interface OutputEntry extends GrowingBlock {
   readonly kind: "output";
   readonly stream: OutputStream;
   readonly offset: number;
-  block: Buffer;
-  length: number;
 }
 
 type Entry = OutputEntry | Exclude<ExecEvent, { kind: "output" }>;
@@ -56,16 +54,4 @@ export class OutputQueue {
     this.#entries = [];
     this.#tails.clear();
   }
-}
-
-function append(entry: OutputEntry, bytes: Uint8Array): void {
-  const length = entry.length + bytes.length;
-  // A block that came as a chunk is not ours to write to, and has no room: the first append moves it.
-  if (length > entry.block.length) {
-    const grown = Buffer.allocUnsafe(2 * length);
-    entry.block.copy(grown, 0, 0, entry.length);
-    entry.block = grown;
-  }
-  entry.block.set(bytes, entry.length);
-  entry.length = length;
 }

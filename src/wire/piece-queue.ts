@@ -1,12 +1,7 @@
-/** From here on a piece is queued as it came; it may keep the chunk in memory that it is part of. */
-const LARGE_BYTES = 4096;
-const FIRST_BLOCK_BYTES = 64;
+import type { GrowingBlock } from "./growing-block.ts";
+import { append, LARGE_BYTES } from "./growing-block.ts";
 
-/** Small pieces, copied behind each other. */
-interface Block {
-  bytes: Buffer;
-  length: number;
-}
+const FIRST_BLOCK_BYTES = 64;
 
 /**
  * Bytes that have come and are not taken. Credit bounds how many there are; this bounds what they cost: of a peer that
@@ -14,7 +9,7 @@ interface Block {
  */
 export class PieceQueue {
   readonly #keep: ((bytes: Uint8Array) => void) | undefined;
-  readonly #pieces: (Uint8Array | Block)[] = [];
+  readonly #pieces: (Uint8Array | GrowingBlock)[] = [];
   #bytes = 0;
 
   /** @param keep called for bytes that are queued as they came, which are not to be overwritten from then on */
@@ -47,7 +42,7 @@ export class PieceQueue {
   /** The oldest piece; undefined where there is none. */
   take(): Uint8Array | undefined {
     const piece = this.#pieces.shift();
-    const bytes = piece === undefined || piece instanceof Uint8Array ? piece : piece.bytes.subarray(0, piece.length);
+    const bytes = piece === undefined || piece instanceof Uint8Array ? piece : piece.block.subarray(0, piece.length);
     this.#bytes -= bytes?.length ?? 0;
     return bytes;
   }
@@ -58,19 +53,8 @@ export class PieceQueue {
   }
 }
 
-function blockOf(bytes: Uint8Array): Block {
-  const block = { bytes: Buffer.allocUnsafe(Math.max(FIRST_BLOCK_BYTES, bytes.length)), length: 0 };
+function blockOf(bytes: Uint8Array): GrowingBlock {
+  const block = { block: Buffer.allocUnsafe(Math.max(FIRST_BLOCK_BYTES, bytes.length)), length: 0 };
   append(block, bytes);
   return block;
-}
-
-function append(block: Block, bytes: Uint8Array): void {
-  const length = block.length + bytes.length;
-  if (length > block.bytes.length) {
-    const grown = Buffer.allocUnsafe(2 * length);
-    block.bytes.copy(grown, 0, 0, block.length);
-    block.bytes = grown;
-  }
-  block.bytes.set(bytes, block.length);
-  block.length = length;
 }

@@ -258,7 +258,15 @@ describe("plybox doctor", () => {
     const { exitCode, stdout } = await text(["doctor", "--json"]);
     const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: readonly { name: string; status: string }[] };
     expect({ exitCode, ok }).toEqual({ exitCode: 0, ok: true });
-    for (const name of ["plylaunch", "plyagent", "new namespaces", "overlay mounts", "id-mapped mounts", "daemon"]) {
+    for (const name of [
+      "plylaunch",
+      "plyagent",
+      "plyfilter",
+      "new namespaces",
+      "overlay mounts",
+      "id-mapped mounts",
+      "daemon",
+    ]) {
       expect(checks.find((check) => check.name === name)).toMatchObject({ status: "ok" });
     }
   });

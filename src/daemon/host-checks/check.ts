@@ -1,3 +1,5 @@
+import type { NativeProgram } from "../../native/programs.ts";
+
 /** What a check sees of the machine. Every path can be another one, so that a check can be tried on what is not there. */
 export interface Host {
   readonly nodeVersion: string;
@@ -13,7 +15,7 @@ export interface Host {
   readonly stateDir: string;
   readonly socket: string;
   /** Path of a native program; throws PlyboxError `host/missing` where it is not built. */
-  readonly nativeProgram: (name: "plylaunch" | "plyagent") => string;
+  readonly nativeProgram: (name: NativeProgram) => string;
   /** The accounts: `/etc`. */
   readonly etc: string;
   /** Makes a user namespace as this user and answers how many ids it has; throws where it cannot. */

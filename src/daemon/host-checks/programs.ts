@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { NativeProgram } from "../../native/programs.ts";
 import type { Check } from "./check.ts";
 import { missing, ok, warn } from "./check.ts";
 
@@ -38,7 +39,7 @@ export const TOOL_CHECKS: readonly Check[] = TOOLS.map(
   }),
 );
 
-const nativeCheck = (program: "plylaunch" | "plyagent"): Check => ({
+const nativeCheck = (program: NativeProgram): Check => ({
   name: program,
   required: true,
   async examine(host) {
@@ -50,7 +51,11 @@ const nativeCheck = (program: "plylaunch" | "plyagent"): Check => ({
   },
 });
 
-export const NATIVE_CHECKS: readonly Check[] = [nativeCheck("plylaunch"), nativeCheck("plyagent")];
+export const NATIVE_CHECKS: readonly Check[] = [
+  nativeCheck("plylaunch"),
+  nativeCheck("plyagent"),
+  nativeCheck("plyfilter"),
+];
 
 function find(program: string, directories: readonly string[]): string | undefined {
   return directories.map((directory) => join(directory, program)).find(isExecutable);
