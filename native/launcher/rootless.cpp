@@ -162,14 +162,32 @@ Result<> make_namespaces(const Options& options) {
   for (;;) pause();
 }
 
+// 32 hexadecimal digits of the machine's present run; empty where the kernel does not say.
+std::string boot_id() {
+  char text[64];
+  UniqueFd file(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  ssize_t length = file ? read(file.get(), text, sizeof(text)) : 0;
+  std::string id;
+  for (ssize_t i = 0; i < length; i++)
+    if (text[i] != '-' && text[i] != '\n') id += text[i];
+  return id;
+}
+
+// As src/base/process-mark.ts has it. The boot is there because a run directory may outlive the machine's run, and then
+// pid and start time may be those of anything.
+std::string mark_of(pid_t pid, uint64_t start_time) {
+  return std::to_string(pid) + "." + std::to_string(start_time) + "." + boot_id();
+}
+
 // Enters the namespaces that `file` names. False: they are not there any more.
 Result<bool> join(int file) {
-  char text[64] = {};
+  char text[128] = {};
   if (pread(file, text, sizeof(text) - 1, 0) < 0) return Failure::here("anchor");
-  char* rest = nullptr;
-  pid_t pid = static_cast<pid_t>(strtol(text, &rest, 10));
-  if (pid <= 0) return false;
-  Result<UniqueFd> process = open_process(pid, strtoull(rest, nullptr, 10));
+  unsigned long long start_time = 0;
+  pid_t pid = 0;
+  if (sscanf(text, "%d.%llu.", &pid, &start_time) != 2 || pid <= 0) return false;
+  if (text != mark_of(pid, start_time) + "\n") return false;
+  Result<UniqueFd> process = open_process(pid, start_time);
   if (!process) return false;
   char directory[4096];
   if (getcwd(directory, sizeof(directory)) == nullptr) return Failure::here("directory");
@@ -183,7 +201,7 @@ Result<> drop_anchor(int file) {
   pid_t pid = fork();
   if (pid < 0) return Failure::here("anchor");
   if (pid == 0) hold();
-  std::string text = std::to_string(pid) + " " + std::to_string(process_start_time(pid)) + "\n";
+  std::string text = mark_of(pid, process_start_time(pid)) + "\n";
   if (ftruncate(file, 0) == 0 && pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
     return {};
   Failure failure = Failure::here("anchor");

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import type { CgroupPlan, LaunchPlan, LaunchStep, UpperMount } from "../model/launch-plan.ts";
 import type { Usage } from "../model/usage.ts";
 import type { ProcessName, SandboxExit } from "../native/launcher.ts";
 import type { Receiver } from "../wire/receive-memory.ts";
@@ -26,8 +26,14 @@ export interface Backend {
   /** Takes over what another daemon launched by this plan; undefined when its processes are gone. */
   adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined>;
   /** Takes away what a sandbox without known processes has left on the host, and ends those that its cgroups hold. */
-  discard(plan: LaunchPlan, options?: DiscardOptions): Promise<void>;
+  discard(traces: Traces, options?: DiscardOptions): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What a sandbox has on the host, as far as it is not mounted in its own namespaces. */
+export interface Traces extends Pick<LaunchPlan, "id" | "agent"> {
+  readonly cgroups: readonly Pick<CgroupPlan, "path">[];
+  readonly root: { readonly upper: Pick<UpperMount, "kind" | "path"> };
 }
 
 export interface DiscardOptions {

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import pino from "pino";
+import type { Accounts } from "../access/accounts.ts";
 import { openAccounts } from "../access/accounts.ts";
 import { UrlSigner } from "../access/signed-urls.ts";
 import type { Access } from "../api/access.ts";
@@ -29,7 +30,10 @@ import { ownPaths } from "./config.ts";
 import { DAEMON_IDS, idsOf } from "./id-space.ts";
 import { openObservation } from "./observation.ts";
 import { readRealm } from "./rootless/realm.ts";
+import { claimRunDirectory } from "./run-directory.ts";
+import type { Runtime } from "./runtime.ts";
 import { cgroupParentOf, openRuntime } from "./runtime.ts";
+import { sweepSlots } from "./slots.ts";
 import { readOrMakeToken } from "./token.ts";
 import { VERSION } from "./version.ts";
 
@@ -67,6 +71,8 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const database = openDatabase(join(stateDir, "registry.sqlite"));
   undo.push("close the database", () => void database.close());
+  const run = claimRunDirectory(config);
+  undo.push("let go of the run directory", () => void run.close());
   const registry = openRegistry(database);
   const accounts = openAccounts(database);
   undo.push("write the rest of the audit log", () => accounts.audit.flush());
@@ -89,12 +95,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     ...{ sandboxes: runtime.sandboxes, agents: runtime.sandboxes, history: new ExecHistory(database), log },
   });
   undo.push("write what is known of commands", () => commands.close());
-  await runtime.sandboxes.recover();
-  await commands.recover();
-  runtime.sandboxes.events.listen((event) => commands.happened(event));
-  const living = new Set<string>(runtime.sandboxes.list().map(({ id }) => id));
-  accounts.portTokens.keepOnly((sandbox) => living.has(sandbox));
-  await runtime.layers.sweep();
+  await takeOver(config, runtime, commands, accounts);
 
   const closing = sharedAbort();
   const parts: ApiOptions = {
@@ -128,6 +129,22 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();
   return { urls, stop: () => held[Symbol.asyncDispose]() };
+}
+
+/** Makes what an earlier daemon left this one's own, and takes away what is nobody's. */
+async function takeOver(
+  { runDir }: Config,
+  { sandboxes, layers }: Runtime,
+  commands: Commands,
+  { portTokens }: Accounts,
+): Promise<void> {
+  await sandboxes.recover();
+  await commands.recover();
+  sandboxes.events.listen((event) => commands.happened(event));
+  const living = new Set<string>(sandboxes.list().map(({ id }) => id));
+  portTokens.keepOnly((sandbox) => living.has(sandbox));
+  await layers.sweep();
+  sweepSlots(runDir);
 }
 
 /** Lines of JSON on stderr; whoever reads them may do so on a terminal. */

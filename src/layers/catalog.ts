@@ -8,10 +8,10 @@ import type { LayerManifest } from "../model/layer.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import { IMAGE_BOUNDS, tooLarge } from "./image-bounds.ts";
 import { ImageCheck } from "./image-check.ts";
+import { isMakerAlive, newMakerMark } from "./maker-mark.ts";
 import { formatManifest, parseManifest } from "./manifest.ts";
 import { NameIndex } from "./name-index.ts";
 import { Pins } from "./pins.ts";
-import { isMakerAlive, newProcessMark } from "./process-mark.ts";
 import { readSuperblock } from "./superblock.ts";
 import { digestTree } from "./tree-digest.ts";
 
@@ -110,7 +110,7 @@ export class Catalog {
 
   /** A new private directory in the store, where a layer is made before it is installed. */
   async stage(): Promise<string> {
-    const staging = join(this.#store, `${STAGING}${newProcessMark()}`);
+    const staging = join(this.#store, `${STAGING}${newMakerMark()}`);
     await mkdir(staging, { mode: 0o700 });
     return staging;
   }
@@ -177,7 +177,7 @@ export class Catalog {
 
   /** Makes a layer invisible. Returns where it is now, or undefined when there was none. */
   async #moveAside(digest: Digest): Promise<string | undefined> {
-    const aside = join(this.#store, `${DISCARDED}${newProcessMark()}`);
+    const aside = join(this.#store, `${DISCARDED}${newMakerMark()}`);
     try {
       await rename(this.directory(digest), aside);
       return aside;

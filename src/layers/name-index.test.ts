@@ -65,7 +65,7 @@ describe("name index", () => {
 
   it("sweeps only what dead processes left", async () => {
     index.claim(NAME, A);
-    symlinkSync(`../${A}`, join(directory, ".100-x.999999999.1.0123456789abcdef"));
+    symlinkSync(`../${A}`, join(directory, ".100-x.999999999.1.00112233445566778899aabbccddeeff.0123456789abcdef"));
     await index.sweep();
     expect(await readdir(directory)).toEqual([NAME]);
   });

@@ -3,7 +3,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
-import { isMakerAlive, newProcessMark } from "./process-mark.ts";
+import { isMakerAlive, newMakerMark } from "./maker-mark.ts";
 
 /** A directory's time moves in ticks of up to 10 ms: what was read this soon after a change may miss the next one. */
 const SETTLED_MS = 20;
@@ -51,7 +51,7 @@ export class NameIndex {
 
   /** Gives a name to a layer, whatever it meant before. */
   point(name: LayerName, digest: Digest): void {
-    const temporary = join(this.#directory, `.${name}.${newProcessMark()}`);
+    const temporary = join(this.#directory, `.${name}.${newMakerMark()}`);
     symlinkSync(`../${digest}`, temporary);
     renameSync(temporary, join(this.#directory, name));
     this.#version = "";

@@ -2,15 +2,15 @@ import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../model/ids.ts";
-import { isMakerAlive, newProcessMark } from "./process-mark.ts";
+import { isMakerAlive, newMakerMark } from "./maker-mark.ts";
 
 /**
- * Says to other processes which layers this one needs, by files `<digest>.<process mark>`: a daemon and a one-shot run
+ * Says to other processes which layers this one needs, by files `<digest>.<maker mark>`: a daemon and a one-shot run
  * share a store, and what one of them uses the other may not remove. A pin whose process has died counts for nothing.
  */
 export class Pins {
   readonly #directory: string;
-  readonly #mark = newProcessMark();
+  readonly #mark = newMakerMark();
   readonly #counts = new Map<Digest, number>();
   #hasSwept = false;
 

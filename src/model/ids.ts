@@ -17,6 +17,7 @@ export type Digest = Branded<"Digest">;
 
 /** Crockford base32 in lower case. */
 export const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const SANDBOX_ID = /^sb_[0-9a-hjkmnp-tv-z]{26}$/;
 /** Exported for the API's schemas, which publish the patterns. */
 export const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
 export const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -47,6 +48,7 @@ function sortable(): string {
 export const newSandboxId = (): SandboxId => `sb_${sortable()}` as SandboxId;
 /** `wh_` + 26 characters. */
 export const newWebhookId = (): string => `wh_${sortable()}`;
+export const isSandboxId = (text: string): text is SandboxId => SANDBOX_ID.test(text);
 export const newExecId = (): ExecId => `ex_${sortable()}` as ExecId;
 
 function parser<T extends string>(kind: string, pattern: RegExp, shape: string) {

@@ -85,6 +85,11 @@ export function releaseCgroups(layout: CgroupLayout, parent: string, freezer: Fr
   }
 }
 
+/** Where the cgroups of one sandbox are, whatever its limits. */
+export function cgroupPathsOf(layout: CgroupLayout, parent: string, id: SandboxId): readonly string[] {
+  return parentsOf(layout, parent, undefined).map((path) => join(path, id));
+}
+
 type Setting = readonly [file: string, value: string];
 type CgroupLimits = Pick<Limits, "memoryBytes" | "pids" | "cpus" | "cpuWeight">;
 

@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Traces } from "../backends/backend.ts";
 import type { LayerLease } from "../layers/layer-store.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
-import { planCgroups } from "./cgroup-layout.ts";
+import { cgroupPathsOf, planCgroups } from "./cgroup-layout.ts";
 import { RANGE_SIZE } from "./id-ranges.ts";
 import { hiddenBelow, surroundings } from "./shown-paths.ts";
 
@@ -39,6 +40,16 @@ export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string
 /** Whether what the sandbox wrote is still there: what is in memory goes with the machine, or the user's namespace. */
 export function hasUpper(sandbox: Sandbox, places: SandboxPlaces): boolean {
   return existsSync(join(upperPath(sandbox, places), "upper"));
+}
+
+/** What a sandbox of which nothing is known but its id may have on the host; what is on disk is not among it. */
+export function tracesOf(id: SandboxId, places: SandboxPlaces): Traces {
+  return {
+    id,
+    cgroups: cgroupPathsOf(places.cgroups, places.cgroupParent, id).map((path) => ({ path })),
+    root: { upper: { kind: "tmpfs", path: join(places.uppers, id) } },
+    agent: { socket: socketPath(id, places) },
+  };
 }
 
 function socketPath(id: SandboxId, places: SandboxPlaces): string {

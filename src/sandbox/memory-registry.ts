@@ -10,6 +10,6 @@ export function memoryRegistry(): Registry {
       if (entry !== undefined) entries.set(sandbox.id, { ...entry, sandbox });
     },
     delete: (id) => void entries.delete(id),
-    all: () => [...entries.values()],
+    all: () => [...entries.values()].map((entry) => ({ ...entry, hasRebooted: false })),
   };
 }

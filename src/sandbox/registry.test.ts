@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sandboxRecord } from "../../test/support/sandbox-record.ts";
 import { openDatabase } from "./database.ts";
 import { memoryRegistry } from "./memory-registry.ts";
-import type { Registry, RegistryEntry } from "./registry.ts";
+import type { KeptEntry, Registry, RegistryEntry } from "./registry.ts";
 import { openRegistry } from "./registry.ts";
 
 let directory: string;
@@ -34,8 +34,9 @@ const entry = (n: number): RegistryEntry => ({
   sandbox: sandboxRecord({ idBase: 0x7000_0000 + n * 65_536 }),
   digests: [`${n}`.repeat(64), "f".repeat(64)],
 });
+const kept = (one: RegistryEntry, hasRebooted = false): KeptEntry => ({ ...one, hasRebooted });
 /** In no order that anything promises. */
-const byBase = (entries: readonly RegistryEntry[]): readonly RegistryEntry[] =>
+const byBase = (entries: readonly KeptEntry[]): readonly KeptEntry[] =>
   [...entries].sort((a, b) => a.sandbox.idBase - b.sandbox.idBase);
 
 const REGISTRIES = {
@@ -45,7 +46,7 @@ const REGISTRIES = {
 
 describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reopens }) => {
   /** What it holds; where it is kept in a file, as the next daemon would find it. */
-  const held = (): readonly RegistryEntry[] => {
+  const held = (): readonly KeptEntry[] => {
     if (reopens) {
       close();
       registry = open();
@@ -64,7 +65,7 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
   it("holds entries as they were put", () => {
     const entries = [entry(1), entry(2), entry(3)];
     for (const one of entries) registry.put(one);
-    expect(held()).toStrictEqual(entries);
+    expect(held()).toStrictEqual(entries.map((one) => kept(one)));
     expect(held()[0]?.sandbox.createdAt).toBeInstanceOf(Date);
   });
 
@@ -74,7 +75,7 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
     registry.put(second);
     const running = { ...first.sandbox, state: { kind: "running", pid: 7, startTime: 100 } as const };
     registry.update(running);
-    expect(held()).toStrictEqual([{ sandbox: running, digests: first.digests }, second]);
+    expect(held()).toStrictEqual([kept({ sandbox: running, digests: first.digests }), kept(second)]);
   });
 
   it("makes no entry of an update", () => {
@@ -88,7 +89,31 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
     registry.put(second);
     registry.delete(first.sandbox.id);
     registry.delete(first.sandbox.id);
-    expect(held()).toStrictEqual([second]);
+    expect(held()).toStrictEqual([kept(second)]);
+  });
+});
+
+describe("the machine's start", () => {
+  it("is told of what was written before it, until that is written again", () => {
+    const database = openDatabase(file);
+    close = () => void database.close();
+    const before = openRegistry(database, "a".repeat(32));
+    const [first, second] = [entry(1), entry(2)];
+    for (const one of [first, second]) before.put(one);
+    expect(byBase(before.all())).toStrictEqual([kept(first), kept(second)]);
+    const after = openRegistry(database, "b".repeat(32));
+    expect(byBase(after.all())).toStrictEqual([kept(first, true), kept(second, true)]);
+    after.update(second.sandbox);
+    expect(byBase(after.all())).toStrictEqual([kept(first, true), kept(second)]);
+  });
+
+  it("is taken to have been since where nothing is known of it", () => {
+    const database = openDatabase(file);
+    close = () => void database.close();
+    registry = openRegistry(database);
+    registry.put(entry(1));
+    database.exec("UPDATE sandboxes SET body = json_remove(body, '$.boot')");
+    expect(registry.all()).toMatchObject([{ hasRebooted: true }]);
   });
 });
 
@@ -103,7 +128,7 @@ describe("the registry's file", () => {
     registry.put(one);
     close();
     registry = openFile();
-    expect(registry.all()).toStrictEqual([one]);
+    expect(registry.all()).toStrictEqual([kept(one)]);
   });
 
   it("of a later version is refused and left as it is", () => {

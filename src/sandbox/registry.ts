@@ -1,3 +1,4 @@
+import { BOOT_ID } from "../base/process-mark.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../model/sandbox.ts";
 import type { Database } from "./database.ts";
@@ -9,13 +10,19 @@ export interface RegistryEntry {
   readonly digests: readonly string[];
 }
 
+/** An entry as it is found. */
+export interface KeptEntry extends RegistryEntry {
+  /** Whether the machine has started anew since it was written: its processes are gone, whoever has their pids now. */
+  readonly hasRebooted: boolean;
+}
+
 /** Where sandboxes are kept; every write is done when the method returns. */
 export interface Registry {
   put(entry: RegistryEntry): void;
   /** Replaces the sandbox of an entry that is there. */
   update(sandbox: Sandbox): void;
   delete(id: string): void;
-  all(): readonly RegistryEntry[];
+  all(): readonly KeptEntry[];
 }
 
 interface Row {
@@ -23,8 +30,11 @@ interface Row {
   readonly digests: string;
 }
 
-/** The registry in the daemon's database. */
-export function openRegistry(database: Database): Registry {
+/**
+ * The registry in the daemon's database.
+ * @param boot of the machine's present run
+ */
+export function openRegistry(database: Database, boot = BOOT_ID): Registry {
   database.exec(
     "CREATE TABLE IF NOT EXISTS sandboxes (id TEXT PRIMARY KEY, body TEXT NOT NULL, digests TEXT NOT NULL) STRICT",
   );
@@ -32,22 +42,24 @@ export function openRegistry(database: Database): Registry {
   const update = database.prepare<[string, string]>("UPDATE sandboxes SET body = ? WHERE id = ?");
   const remove = database.prepare<[string]>("DELETE FROM sandboxes WHERE id = ?");
   const all = database.prepare<[], Row>("SELECT body, digests FROM sandboxes ORDER BY id");
+  const write = (sandbox: Sandbox): string => JSON.stringify({ ...sandbox, boot });
   return {
-    put: ({ sandbox, digests }) => void put.run(sandbox.id, JSON.stringify(sandbox), JSON.stringify(digests)),
-    update: (sandbox) => void update.run(JSON.stringify(sandbox), sandbox.id),
+    put: ({ sandbox, digests }) => void put.run(sandbox.id, write(sandbox), JSON.stringify(digests)),
+    update: (sandbox) => void update.run(write(sandbox), sandbox.id),
     delete: (id) => void remove.run(id),
-    all: () => all.all().map(readRow),
+    all: () => all.all().map((row) => readRow(row, boot)),
   };
 }
 
-/** A sandbox as JSON has it: without dates. */
+/** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
 type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt"> & {
   readonly createdAt: string;
   readonly expiresAt: string | null;
+  readonly boot?: string;
 };
 
-function readRow({ body, digests }: Row): RegistryEntry {
-  const stored = JSON.parse(body) as StoredSandbox;
+function readRow({ body, digests }: Row, now: string): KeptEntry {
+  const { boot, ...stored } = JSON.parse(body) as StoredSandbox;
   const { createdAt, expiresAt } = stored;
   return {
     sandbox: {
@@ -58,5 +70,6 @@ function readRow({ body, digests }: Row): RegistryEntry {
       expiresAt: expiresAt === null ? null : new Date(expiresAt),
     },
     digests: JSON.parse(digests) as string[],
+    hasRebooted: boot !== now,
   };
 }

@@ -27,6 +27,7 @@ import { createSandbox } from "./lifecycle/creation.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { recoverSandbox } from "./lifecycle/recovery.ts";
 import { removeSandbox } from "./lifecycle/removal.ts";
+import { sweepUnknown } from "./lifecycle/sweep.ts";
 import type { LiveSandbox } from "./live-sandbox.ts";
 import { LiveSandboxes } from "./live-sandboxes.ts";
 import type { Sandboxes } from "./sandboxes.ts";
@@ -146,9 +147,10 @@ export class SandboxService implements Sandboxes, Agents {
     return this.#live.find(ref).running?.usage();
   }
 
-  /** Takes over what an earlier daemon left: to be called once, before anything else. */
+  /** Takes over what an earlier daemon left, and takes away what is nobody's: to be called once, before anything else. */
   async recover(): Promise<void> {
     await Promise.all(this.#context.registry.all().map((entry) => recoverSandbox(this.#context, entry)));
+    await sweepUnknown(this.#context);
     for (const live of this.#live.all()) this.lifecycle.attend(live);
   }
 

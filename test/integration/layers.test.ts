@@ -514,15 +514,21 @@ describe("leases", () => {
     const [a, b] = await store.list();
     // The pins of a process that is no more.
     for (const pin of readdirSync(join(root, "store/pins"))) await rm(join(root, "store/pins", pin));
-    writeFileSync(join(root, "store/pins", `${b?.digest}.999999999.1.0123456789abcdef`), "");
-    mkdirSync(join(root, "store/.new.999999999.1.0123456789abcdef"));
+    writeFileSync(
+      join(root, "store/pins", `${b?.digest}.999999999.1.00112233445566778899aabbccddeeff.0123456789abcdef`),
+      "",
+    );
+    mkdirSync(join(root, "store/.new.999999999.1.00112233445566778899aabbccddeeff.0123456789abcdef"));
     // What is mounted already is not asked for its digest again: a sandbox stands on it.
     truncateSync(imageOf(a?.digest ?? ""), 4000);
     const next = makeStore();
     expect(await refused(next.remove("a"))).toMatchObject({ code: "layer/in-use" });
     const adopted = await next.adopt([a?.digest ?? ""]);
     expect(mounter.mounts).toBe(2);
-    expect(await next.sweep()).toEqual({ unmounted: [b?.digest], removed: [".new.999999999.1.0123456789abcdef"] });
+    expect(await next.sweep()).toEqual({
+      unmounted: [b?.digest],
+      removed: [".new.999999999.1.00112233445566778899aabbccddeeff.0123456789abcdef"],
+    });
     expect(await mountsHere()).toEqual([adopted.mounts[0]?.path]);
     expect(readdirSync(join(root, "mounts"))).toEqual([a?.digest]);
     expect(readdirSync(join(root, "store/pins"))).toHaveLength(1);

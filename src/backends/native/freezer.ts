@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
-import type { LaunchPlan } from "../../model/launch-plan.ts";
+import type { Traces } from "../backend.ts";
 
 /**
  * Stops and continues all processes of a sandbox at once. Version 1 has a hierarchy of its own for it, which a sandbox
@@ -30,7 +30,7 @@ const PATIENCE_MS = 10_000;
  * @param fault tests only: called before each step, which fails with what it throws
  */
 export function freezerOf(
-  { id, cgroups }: LaunchPlan,
+  { id, cgroups }: Traces,
   place: FreezerPlace | undefined,
   fault: (step: string) => void = () => {},
 ): Freezer | undefined {

@@ -5,7 +5,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Receiver } from "../../wire/receive-memory.ts";
-import type { Backend, Capabilities, DiscardOptions, Running } from "../backend.ts";
+import type { Backend, Capabilities, DiscardOptions, Running, Traces } from "../backend.ts";
 import type { Freezer, FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
 import { killAgents } from "./lone-agents.ts";
@@ -54,10 +54,10 @@ export class NativeBackend implements Backend {
     return adopted && this.#running(plan, process, [], adopted.exited);
   }
 
-  async discard(plan: LaunchPlan, options: DiscardOptions = {}): Promise<void> {
-    for (const { path } of plan.cgroups) killAll(path);
-    if (plan.cgroups.length === 0) killAgents(plan.id);
-    await this.#destroy(plan, undefined, options.keepUpper === true);
+  async discard(traces: Traces, options: DiscardOptions = {}): Promise<void> {
+    for (const { path } of traces.cgroups) killAll(path);
+    if (traces.cgroups.length === 0) killAgents(traces.id);
+    await this.#destroy(traces, undefined, options.keepUpper === true);
   }
 
   async close(): Promise<void> {
@@ -92,15 +92,15 @@ export class NativeBackend implements Backend {
     };
   }
 
-  #freezerOf(plan: LaunchPlan): Freezer | undefined {
-    return freezerOf(plan, this.#freezer, (step) => this.#launcher.requireNoFault(step));
+  #freezerOf(traces: Traces): Freezer | undefined {
+    return freezerOf(traces, this.#freezer, (step) => this.#launcher.requireNoFault(step));
   }
 
-  async #destroy(plan: LaunchPlan, process: ProcessName | undefined, keepUpper: boolean): Promise<void> {
-    const freezer = this.#freezerOf(plan);
+  async #destroy(traces: Traces, process: ProcessName | undefined, keepUpper: boolean): Promise<void> {
+    const freezer = this.#freezerOf(traces);
     freezer?.kill();
-    const remains = remainsOf(plan, freezer?.cgroup);
-    const { unmount, remove } = keepUpper ? { unmount: [], remove: [plan.agent.socket] } : remains;
+    const remains = remainsOf(traces, freezer?.cgroup);
+    const { unmount, remove } = keepUpper ? { unmount: [], remove: [traces.agent.socket] } : remains;
     await this.#launcher.destroy(process, { cgroups: remains.cgroups, unmount, remove });
   }
 }
@@ -109,8 +109,8 @@ function cannotFreeze(): never {
   throw new PlyboxError("host/missing", "this machine has no freezer, so a sandbox cannot be paused");
 }
 
-/** What a plan's sandbox has on the host. What a disk upper holds may be large, and is its owner's to remove. */
-function remainsOf({ cgroups, root: { upper }, agent: { socket } }: LaunchPlan, freezer: string | undefined): Remains {
+/** What is to be taken off the host. What a disk upper holds may be large, and is its owner's to remove. */
+function remainsOf({ cgroups, root: { upper }, agent: { socket } }: Traces, freezer: string | undefined): Remains {
   const isMounted = upper.kind === "tmpfs";
   return {
     cgroups: [...cgroups.map(({ path }) => path), ...(freezer === undefined ? [] : [freezer])],

@@ -1,31 +1,20 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isAlive } from "../../base/process-mark.ts";
 
-/** Names the process that holds the namespaces of a run directory, by pid and start time. */
+/** Has the mark of the process that holds the namespaces of a run directory; `plylaunch` writes it. */
 export const anchorFile = (runDir: string): string => join(runDir, "namespace");
 
 /** Ends the process that holds the namespaces, where there is one: what lives in them besides goes on without it. */
 export function weighAnchor(runDir: string): void {
   const file = anchorFile(runDir);
-  let text: string;
+  let mark: string;
   try {
-    text = readFileSync(file, "utf8");
+    mark = readFileSync(file, "utf8").trim();
   } catch {
     return;
   }
   // First: whoever comes now makes namespaces that last.
   rmSync(file, { force: true });
-  const [pid = "", startTime] = text.trim().split(" ");
-  if (startTimeOf(pid) === startTime) process.kill(Number(pid), "SIGKILL");
-}
-
-/** Field 22 of /proc/PID/stat: with the pid it names a process for good. */
-function startTimeOf(pid: string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // Behind the command's name, which may hold spaces.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
+  if (isAlive(mark)) process.kill(Number.parseInt(mark, 10), "SIGKILL");
 }

@@ -1,19 +1,20 @@
 import type { SandboxState } from "../../model/sandbox.ts";
 import { hasUpper } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
-import type { RegistryEntry } from "../registry.ts";
+import type { KeptEntry } from "../registry.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
 import { watch } from "./launching.ts";
 import { destroy } from "./removal.ts";
 
 /** Takes over a sandbox of an earlier daemon, or finishes what that daemon had begun with it. */
-export async function recoverSandbox(context: LifecycleContext, { sandbox, digests }: RegistryEntry): Promise<void> {
+export async function recoverSandbox(context: LifecycleContext, entry: KeptEntry): Promise<void> {
+  const { sandbox } = entry;
   const live = new LiveSandbox(sandbox, context.agentPatienceMs);
   context.ids.claim(sandbox.idBase);
   context.live.add(live);
   try {
-    await recover(context, live, digests);
+    await recover(context, live, entry);
   } catch (err) {
     context.log.warn({ sandbox: sandbox.id, err }, "a sandbox could not be recovered");
     const { kind } = live.sandbox.state;
@@ -23,7 +24,8 @@ export async function recoverSandbox(context: LifecycleContext, { sandbox, diges
   }
 }
 
-async function recover(context: LifecycleContext, live: LiveSandbox, digests: readonly string[]): Promise<void> {
+async function recover(context: LifecycleContext, live: LiveSandbox, entry: KeptEntry): Promise<void> {
+  const { digests } = entry;
   const { state } = live.sandbox;
   switch (state.kind) {
     case "creating":
@@ -49,7 +51,7 @@ async function recover(context: LifecycleContext, live: LiveSandbox, digests: re
       return await keepStopped(context, live, digests);
     case "running":
     case "paused":
-      return await adopt(context, live, state, digests);
+      return await adopt(context, live, state, entry);
   }
 }
 
@@ -57,12 +59,14 @@ async function adopt(
   context: LifecycleContext,
   live: LiveSandbox,
   state: Extract<SandboxState, { kind: "running" | "paused" }>,
-  digests: readonly string[],
+  { digests, hasRebooted }: KeptEntry,
 ): Promise<void> {
   const { pid, startTime } = state;
   const lease = await context.layers.adopt(digests);
   live.lease = lease;
-  const running = await context.backend.adopt(planFor(context, live.sandbox, lease), { pid, startTime });
+  const plan = planFor(context, live.sandbox, lease);
+  // Pid and start time name a process of one boot: after another, they may be those of anything.
+  const running = hasRebooted ? undefined : await context.backend.adopt(plan, { pid, startTime });
   if (running === undefined) {
     await discard(context, live);
     enter(context, live, { kind: "stopped", reason: { type: "exited", code: null, signal: null } });
