@@ -78,11 +78,13 @@ async function ours({ sandbox: model, program }: OwnConfinement, bench: Workbenc
 async function theirs(one: CommandConfinement, program: string): Promise<Held> {
   await using cgroup = await MemoryCgroup.make(`plybox-bench-${process.pid}`);
   const args = ["within", cgroup.joinFile, ...(await one.command(["hello"]))];
-  const child = spawn(program, args, { cwd: "/", stdio: ["pipe", "pipe", "inherit"] });
+  // Not this process's standard error: Node's pipes are sockets, and runsc shuts those down that it was given.
+  const child = spawn(program, args, { cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
+  const complaint = child.stderr.toArray();
   const ended = once(child, "close");
   // One that fails writes nothing.
-  const failed = ended.then(([code]) => {
-    throw new Error(`${one.name} ended with ${code} before it wrote`);
+  const failed = ended.then(async ([code, signal]) => {
+    throw new Error(`${one.name} ended with ${code ?? signal} before it wrote: ${Buffer.concat(await complaint)}`);
   });
   await Promise.race([once(child.stdout, "data"), failed]);
   const held = cgroup.held();
