@@ -51,6 +51,7 @@ const PACKAGES = [
   { package: "libseccomp-dev", present: file("/usr/include/seccomp.h"), for: ["build", "quickstart", "test"] },
   { package: "python3", present: file("/usr/bin/python3"), for: ["quickstart", "test"] },
   { package: "squashfs-tools", present: anyProgram("mksquashfs"), for: ["test"] },
+  { package: "erofs-utils", present: anyProgram("mkfs.erofs"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },
   { package: "procps", present: anyProgram("pgrep"), for: ["test"] },

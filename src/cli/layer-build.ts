@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
+import type { ImageFormat, PackingRequest } from "../model/layer.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfSignal } from "./exit-code.ts";
 import { loadOneShot } from "./load-daemon.ts";
@@ -11,6 +12,10 @@ import { formatSize } from "./values/size.ts";
 
 export interface BuildOptions {
   readonly fromDir: string;
+  readonly format?: ImageFormat;
+  /** `ALGORITHM` or `ALGORITHM:LEVEL`. */
+  readonly compression?: Pick<PackingRequest, "algorithm" | "level">;
+  readonly blockSize?: number;
   readonly replace?: true;
   readonly json?: true;
 }
@@ -27,6 +32,7 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
     using progress = new Progress(context.stderr, `packing ${parsed}`);
     const manifest = await oneShot.layers.buildFromDirectory(parsed, resolve(context.cwd(), options.fromDir), {
       replace: options.replace === true,
+      packing: packingOf(options),
       signal: abort.signal,
       onProgress: ({ doneBytes, totalBytes }) =>
         progress.update(`packing ${parsed}: ${formatSize(doneBytes)} of ${formatSize(totalBytes)}`),
@@ -41,3 +47,9 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
     await oneShot.close();
   }
 }
+
+const packingOf = ({ format, compression, blockSize }: BuildOptions): PackingRequest => ({
+  ...compression,
+  ...(format !== undefined && { format }),
+  ...(blockSize !== undefined && { blockBytes: blockSize }),
+});

@@ -17,6 +17,16 @@ describe("parseConfig", () => {
       otlpEndpoint: null,
       sandboxMetrics: false,
       layerBounds: { inodes: 4_194_304, unpackedBytes: 68_719_476_736 },
+      layerPackings: {
+        format: "squashfs",
+        squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
+        erofs: { algorithm: "lz4hc", level: 12, blockBytes: 131_072 },
+      },
+      snapshotPackings: {
+        format: "squashfs",
+        squashfs: { algorithm: "zstd", level: 3, blockBytes: 131_072 },
+        erofs: { algorithm: "lz4hc", level: 1, blockBytes: 131_072 },
+      },
     });
   });
 
@@ -24,6 +34,21 @@ describe("parseConfig", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", PLYBOX_SANDBOX_METRICS: "true" };
     expect(parseConfig(env)).toMatchObject({ otlpEndpoint: "http://127.0.0.1:4318", sandboxMetrics: true });
     expect(parseConfig({}, 'sandboxMetrics = "true"')).toMatchObject({ sandboxMetrics: true });
+  });
+
+  it("takes how images are packed from the variables that are known for it, and from the file", () => {
+    const env = { SQUASH_COMP: "gzip", SQUASH_COMP_LEVEL: "4", SQUASH_BLOCK_SIZE: "64K" };
+    const gzip = { algorithm: "gzip", level: 4, blockBytes: 65_536 };
+    expect(parseConfig(env)).toMatchObject({ layerPackings: { squashfs: gzip }, snapshotPackings: { squashfs: gzip } });
+    const file = 'layerFormat = "erofs"\nerofsComp = "lz4"\nerofsBlockSize = "1M"\nsquashComp = "xz"\n';
+    expect(parseConfig({ SQUASH_COMP: "lz4" }, file)).toMatchObject({
+      layerPackings: {
+        format: "erofs",
+        erofs: { algorithm: "lz4", level: null, blockBytes: 1_048_576 },
+        squashfs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
+      },
+      snapshotPackings: { format: "squashfs" },
+    });
   });
 
   it("keeps the socket with the run directory, and the token with the state", () => {
@@ -63,6 +88,14 @@ describe("parseConfig", () => {
     [{ PLYBOX_SANDBOX_METRICS: "yes" }, "", "sandboxMetrics", "sandboxMetrics is true or false"],
     [{ PLYBOX_LAYER_INODES: "many" }, "", "layerInodes", "layerInodes is a number of 1 or more"],
     [{ PLYBOX_LAYER_BYTES: "0" }, "", "layerBytes", "layerBytes is a number of 1 or more"],
+    [{ PLYBOX_LAYER_FORMAT: "zip" }, "", "layerFormat", "layerFormat is squashfs or erofs"],
+    [{ SQUASH_COMP: "lzma" }, "", "squashComp", "it has gzip, lz4, lzo, xz, zstd"],
+    [{ SQUASH_COMP_LEVEL: "23" }, "", "squashCompLevel", "the level of zstd is 1 to 22 in squashfs, not 23"],
+    [{ SQUASH_COMP: "xz", SQUASH_COMP_LEVEL: "6" }, "", "squashCompLevel", "xz has no levels"],
+    [{ SQUASH_COMP_LEVEL: "fast" }, "", "squashCompLevel", "the level of zstd is 1 to 22"],
+    [{ SQUASH_BLOCK_SIZE: "100K" }, "", "squashBlockSize", "a power of two of 4096 to 1048576 bytes, not 102400"],
+    [{ SQUASH_BLOCK_SIZE: "2M" }, "", "squashBlockSize", "a power of two of 4096"],
+    [{}, 'erofsComp = "gzip"', "erofsComp", "it has lz4, lz4hc, lzma, deflate, zstd"],
     [{}, 'statedir = "/x"', "statedir", "statedir is not known"],
     [{}, 'constructor = "/x"', "constructor", "constructor is not known"],
     [{}, "stateDir = 5", "stateDir", "stateDir must be a text"],

@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
+import type { Packings } from "../layers/compression.ts";
 import type { ImageBounds } from "../layers/image-bounds.ts";
 import { IMAGE_BOUNDS } from "../layers/image-bounds.ts";
 import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { PackingSettings } from "./packing-settings.ts";
+import { parsePackings } from "./packing-settings.ts";
 
 /** What a daemon, or a one-shot run, is told; absolute paths. */
 export interface Config {
@@ -27,6 +30,10 @@ export interface Config {
   readonly sandboxMetrics: boolean;
   /** What a layer's image may hold: inodes, and bytes where it has to be unpacked. */
   readonly layerBounds: ImageBounds;
+  /** How layers are packed. */
+  readonly layerPackings: Packings;
+  /** How snapshots are packed. */
+  readonly snapshotPackings: Packings;
 }
 
 /** What only the daemon and its users may reach. */
@@ -49,7 +56,20 @@ const VARIABLES = {
   sandboxMetrics: "PLYBOX_SANDBOX_METRICS",
   layerInodes: "PLYBOX_LAYER_INODES",
   layerBytes: "PLYBOX_LAYER_BYTES",
-} as const satisfies Record<Exclude<keyof Config, "layerBounds"> | "layerInodes" | "layerBytes", string>;
+  layerFormat: "PLYBOX_LAYER_FORMAT",
+  squashComp: "SQUASH_COMP",
+  squashCompLevel: "SQUASH_COMP_LEVEL",
+  squashBlockSize: "SQUASH_BLOCK_SIZE",
+  erofsComp: "EROFS_COMP",
+  erofsCompLevel: "EROFS_COMP_LEVEL",
+  erofsBlockSize: "EROFS_BLOCK_SIZE",
+} as const satisfies Record<
+  Exclude<keyof Config, Derived> | keyof PackingSettings | "layerInodes" | "layerBytes",
+  string
+>;
+
+/** What several settings make together. */
+type Derived = "layerBounds" | "layerPackings" | "snapshotPackings";
 
 type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 
@@ -77,6 +97,8 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
       inodes: parseCount("layerInodes", given.layerInodes) ?? IMAGE_BOUNDS.inodes,
       unpackedBytes: parseCount("layerBytes", given.layerBytes) ?? IMAGE_BOUNDS.unpackedBytes,
     }),
+    layerPackings: parsePackings(given, "layer"),
+    snapshotPackings: parsePackings(given, "snapshot"),
   });
 }
 

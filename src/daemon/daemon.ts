@@ -80,6 +80,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const runtime = await openRuntime({
     own: ownPaths(config),
     layerBounds: config.layerBounds,
+    layerPackings: config.layerPackings,
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     realm,
     ids: idsOf(realm, DAEMON_IDS),

@@ -31,6 +31,7 @@ export async function openOneShot(config: Config): Promise<OneShot> {
   const runtime = await openRuntime({
     own: ownPaths(config),
     layerBounds: config.layerBounds,
+    layerPackings: config.layerPackings,
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
     realm,
     ids: idsOf(realm, { first: ONE_SHOT_IDS.first + slot * RANGE_SIZE, count: 1 }),

@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { BACKENDS } from "../backends/registry.ts";
 import { UndoStack } from "../base/undo-stack.ts";
+import type { Packings } from "../layers/compression.ts";
 import type { ImageBounds } from "../layers/image-bounds.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
@@ -28,6 +29,7 @@ export interface RuntimeOptions {
   /** Paths that no sandbox may be shown: all that belongs to the daemon of this configuration. */
   readonly own: readonly string[];
   readonly layerBounds: ImageBounds;
+  readonly layerPackings: Packings;
   readonly cgroupParent: string;
   readonly registry: Registry;
   /** What this process is root of. */
@@ -101,6 +103,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const layers = new LayerStore({
     storeDirectory: join(stateDir, "layers"),
     bounds: options.layerBounds,
+    packings: options.layerPackings,
     mountDirectory: mounts,
     mounter: launcher,
     unpack: realm.kind === "namespace",

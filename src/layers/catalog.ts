@@ -11,6 +11,7 @@ import { ImageCheck } from "./image-check.ts";
 import { isMakerAlive, newMakerMark } from "./maker-mark.ts";
 import { formatManifest, parseManifest } from "./manifest.ts";
 import { NameIndex } from "./name-index.ts";
+import { imagePath } from "./pack-image.ts";
 import { Pins } from "./pins.ts";
 import { readSuperblock } from "./superblock.ts";
 import { digestTree } from "./tree-digest.ts";
@@ -19,7 +20,7 @@ const STAGING = ".new.";
 const DISCARDED = ".old.";
 
 /**
- * The layers on disk: `<store>/<digest>/` with `manifest.json` and `image.squashfs` or `tree/`, `<store>/names/` and
+ * The layers on disk: `<store>/<digest>/` with `manifest.json` and an image or `tree/`, `<store>/names/` and
  * `<store>/pins/`. A layer appears and disappears by one rename, so nobody ever sees half of one; what a killed
  * process leaves has its mark in its name and is swept.
  */
@@ -86,11 +87,12 @@ export class Catalog {
       if (!existsSync(tree)) throw corrupt(manifest.name, "its tree is missing");
       return tree;
     }
-    const problem = await this.#images.problem(directory, manifest);
+    const { format } = manifest;
+    const problem = await this.#images.problem(directory, format, manifest);
     if (problem !== undefined) throw corrupt(manifest.name, problem);
-    const image = join(directory, "image.squashfs");
+    const image = imagePath(directory, format);
     // Its digest says that it is what was stored, not that whoever made it meant well.
-    const superblock = await readSuperblock(image);
+    const superblock = await readSuperblock(image, format);
     if (typeof superblock === "string") throw corrupt(manifest.name, superblock);
     if (superblock.inodes > this.bounds.inodes) {
       throw tooLarge(manifest.name, `it has ${superblock.inodes} inodes, and ${this.bounds.inodes} are allowed`);
@@ -101,9 +103,9 @@ export class Catalog {
   /** Reads all of a layer again. Throws `layer/corrupt`. */
   async verify(manifest: LayerManifest): Promise<void> {
     const directory = this.directory(manifest.digest);
-    if (manifest.format === "squashfs") await this.#images.forget(directory, manifest.digest);
+    if (manifest.format !== "dir") await this.#images.forget(directory, manifest.digest);
     const path = await this.soundPath(manifest);
-    if (manifest.format === "squashfs") return;
+    if (manifest.format !== "dir") return;
     if ((await digestTree(path)).digest !== manifest.digest)
       throw corrupt(manifest.name, "its tree does not match its digest");
   }

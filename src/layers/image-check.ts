@@ -1,7 +1,8 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../model/ids.ts";
-import type { LayerManifest } from "../model/layer.ts";
+import type { ImageFormat, LayerManifest } from "../model/layer.ts";
+import { imagePath } from "./pack-image.ts";
 import { digestFile } from "./tree-digest.ts";
 
 const STAMP = "checked";
@@ -15,8 +16,8 @@ export class ImageCheck {
   readonly #checked = new Map<Digest, string>();
 
   /** What is wrong with the image, or undefined when it is sound. */
-  async problem(directory: string, manifest: LayerManifest): Promise<string | undefined> {
-    const image = join(directory, "image.squashfs");
+  async problem(directory: string, format: ImageFormat, manifest: LayerManifest): Promise<string | undefined> {
+    const image = imagePath(directory, format);
     const before = await identify(image);
     if (before === undefined) return "its image is missing";
     if (before.size !== manifest.bytes) return `its image has ${before.size} bytes instead of ${manifest.bytes}`;

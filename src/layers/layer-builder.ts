@@ -4,14 +4,16 @@ import { writeFileAtomically } from "../base/atomic-file.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseLayerName } from "../model/ids.ts";
-import type { LayerManifest } from "../model/layer.ts";
+import type { LayerManifest, PackingRequest } from "../model/layer.ts";
 import { makeBusyboxTree } from "./busybox-tree.ts";
 import type { Catalog } from "./catalog.ts";
-import type { Compression } from "./compression.ts";
+import type { Packing, Packings } from "./compression.ts";
+import { choosePacking } from "./compression.ts";
 import { isCurrent, makeHostTree } from "./host-tree.ts";
+import { imagePath, packImage } from "./pack-image.ts";
+import type { BuildProgress } from "./pack-program.ts";
+import type { PackingProbe } from "./packing-probe.ts";
 import { scanTree } from "./scan-tree.ts";
-import type { BuildProgress } from "./squashfs.ts";
-import { packSquashfs } from "./squashfs.ts";
 import { digestFile, digestTree } from "./tree-digest.ts";
 
 export const HOST_LAYER = parseLayerName("000-host");
@@ -20,6 +22,8 @@ export const BUSYBOX_LAYER = parseLayerName("000-busybox");
 export interface BuildOptions {
   /** Take the name from the layer that has it. Sandboxes that stand on that one keep it. */
   readonly replace?: boolean;
+  /** In place of how this store packs. */
+  readonly packing?: PackingRequest;
   readonly parents?: readonly Digest[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: BuildProgress) => void;
@@ -27,14 +31,16 @@ export interface BuildOptions {
 
 interface BuilderOptions {
   readonly storeDirectory: string;
-  readonly compression: Compression;
+  readonly packings: Packings;
+  readonly probe: PackingProbe;
   /** Goes before each path of the machine that the host layer shows; empty but in tests. */
   readonly machine: string;
   readonly busybox: string;
 }
 
 type Make = (staging: string) => Promise<LayerManifest>;
-type Packing = BuildOptions & Pick<LayerManifest, "name" | "provenance"> & { readonly fileTime?: number };
+type Work = Omit<BuildOptions, "packing"> &
+  Pick<LayerManifest, "name" | "provenance"> & { readonly packing: Packing; readonly fileTime?: number };
 
 /** Makes layers and puts them into the catalog, whole or not at all. */
 export class LayerBuilder {
@@ -49,19 +55,21 @@ export class LayerBuilder {
   /** See `LayerStore.buildFromDirectory`. */
   async fromDirectory(name: LayerName, directory: string, options: BuildOptions): Promise<LayerManifest> {
     const source = await this.#sourceDirectory(directory);
+    const packing = choosePacking(this.#options.packings, options.packing);
     const provenance = { kind: "directory", source };
-    const make: Make = (staging) => this.#pack(source, staging, { ...options, name, provenance });
+    const make: Make = (staging) => this.#pack(source, staging, { ...options, packing, name, provenance });
     return await this.#publish(name, make, options.replace ?? false);
   }
 
   async busybox(): Promise<LayerManifest> {
+    const packing = choosePacking(this.#options.packings);
     const make: Make = async (staging) => {
       const tree = join(staging, "tree");
       await mkdir(tree);
       const version = await makeBusyboxTree(this.#options.busybox, tree);
       const provenance = { kind: "busybox", source: `${this.#options.busybox}: ${version}` };
       // The same busybox gives the same layer, whenever it is built.
-      const manifest = await this.#pack(tree, staging, { name: BUSYBOX_LAYER, provenance, fileTime: 0 });
+      const manifest = await this.#pack(tree, staging, { packing, name: BUSYBOX_LAYER, provenance, fileTime: 0 });
       await rm(tree, { recursive: true });
       return manifest;
     };
@@ -117,20 +125,21 @@ export class LayerBuilder {
     return source;
   }
 
-  async #pack(source: string, staging: string, packing: Packing): Promise<LayerManifest> {
-    const { name, provenance, parents = [], fileTime, signal, onProgress } = packing;
-    const { compression } = this.#options;
-    const image = join(staging, "image.squashfs");
-    const { bytes: totalBytes } = await scanTree(source, signal);
-    await packSquashfs({
-      ...{ source, image, compression, totalBytes },
+  async #pack(source: string, staging: string, work: Work): Promise<LayerManifest> {
+    const { name, provenance, parents = [], fileTime, signal, onProgress } = work;
+    const { format, compression } = work.packing;
+    await this.#options.probe.require(work.packing);
+    const image = imagePath(staging, format);
+    const { bytes: totalBytes, mounts } = await scanTree(source, signal);
+    await packImage(format, {
+      ...{ source, image, compression, totalBytes, mounts },
       ...(fileTime !== undefined && { fileTime }),
       ...(signal !== undefined && { signal }),
       ...(onProgress !== undefined && { onProgress }),
     });
     const digest = await digestFile(image);
     const { size } = await stat(image);
-    return { ...describe(name, digest, size), format: "squashfs", compression, parents, provenance, binds: [] };
+    return { ...describe(name, digest, size), format, compression, parents, provenance, binds: [] };
   }
 
   async #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {

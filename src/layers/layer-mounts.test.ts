@@ -24,21 +24,21 @@ describe("layer mounts", () => {
       throw new Error("no loop device");
     };
     const mounts = new LayerMounts(directory, { mountImage, unmount: async () => {} });
-    await expect(mounts.mount(LAYER, "/image")).rejects.toThrow("no loop device");
+    await expect(mounts.mount(LAYER, "/image", "squashfs")).rejects.toThrow("no loop device");
     expect(readdirSync(directory)).toEqual([]);
   });
 
   it("keeps the mount point when unmounting fails", async () => {
     const unmount = () => Promise.reject(new Error("busy"));
     const mounts = new LayerMounts(directory, { mountImage: async () => {}, unmount });
-    await mounts.mount(LAYER, "/image");
+    await mounts.mount(LAYER, "/image", "squashfs");
     await expect(mounts.unmount(LAYER)).rejects.toThrow("busy");
     expect(await mounts.leftovers()).toEqual([LAYER]);
   });
 
   it("makes nothing on the host for mounts in a namespace of the mounter's own", async () => {
     const mounts = new LayerMounts(directory, { private: true, mountImage: async () => {}, unmount: async () => {} });
-    expect(await mounts.mount(LAYER, "/image")).toBe(join(directory, LAYER));
+    expect(await mounts.mount(LAYER, "/image", "squashfs")).toBe(join(directory, LAYER));
     expect(existsSync(directory)).toBe(false);
     mkdirSync(join(directory, LAYER), { recursive: true });
     await mounts.unmount(LAYER);

@@ -1,6 +1,7 @@
 import { mkdir, readdir, realpath, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../model/ids.ts";
+import type { ImageFormat } from "../model/layer.ts";
 import { readMountPoints } from "./mount-table.ts";
 import type { Mounter } from "./mounter.ts";
 
@@ -24,11 +25,11 @@ export class LayerMounts {
     return (await this.#mounted()).includes(digest);
   }
 
-  async mount(digest: Digest, image: string): Promise<string> {
+  async mount(digest: Digest, image: string, format: ImageFormat): Promise<string> {
     const target = this.target(digest);
     if (!this.#mounter.private) await mkdir(target, { recursive: true, mode: 0o700 });
     try {
-      await this.#mounter.mountImage({ image, format: "squashfs", target });
+      await this.#mounter.mountImage({ image, format, target });
     } catch (error) {
       await this.#removeTarget(digest);
       throw error;

@@ -28,6 +28,8 @@ export function matchLayerName(text: string, known: ReadonlySet<LayerName>): Lay
   return only;
 }
 
+export const gone = (layer: string): PlyboxError => new PlyboxError("layer/not-found", `there is no layer ${layer}`);
+
 /** Order in the stack, bottom first: by number; layers of one number stay in the order in which they were asked for. */
 export const stackOrder = (a: LayerName, b: LayerName): number =>
   Number(a.slice(0, NUMBER_LENGTH - 1)) - Number(b.slice(0, NUMBER_LENGTH - 1));

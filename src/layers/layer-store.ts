@@ -1,21 +1,20 @@
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { Digest, LayerName } from "../model/ids.ts";
+import type { LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
-import type { Bind, LayerMount } from "../model/launch-plan.ts";
 import type { LayerManifest } from "../model/layer.ts";
-import { Catalog, corrupt } from "./catalog.ts";
-import type { Compression } from "./compression.ts";
-import { LAYER_COMPRESSION } from "./compression.ts";
+import { Catalog } from "./catalog.ts";
+import type { Packings } from "./compression.ts";
+import { LAYER_PACKINGS } from "./compression.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import type { BuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
+import type { LayerLease } from "./layer-leases.ts";
+import { LayerLeases } from "./layer-leases.ts";
 import { LayerMounts } from "./layer-mounts.ts";
-import { matchLayerName, stackOrder } from "./layer-names.ts";
+import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
-import type { LayerOpener } from "./shared-layers.ts";
-import { SharedLayers } from "./shared-layers.ts";
-import { unpackedImage } from "./unpacked-image.ts";
+import { PackingProbe } from "./packing-probe.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
 /** The launcher takes no more; docs/protocol.md §7. */
@@ -35,8 +34,8 @@ export interface LayerStoreOptions {
   readonly mountDirectory: string;
   readonly mounter: Mounter;
   readonly log: LayerLog;
-  /** How layers are packed; zstd 15 in blocks of 128 KiB by default. */
-  readonly compression?: Compression;
+  /** How layers are packed; squashfs with zstd 15 in blocks of 128 KiB by default. */
+  readonly packings?: Packings;
   /**
    * How long an image stays mounted when its last lease has been released, so that the next sandbox does not wait for
    * a mount; 60 s by default, 0 unmounts at once, Infinity waits for `unmountIdle`.
@@ -50,18 +49,6 @@ export interface LayerStoreOptions {
   readonly machine?: string;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
   readonly busybox?: string;
-}
-
-/** The right to stand on some layers: they stay mounted and cannot be removed until it is released. */
-export interface LayerLease extends AsyncDisposable {
-  /** Bottom first. Their digests are what `adopt` takes after a restart. */
-  readonly layers: readonly LayerManifest[];
-  /** The layers as a launch plan names them, bottom first. */
-  readonly mounts: readonly LayerMount[];
-  /** What the layers show of the machine. */
-  readonly binds: readonly Bind[];
-  /** Idempotent. With `idleMs` 0 it resolves, or fails, when what nobody uses any more is unmounted. */
-  release(): Promise<void>;
 }
 
 /** What `sweep` took away. */
@@ -81,23 +68,21 @@ export class LayerStore {
   readonly #catalog: Catalog;
   readonly #builder: LayerBuilder;
   readonly #mounts: LayerMounts;
-  readonly #shared: SharedLayers;
+  readonly #leases: LayerLeases;
   readonly #log: LayerLog;
-  readonly #unpacks: boolean;
   readonly #building = new KeyedLock();
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LayerStoreOptions) {
-    const { storeDirectory, compression = LAYER_COMPRESSION, machine = "", busybox = "/bin/busybox" } = options;
+    const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
     this.#log = options.log;
-    this.#unpacks = options.unpack === true;
+    const unpacks = options.unpack === true;
     this.#catalog = new Catalog(storeDirectory, options.bounds);
-    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, compression, machine, busybox });
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
-    this.#shared = new SharedLayers({
-      idleMs: options.idleMs ?? DEFAULT_IDLE_MS,
-      onCloseFailed: (digest, err) => this.#log.warn({ digest, err }, "an idle layer cannot be unmounted"),
-    });
+    const places = { catalog: this.#catalog, mounts: this.#mounts };
+    const probe = new PackingProbe({ ...places, packsOnly: unpacks });
+    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox });
+    this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
   }
 
   /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
@@ -152,7 +137,7 @@ export class LayerStore {
    * @throws PlyboxError as `resolve` and the mounter do; nothing stays leased then
    */
   async acquire(layers: readonly string[]): Promise<LayerLease> {
-    return await this.#lease(await this.resolve(layers), false);
+    return await this.#leases.lease(await this.resolve(layers), false);
   }
 
   /**
@@ -161,7 +146,7 @@ export class LayerStore {
    * @throws PlyboxError as `inspect` and the mounter do
    */
   async adopt(layers: readonly string[]): Promise<LayerLease> {
-    return await this.#lease(await Promise.all(layers.map((layer) => this.#find(layer))), true);
+    return await this.#leases.lease(await Promise.all(layers.map((layer) => this.#find(layer))), true);
   }
 
   /**
@@ -186,7 +171,7 @@ export class LayerStore {
     const name = matchLayerName(layer, new Set(names.keys()));
     const digest = names.get(name);
     if (digest === undefined) return;
-    const removed = await this.#shared.whileClosed(
+    const removed = await this.#leases.whileClosed(
       digest,
       async () => !(await this.#mounts.isMounted(digest)) && (await this.#catalog.removeName(name, digest)),
     );
@@ -195,7 +180,7 @@ export class LayerStore {
 
   /** Unmounts every image that no lease holds. Throws an AggregateError of what could not be. */
   async unmountIdle(): Promise<void> {
-    await this.#shared.closeAllIdle();
+    await this.#leases.closeAllIdle();
   }
 
   /** Takes away what killed processes left: to be called at start, when all that lives has been adopted. */
@@ -205,8 +190,8 @@ export class LayerStore {
     for (const leftover of await this.#mounts.leftovers()) {
       if (!DIGEST.test(leftover)) continue;
       const digest = parseDigest(leftover);
-      if (this.#shared.isOpen(digest) || this.#catalog.pins.isHeld(digest)) continue;
-      await this.#shared.whileClosed(digest, async () => {
+      if (this.#leases.isOpen(digest) || this.#catalog.pins.isHeld(digest)) continue;
+      await this.#leases.whileClosed(digest, async () => {
         await this.#mounts.unmount(digest);
         unmounted.push(digest);
       });
@@ -246,83 +231,8 @@ export class LayerStore {
     if (!this.#catalog.names.current().has(name)) return false;
     return name !== HOST_LAYER || performance.now() - this.#hostCheckedAt < HOST_CHECK_EVERY_MS;
   }
-
-  async #lease(layers: readonly LayerManifest[], adopting: boolean): Promise<LayerLease> {
-    const held: Digest[] = [];
-    const mounts: LayerMount[] = [];
-    try {
-      for (const layer of layers) {
-        const { digest } = layer;
-        const path = this.#shared.tryUse(digest) ?? (await this.#shared.use(digest, this.#opener(layer, adopting)));
-        held.push(digest);
-        mounts.push({ path, idmap: !this.#unpacks });
-      }
-    } catch (error) {
-      await this.#release(held).catch((err: unknown) => this.#log.warn({ err }, "a layer cannot be released"));
-      throw error;
-    }
-    let released: Promise<void> | undefined;
-    const release = (): Promise<void> => {
-      released ??= this.#release(held);
-      return released;
-    };
-    return { layers, mounts, binds: layers.flatMap(({ binds }) => binds), release, [Symbol.asyncDispose]: release };
-  }
-
-  async #release(digests: readonly Digest[]): Promise<void> {
-    const results = await Promise.allSettled(digests.map((digest) => this.#shared.release(digest)));
-    const failed = results.filter((result) => result.status === "rejected");
-    if (failed.length > 0)
-      throw new AggregateError(
-        failed.map(({ reason }) => reason),
-        "layers could not be unmounted",
-      );
-  }
-
-  async #mount({ name, digest }: LayerManifest, image: string): Promise<string> {
-    try {
-      return await this.#mounts.mount(digest, image);
-    } catch (error) {
-      const { step, errno } = error as Partial<PlyboxError>;
-      // The kernel's own look at the image.
-      if (step === "mount-image" && (errno === "EINVAL" || errno === "EIO")) {
-        throw corrupt(name, `the kernel does not take its image (${errno})`, error);
-      }
-      throw error;
-    }
-  }
-
-  #opener(layer: LayerManifest, adopting: boolean): LayerOpener {
-    const { digest, format } = layer;
-    const { pins } = this.#catalog;
-    return {
-      open: async () => {
-        // Pinned first, then looked at: whoever removes layers does it the other way round.
-        pins.hold(digest);
-        try {
-          if (!this.#catalog.has(digest)) throw gone(layer.name);
-          if (format === "dir") return await this.#catalog.soundPath(layer);
-          if (this.#unpacks) return await unpackedImage(this.#catalog, layer);
-          const isMounted = await this.#mounts.isMounted(digest);
-          if (isMounted && adopting) return this.#mounts.target(digest);
-          const image = await this.#catalog.soundPath(layer);
-          return isMounted ? this.#mounts.target(digest) : await this.#mount(layer, image);
-        } catch (error) {
-          pins.drop(digest);
-          throw error;
-        }
-      },
-      close: async () => {
-        if (format !== "dir" && !this.#unpacks) await this.#mounts.unmount(digest);
-        pins.drop(digest);
-        await this.#catalog.discardUnnamed(digest);
-      },
-    };
-  }
 }
 
 const isBuiltIn = (name: string): name is LayerName => name === HOST_LAYER || name === BUSYBOX_LAYER;
 
 const invalid = (message: string): PlyboxError => new PlyboxError("input/invalid", message, { field: "layers" });
-
-const gone = (layer: string): PlyboxError => new PlyboxError("layer/not-found", `there is no layer ${layer}`);

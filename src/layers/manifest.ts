@@ -4,7 +4,7 @@ import type { Bind } from "../model/launch-plan.ts";
 import type { LayerFormat, LayerManifest } from "../model/layer.ts";
 import type { Compression } from "./compression.ts";
 
-const FORMATS: readonly LayerFormat[] = ["squashfs", "dir"];
+const FORMATS: readonly LayerFormat[] = ["squashfs", "erofs", "dir"];
 
 type Fields = Readonly<Record<string, unknown>>;
 

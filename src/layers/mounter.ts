@@ -1,9 +1,9 @@
-import type { LayerFormat } from "../model/layer.ts";
+import type { ImageFormat } from "../model/layer.ts";
 
 export interface ImageMount {
   /** Absolute path of the image. */
   readonly image: string;
-  readonly format: Exclude<LayerFormat, "dir">;
+  readonly format: ImageFormat;
   /** Absolute path of the directory to mount it on. */
   readonly target: string;
 }

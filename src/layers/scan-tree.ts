@@ -9,6 +9,8 @@ export interface TreeSize {
   readonly entries: number;
   /** Bytes of regular files. */
   readonly bytes: number;
+  /** Directories that are mounts, one character a byte of their paths; what is in them was not counted. */
+  readonly mounts: readonly string[];
 }
 
 /**
@@ -20,6 +22,7 @@ export async function scanTree(root: string, signal?: AbortSignal): Promise<Tree
   checkIds(".", top);
   let entries = 1;
   let bytes = 0;
+  const mounts: string[] = [];
   const pending = [""];
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     if (signal?.aborted) throw new PlyboxError("aborted", "the build was aborted", { cause: signal.reason });
@@ -30,11 +33,11 @@ export async function scanTree(root: string, signal?: AbortSignal): Promise<Tree
       checkIds(path, stats);
       entries++;
       if (stats.isFile()) bytes += Number(stats.size);
-      // What is mounted inside (a forgotten /proc) is not part of the layer; mksquashfs is told the same.
-      if (stats.isDirectory() && stats.dev === top.dev) pending.push(path);
+      // What is mounted inside (a forgotten /proc) is not part of the layer; who packs it is told the same.
+      if (stats.isDirectory()) (stats.dev === top.dev ? pending : mounts).push(path);
     }
   }
-  return { entries, bytes };
+  return { entries, bytes, mounts };
 }
 
 /** File names are bytes, not always text: inside a tree they are carried as one character a byte. */

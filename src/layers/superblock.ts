@@ -1,4 +1,6 @@
 import { open } from "node:fs/promises";
+import type { ImageFormat } from "../model/layer.ts";
+import { EROFS_OFFSET, EROFS_SUPERBLOCK_BYTES, parseErofsSuperblock } from "./erofs-superblock.ts";
 
 /** Where a squashfs 4.0 image begins; docs/layers.md says what is asked of it. */
 const SUPERBLOCK_BYTES = 96;
@@ -17,17 +19,23 @@ export interface Superblock {
   readonly usedBytes: bigint;
 }
 
+const HEADS = {
+  squashfs: { offset: 0, length: SUPERBLOCK_BYTES, parse: parseSuperblock },
+  erofs: { offset: EROFS_OFFSET, length: EROFS_SUPERBLOCK_BYTES, parse: parseErofsSuperblock },
+} as const satisfies Record<ImageFormat, unknown>;
+
 /**
- * What an image says of itself, and what cannot be true of it: undefined where nothing is found. The kernel looks too,
- * but with its own rights; what it would be told first is checked here.
+ * What an image says of itself, or a text that says what of it cannot be true. The kernel looks too, but with its own
+ * rights; what it would be told first is checked here.
  */
-export async function readSuperblock(image: string): Promise<Superblock | string> {
+export async function readSuperblock(image: string, format: ImageFormat): Promise<Superblock | string> {
+  const { offset, length, parse } = HEADS[format];
   const file = await open(image, "r");
   try {
-    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
-    const { bytesRead } = await file.read(bytes, 0, SUPERBLOCK_BYTES, 0);
-    if (bytesRead < SUPERBLOCK_BYTES) return "its image is too short for a squashfs";
-    return parseSuperblock(bytes, BigInt((await file.stat()).size));
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await file.read(bytes, 0, length, offset);
+    if (bytesRead < length) return `its image is too short for ${format}`;
+    return parse(bytes, BigInt((await file.stat()).size));
   } finally {
     await file.close();
   }

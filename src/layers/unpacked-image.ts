@@ -19,6 +19,12 @@ import { PROGRAM_ENVIRONMENT, requireProgram } from "./programs.ts";
 export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Promise<string> {
   const tree = join(catalog.directory(layer.digest), "unpacked");
   if (existsSync(tree)) return tree;
+  if (layer.format === "erofs") {
+    throw new PlyboxError(
+      "host/missing",
+      `layer ${layer.name} is an erofs image, which only root can use; build it as squashfs`,
+    );
+  }
   const image = await catalog.soundPath(layer);
   await requireRoom(catalog.bounds, layer, image);
   const staging = await catalog.stage();

@@ -4,6 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { LaunchPlan } from "../model/launch-plan.ts";
+import type { ImageFormat } from "../model/layer.ts";
 import type { LaunchAck, LauncherRequest, ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
 import { readLaunchAck, readSandboxExit } from "../wire/launcher-messages.ts";
 import { Link, unexpected } from "../wire/link.ts";
@@ -115,7 +116,7 @@ export class NativeLauncher {
     return this.#options.private;
   }
 
-  async mountImage({ image, format, target }: { image: string; format: "squashfs"; target: string }): Promise<void> {
+  async mountImage({ image, format, target }: { image: string; format: ImageFormat; target: string }): Promise<void> {
     await this.#request({ type: "mount-image", image, format, target });
   }
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Traces } from "../backends/backend.ts";
-import type { LayerLease } from "../layers/layer-store.ts";
+import type { LayerLease } from "../layers/layer-leases.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";

@@ -1,7 +1,7 @@
 import type { Running } from "../backends/backend.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
-import type { LayerLease } from "../layers/layer-store.ts";
+import type { LayerLease } from "../layers/layer-leases.ts";
 import type { PlyboxError } from "../model/errors.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { AgentLink } from "../wire/agent-link.ts";

@@ -1,4 +1,5 @@
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import type { ImageFormat } from "../model/layer.ts";
 import { integer, list, matching, nonNegative, nullable, object, text } from "./strict-reader.ts";
 
 /** Names a host process for good: `startTime` is field 22 of `/proc/PID/stat`. */
@@ -19,7 +20,7 @@ export type LauncherRequest =
       /** Tests only: this step fails with EIO. */
       readonly failAt?: string;
     } & ProcessName)
-  | { readonly type: "mount-image"; readonly image: string; readonly format: "squashfs"; readonly target: string }
+  | { readonly type: "mount-image"; readonly image: string; readonly format: ImageFormat; readonly target: string }
   | { readonly type: "unmount"; readonly target: string }
   | {
       readonly type: "probe";

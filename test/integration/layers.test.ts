@@ -17,6 +17,7 @@ import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { LAYER_PACKINGS } from "../../src/layers/compression.ts";
 import type { LayerStoreOptions } from "../../src/layers/layer-store.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
 import { readMountPoints } from "../../src/layers/mount-table.ts";
@@ -27,10 +28,11 @@ const run = promisify(execFile);
 
 /** Mounts through a loop device that frees itself, as the launcher does. */
 class CommandMounter implements Mounter {
+  /** Of layers; what is mounted while it is being made is a probe. */
   mounts = 0;
 
   async mountImage({ image, format, target }: ImageMount): Promise<void> {
-    this.mounts++;
+    if (!image.includes("/.new.")) this.mounts++;
     await run("mount", ["-t", format, "-o", "loop,ro,nosuid,nodev", image, target]);
   }
 
@@ -128,7 +130,7 @@ async function compileBuilder(): Promise<string> {
     join(out, "build.js"),
     `import { LayerStore } from "./layers/layer-store.js";
     const [storeDirectory, name, directory] = process.argv.slice(2);
-    const store = new LayerStore({ storeDirectory, mountDirectory: "/nonexistent", mounter: {}, log: console });
+    const store = new LayerStore({ storeDirectory, mountDirectory: "/nonexistent", mounter: {}, unpack: true, log: console });
     await store.buildFromDirectory(name, directory);`,
   );
   await run(join(repository, "node_modules/.bin/tsc"), ["-p", join(out, "tsconfig.json")]);
@@ -180,7 +182,10 @@ describe("building", () => {
 
   it("packs as the options say", async () => {
     const compression = { algorithm: "zstd", level: 3, blockBytes: 65_536 };
-    const manifest = await makeStore({ compression }).buildFromDirectory("100-a", makeTree("a", "hello"));
+    const manifest = await makeStore({ packings: { ...LAYER_PACKINGS, squashfs: compression } }).buildFromDirectory(
+      "100-a",
+      makeTree("a", "hello"),
+    );
     expect(manifest.compression).toEqual(compression);
     const superblock = (await run("unsquashfs", ["-s", imageOf(manifest.digest)])).stdout;
     expect(superblock).toMatch(/compression-level 3\n/);

@@ -21,7 +21,8 @@ import { Catalog } from "../../src/layers/catalog.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
 import { unpackedImage } from "../../src/layers/unpacked-image.ts";
 import { parseDigest, parseLayerName } from "../../src/model/ids.ts";
-import type { LayerManifest } from "../../src/model/layer.ts";
+import type { ImageFormat, LayerManifest } from "../../src/model/layer.ts";
+import { NativeLauncher } from "../../src/native/launcher.ts";
 import { runCli } from "../support/cli-context.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 
@@ -73,12 +74,12 @@ function makeImage(): string {
 }
 
 /** Puts an image into the store as if it had come from elsewhere, digest and all. */
-async function store(name: string, bytes: Buffer): Promise<LayerManifest> {
+async function store(name: string, bytes: Buffer, format: ImageFormat = "squashfs"): Promise<LayerManifest> {
   const manifest: LayerManifest = {
     ...{
       name: parseLayerName(name),
       bytes: bytes.length,
-      format: "squashfs",
+      format,
       compression: null,
       parents: [],
       binds: [],
@@ -88,7 +89,7 @@ async function store(name: string, bytes: Buffer): Promise<LayerManifest> {
     provenance: { kind: "directory", source: CONTROL },
   };
   const staging = await catalog.stage();
-  writeFileSync(join(staging, "image.squashfs"), bytes);
+  writeFileSync(join(staging, `image.${format}`), bytes);
   await catalog.install(staging, manifest);
   catalog.names.claim(manifest.name, manifest.digest);
   return manifest;
@@ -205,6 +206,42 @@ describe("an image that lies", () => {
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(digest);
     expect(readdirSync(join(daemon.config.runDir, "layers"))).not.toContain(digest);
     expect(imagesOnLoops().join()).not.toContain(digest);
+  });
+});
+
+describe("an erofs image", () => {
+  /** With a table of further devices, each with a name of the image's choice. */
+  function makeErofs(devices: number): Buffer {
+    const tree = mkdtempSync(join(work, "erofs-"));
+    writeFileSync(join(tree, "file"), "content");
+    const made = join(work, "image.erofs");
+    execFileSync("mkfs.erofs", ["--quiet", "-Enosbcrc", made, tree], { stdio: "ignore" });
+    const bytes = Buffer.concat([readFileSync(made), Buffer.alloc(4096)]);
+    const superblock = bytes.subarray(1024);
+    const blocks = superblock.readUInt32LE(36);
+    superblock.writeUInt32LE(blocks + 1, 36);
+    superblock.writeUInt32LE(superblock.readUInt32LE(80) | 8, 80);
+    superblock.writeUInt16LE(devices, 86);
+    superblock.writeUInt16LE((blocks * 4096) / 128, 88);
+    bytes.write("/etc/hostname", blocks * 4096);
+    bytes.writeUInt32LE(1, blocks * 4096 + 64);
+    return bytes;
+  }
+
+  it("that wants other files beside itself is refused, whether or not the kernel would open them", async () => {
+    const { name, digest } = await store("505-second", makeErofs(1), "erofs");
+    await expect(daemon.client.create({ layers: ["busybox", name] })).rejects.toMatchObject({
+      code: "layer/corrupt",
+      message: expect.stringContaining("wants other files or devices beside itself"),
+    });
+    // The controls: the kernel mounts that one, and an image without the table makes a sandbox.
+    const launcher = new NativeLauncher({ private: true });
+    const image = join(catalog.directory(digest), "image.erofs");
+    await launcher.mountImage({ image, format: "erofs", target: join(work, "second") });
+    await launcher.close();
+    const honest = await store("506-honest", makeErofs(0), "erofs");
+    await using sandbox = await daemon.client.create({ layers: ["busybox", honest.name] });
+    expect((await sandbox.exec("cat /file; echo written > /file; cat /file")).stdout).toBe("contentwritten\n");
   });
 });
 

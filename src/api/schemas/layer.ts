@@ -13,7 +13,7 @@ export const layerParams = z.strictObject({
 export const layerView = z.object({
   name: z.string(),
   digest: z.string().describe("SHA-256 of the image; for dir, of its sorted file list with contents."),
-  format: z.enum(["squashfs", "dir"]),
+  format: z.enum(["squashfs", "erofs", "dir"]),
   bytes: z.int().describe("Bytes of the image."),
   compression: z.object({ algorithm: z.string(), level: z.int().nullable(), blockBytes: z.int() }).nullable(),
   createdAt: z.string(),

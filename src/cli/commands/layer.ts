@@ -1,14 +1,17 @@
 import type { Command } from "commander";
+import { Option } from "commander";
 import { connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
 import type { BuildOptions } from "../layer-build.ts";
 import { buildLayer } from "../layer-build.ts";
 import type { LayerOptions } from "../layer-source.ts";
 import { withLayers } from "../layer-source.ts";
-import { jsonOption } from "../options.ts";
+import { jsonOption, parsed } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { describeLayer, layerTable } from "../render/layer.ts";
 import { paintFor } from "../render/style.ts";
+import { parseCompression } from "../values/compression.ts";
+import { parseSize } from "../values/size.ts";
 
 export function defineLayer(program: Command, context: CliContext): void {
   const layer = program.command("layer");
@@ -25,6 +28,20 @@ function defineBuild(layer: Command, context: CliContext): void {
     .description("Pack a directory into a read-only layer of this machine. The same tree gives the same digest.")
     .argument("<name>", "three digits, its place in the stack, and a name: 100-python")
     .requiredOption("--from-dir <directory>", "the tree that becomes the layer's root")
+    .addOption(
+      new Option("--format <format>", "what the image is (default: squashfs, or as configured)").choices([
+        "squashfs",
+        "erofs",
+      ]),
+    )
+    .addOption(
+      parsed(
+        "--compression <algorithm[:level]>",
+        "such as zstd:19, gzip, lz4 (default: as configured)",
+        parseCompression,
+      ),
+    )
+    .addOption(parsed("--block-size <size>", "of what is compressed at once, 4K to 1M (default: 128K)", parseSize))
     .option("--replace", "take the name from the layer that has it")
     .addOption(jsonOption("print the manifest as JSON"))
     .action(async (name: string, options: BuildOptions) => {

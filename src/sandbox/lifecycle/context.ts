@@ -1,7 +1,8 @@
 import type { Backend } from "../../backends/backend.ts";
 import type { Emitter } from "../../base/emitter.ts";
 import type { KeyedLock } from "../../base/keyed-lock.ts";
-import type { LayerLease, LayerStore } from "../../layers/layer-store.ts";
+import type { LayerLease } from "../../layers/layer-leases.ts";
+import type { LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
 import { subjectOf } from "../../model/event.ts";
 import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";

@@ -2,7 +2,6 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LayerStore } from "../../../src/layers/layer-store.ts";
-import { NativeLauncher } from "../../../src/native/launcher.ts";
 import { makeDebianTree } from "../../support/debian-tree.ts";
 import { TestDaemon } from "../../support/test-daemon.ts";
 import { Workbox } from "../../support/workbox.ts";
@@ -19,11 +18,10 @@ beforeAll(async () => {
   const store = new LayerStore({
     storeDirectory: join(daemon.config.stateDir, "layers"),
     mountDirectory: join(daemon.directory, "unused"),
-    mounter: new NativeLauncher({ private: true }),
+    mounter: { mountImage: async () => {}, unmount: async () => {} },
     log: console,
-    compression: { algorithm: "zstd", level: 1, blockBytes: 131_072 },
   });
-  await store.buildFromDirectory(LAYER, tree);
+  await store.buildFromDirectory(LAYER, tree, { packing: { level: 1 } });
   rmSync(tree, { recursive: true });
   box = await Workbox.open({ layers: [LAYER] }, daemon);
 });
