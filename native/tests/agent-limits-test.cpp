@@ -71,8 +71,8 @@ TEST_CASE("the wall limit reaches process groups other than the first one of the
       host.open(
           1,
           exec_request(
-              R"("argv":["bash","-c","set -m; eval \"$1\" & trap 'wait; exit 6' TERM; while :; do wait; done","bash",)" +
-              JsonWriter().string(job).text() + R"(],"wallMs":300)"));
+              R"("argv":["bash","-c","set -m; trap 'wait; exit 6' TERM; eval \"$1\" & while :; do wait; done","bash",)" +
+              JsonWriter().string(job).text() + R"(],"wallMs":600)"));
       Outcome outcome;
       while (outcome.out.find('\n') == std::string::npos) host.take(outcome, host.next());
       pid_t pid = std::stoi(outcome.out);

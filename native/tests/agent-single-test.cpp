@@ -200,7 +200,8 @@ TEST_CASE("nothing outlives its execution: fork bombs, daemons, and what a host 
     Judge judge(program);
     Outcome bomb = judge.script("b() { b | b & b; }; b", R"("wallMs":400,"processes":64)");
     CHECK(bomb.last.kind == Kind::kExit);
-    Outcome daemon = judge.script("setsid sh -c 'echo $$; exec >/dev/null 2>&1 sleep 1000' & sleep 0.2");
+    Outcome daemon =
+        judge.script("mkfifo up; setsid sh -c 'echo $$; echo >up; exec >/dev/null 2>&1 sleep 1000' & read _ <up");
     CHECK(daemon.last.text("result") == "success");
     CHECK(has_ended(std::stoi(daemon.out)));
     pid_t left = 0;
