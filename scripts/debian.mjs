@@ -52,6 +52,7 @@ const PACKAGES = [
   { package: "python3", present: file("/usr/bin/python3"), for: ["quickstart", "test"] },
   { package: "squashfs-tools", present: anyProgram("mksquashfs"), for: ["test"] },
   { package: "erofs-utils", present: anyProgram("mkfs.erofs"), for: ["test"] },
+  { package: "e2fsprogs", present: anyProgram("mkfs.ext4"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },
   { package: "procps", present: anyProgram("pgrep"), for: ["test"] },

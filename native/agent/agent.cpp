@@ -86,6 +86,7 @@ Agent::Agent(const Options& options, Descriptors descriptors, char* const* envir
                limits_of(options),
                oom_score_of_commands(),
                options.file_bytes.has_value(),
+               options.least_room,
                [this] { changed_ = true; }},
       file_workers_(options.file_bytes),
       tidy_timer_(loop_, [this] { tidy(); }),

@@ -163,7 +163,7 @@ uint64_t Exec::refused_forks() const {
   return context_.pids.refused_forks() + (cgroup_ != nullptr ? context_.cgroups.refused_forks(*cgroup_) : 0);
 }
 
-LimitsMet Exec::count_limits() const { return {memory_kills(), refused_forks(), root_is_full()}; }
+LimitsMet Exec::count_limits() const { return {memory_kills(), refused_forks(), root_is_full(context_.least_room)}; }
 
 void Exec::find_limits_met() {
   LimitsMet now = count_limits();

@@ -84,6 +84,7 @@ struct ExecContext {
   std::vector<ResourceLimit> limits;
   std::string oom_score;
   bool limits_file_size;
+  uint64_t least_room;  // root-space.h
   // Called when a command has finished, or when nothing of it is left.
   std::function<void()> changed;
 };

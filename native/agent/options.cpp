@@ -31,6 +31,7 @@ bool take(std::string_view name, std::string_view value, Options& options) {
   if (name == "--memory-fd") return parse_int(value, kFirstFd, kLastFd, options.memory_fd);
   if (name == "--open-files") return parse_number(value, 1, UINT32_MAX, options.open_files.emplace());
   if (name == "--file-bytes") return parse_number(value, 0, INT64_MAX, options.file_bytes.emplace());
+  if (name == "--least-room") return parse_number(value, 1, INT64_MAX, options.least_room);
   if (name == "--fail-at") return !(options.fail_at = value).empty();
   if (name == "--memory-version") return parse_int(value, 1, 2, options.memory_version);
   if (name == "--filter-fd") return parse_int(value, kFirstFd, kLastFd, options.filter_fd);

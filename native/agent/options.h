@@ -19,6 +19,7 @@ struct Options {
   std::optional<uint64_t> open_files;
   std::optional<uint64_t> file_bytes;
   int filter_fd = -1;
+  uint64_t least_room = 1;  // root-space.h
 };
 
 // Answers what is wrong, or "".

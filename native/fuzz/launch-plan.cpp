@@ -23,6 +23,7 @@ void check(const LaunchPlan& plan) {
   for (const LayerPlan& layer : plan.layers) require_path(layer.path);
   require_path(plan.upper.path);
   require((plan.upper.bytes > 0) == (plan.upper.kind == UpperPlan::Kind::kTmpfs));
+  require(plan.upper.image.empty() == (plan.upper.kind != UpperPlan::Kind::kImage));
   for (const BindPlan& bind : plan.binds) {
     require_path(bind.source);
     require_path(bind.target);

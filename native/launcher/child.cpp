@@ -45,6 +45,8 @@ struct Child {
 
 // What the agent itself may have open beside what its commands may: their pipes, its connections.
 constexpr uint64_t kAgentFiles = 4096;
+// 2 MiB. File systems on disks take room for as much of a write at once as the page cache holds in one piece.
+constexpr const char* kLargestFolio = "2097152";
 
 // A daemon that is spared where memory is short does not spare its sandboxes: written with the right to it, this is
 // also the least that they may have themselves.
@@ -317,6 +319,7 @@ Result<> enter_agent(Child& child) {
   argv.insert(argv.end(), {"--open-files", open_files.c_str()});
   std::string file_bytes = std::to_string(plan.file_bytes.value_or(0));
   if (plan.file_bytes) argv.insert(argv.end(), {"--file-bytes", file_bytes.c_str()});
+  if (plan.upper.kind != UpperPlan::Kind::kTmpfs) argv.insert(argv.end(), {"--least-room", kLargestFolio});
   if (child.filter) argv.insert(argv.end(), {"--filter-fd", "6"});
   // Empty unless the launcher was started to let tests make things fail.
   if (plan.fail_at.starts_with(kExecFault))

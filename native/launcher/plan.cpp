@@ -99,8 +99,11 @@ UpperPlan read_upper(JsonObject upper) {
     plan.inodes = upper.integer("inodes", 64, uint64_t{1} << 40);
   } else if (kind == "disk") {
     plan.kind = UpperPlan::Kind::kDisk;
+  } else if (kind == "image") {
+    plan.kind = UpperPlan::Kind::kImage;
+    plan.image = read_path(upper, "image");
   } else {
-    upper.refuse("kind", "is neither tmpfs nor disk");
+    upper.refuse("kind", "is none of tmpfs, disk and image");
   }
   upper.finish();
   return plan;

@@ -16,11 +16,12 @@ struct LayerPlan {
 };
 
 struct UpperPlan {
-  enum class Kind { kTmpfs, kDisk };
+  enum class Kind { kTmpfs, kDisk, kImage };
   Kind kind;
   std::string path;
-  uint64_t bytes = 0;
-  uint64_t inodes = 0;
+  uint64_t bytes = 0;   // of a tmpfs
+  uint64_t inodes = 0;  // of a tmpfs
+  std::string image;    // of an image: its file
 };
 
 struct BindPlan {

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/syscalls.h"
+#include "launcher/loop.h"
 #include "launcher/mounts.h"
 #include "launcher/user-namespace.h"
 
@@ -54,16 +55,36 @@ Result<> mount_tmpfs(const UpperPlan& upper, HostTraces& traces) {
   return {};
 }
 
-// The upper outlives the sandbox's processes, so it is found mounted when a sandbox starts again.
+Result<> mount_image(const UpperPlan& upper, HostTraces& traces) {
+  Result<LoopDevice> device = attach_writable(upper.image);
+  if (!device) return device.failure();
+  const char* const options[] = {
+      // The file is all zeros where nothing was written: zeroing its tables would only take room.
+      "source", device->path, "noinit_itable", "",
+      // What is removed inside is free outside too.
+      "discard", "",
+      // After an error nothing is made worse; the next start mends it.
+      "errors", "remount-ro", nullptr};
+  Result<UniqueFd> mount = make_mount("upper", "ext4", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, options);
+  if (!mount) return mount.failure();
+  if (Result<> attached = attach("upper", mount->get(), upper.path.c_str()); !attached) return attached;
+  traces.add_mount(upper.path);
+  return {};
+}
+
+// An upper in memory outlives the sandbox's processes, so it is found mounted when a sandbox starts again.
+Result<> mount_upper(const UpperPlan& upper, HostTraces& traces) {
+  if (Result<> made = make_directory(upper.path, 0700, traces); !made) return made;
+  Result<bool> mounted = is_mount_point("upper", upper.path.c_str());
+  if (!mounted) return mounted.failure();
+  if (*mounted) return {};
+  return upper.kind == UpperPlan::Kind::kTmpfs ? mount_tmpfs(upper, traces) : mount_image(upper, traces);
+}
+
 Result<> make_upper(Host& host) {
   const UpperPlan& upper = host.plan.upper;
-  if (upper.kind == UpperPlan::Kind::kTmpfs) {
-    if (Result<> made = make_directory(upper.path, 0700, host.traces); !made) return made;
-    Result<bool> mounted = is_mount_point("upper", upper.path.c_str());
-    if (!mounted) return mounted.failure();
-    if (!*mounted)
-      if (Result<> done = mount_tmpfs(upper, host.traces); !done) return done;
-  }
+  if (upper.kind != UpperPlan::Kind::kDisk)
+    if (Result<> mounted = mount_upper(upper, host.traces); !mounted) return mounted;
   // A disk upper keeps nothing that a failed launch would have to take back but these two.
   for (const char* name : {"/upper", "/work"})
     if (Result<> made = make_directory(upper.path + name, 0755, host.traces); !made) return made;

@@ -250,7 +250,7 @@ Watched& Server::watch(pid_t pid, uint64_t start_time, UniqueFd pidfd, uint32_t 
   event.events = EPOLLIN;
   event.data.u64 = static_cast<uint64_t>(pid);
   epoll_ctl(epoll_, EPOLL_CTL_ADD, pidfd.get(), &event);
-  return watched_.emplace_back(Watched{pid, start_time, std::move(pidfd), channel, {}});
+  return watched_.emplace_back(Watched{pid, start_time, std::move(pidfd), channel, {}, false});
 }
 
 void Server::ended(pid_t pid) {
@@ -270,10 +270,36 @@ void Server::ended(pid_t pid) {
     writer.end_object();
     send(Kind::kExit, watched.channel, writer.text());
   }
-  for (Remains& remains : watched.remains) clear(std::move(remains));
+  for (Remains& remains : watched.remains) {
+    if (watched.unmounts && ending.code != 0)
+      remains.unmounted = Failure{"unmount", ending.code > 0 ? ending.code : EINTR};
+    clear(std::move(remains));
+  }
+}
+
+// In a process of its own: what is not on the disk yet is written first, and whatever was removed inside is given back.
+// Answers whether that goes on; `remains` are taken away when it has ended.
+bool Server::unmount_apart(Remains& remains) {
+  int pidfd = -1;
+  sys::CloneArgs args;
+  args.flags = CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  pid_t pid = sys::clone3(args);
+  if (pid == 0) {
+    // It may outlive the launcher: what that holds is not to live with it.
+    sys::close_range(0, ~0U, 0);
+    _exit(clear_mounts(remains).failure().error);
+  }
+  if (pid < 0) return false;
+  remains.unmount.clear();
+  Watched& watched = watch(pid, 0, UniqueFd(pidfd), 0);
+  watched.unmounts = true;
+  watched.remains.push_back(std::move(remains));
+  return true;
 }
 
 void Server::clear(Remains remains) {
+  if (unmounts_slowly(remains) && unmount_apart(remains)) return;
   Result<> cleared = clear_remains(remains);
   if (!cleared && cleared.failure().error == EBUSY && ++remains.tries < kBusyTries)
     busy_.push_back(std::move(remains));

@@ -36,6 +36,7 @@ class Server {
   Watched& watch(pid_t pid, uint64_t start_time, UniqueFd pidfd, uint32_t channel);
   void ended(pid_t pid);
   void clear(Remains remains);
+  bool unmount_apart(Remains& remains);
   void clear_again();
 
   void answer(uint32_t channel, Result<> result);

@@ -1,6 +1,8 @@
 #include "launcher/watch.h"
 
 #include <errno.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 
 #include "common/syscalls.h"
@@ -31,14 +33,31 @@ Result<> remove_path(const std::string& path) {
 }  // namespace
 
 Remains read_remains(JsonObject& request, uint32_t channel, bool allow_faults) {
-  Remains remains{channel, read_paths(request, "cgroups"), read_paths(request, "unmount"),
-                  read_paths(request, "remove"), ""};
+  Remains remains{
+      channel, read_paths(request, "cgroups"), read_paths(request, "unmount"), read_paths(request, "remove"), "", {}};
   if (allow_faults) remains.fail_at = request.optional_string("failAt", 64).value_or("");
   return remains;
 }
 
-Result<> clear_remains(const Remains& remains) {
+bool unmounts_slowly(const Remains& remains) {
+  for (const std::string& path : remains.unmount) {
+    struct statfs status;
+    if (statfs(path.c_str(), &status) == 0 && status.f_type != TMPFS_MAGIC) return true;
+  }
+  return false;
+}
+
+Result<> clear_mounts(const Remains& remains) {
   Result<> first;
+  for (const std::string& path : remains.unmount) {
+    Result<> result = remains.fail_at == "unmount" ? Result<>(Failure{"unmount", EIO}) : unmount(path);
+    if (!result && first) first = result;
+  }
+  return first;
+}
+
+Result<> clear_remains(const Remains& remains) {
+  Result<> first = remains.unmounted;
   auto note = [&first](Result<> result) {
     if (!result && first) first = result;
   };
@@ -46,8 +65,7 @@ Result<> clear_remains(const Remains& remains) {
   // Each is tried whatever became of the others; the first failure is reported.
   for (const std::string& path : remains.cgroups)
     note(fails("cgroup") ? Result<>(Failure{"cgroup", EIO}) : remove_cgroup(path));
-  for (const std::string& path : remains.unmount)
-    note(fails("unmount") ? Result<>(Failure{"unmount", EIO}) : unmount(path));
+  note(clear_mounts(remains));
   for (const std::string& path : remains.remove)
     note(fails("remove") ? Result<>(Failure{"remove", EIO}) : remove_path(path));
   return first;

@@ -22,6 +22,7 @@ struct Remains {
   std::vector<std::string> unmount;
   std::vector<std::string> remove;  // files and empty directories, in this order
   std::string fail_at;              // empty: nothing is made to fail
+  Result<> unmounted;               // what became of mounts that were taken off apart
   int tries = 0;
 };
 
@@ -31,10 +32,17 @@ struct Watched {
   UniqueFd pidfd;
   uint32_t channel;              // 0: nobody is told of the end
   std::vector<Remains> remains;  // destructions that wait for the end
+  bool unmounts = false;         // no sandbox: it takes their mounts off, and its exit code is an errno
 };
 
 // `allow_faults` admits `failAt`.
 Remains read_remains(JsonObject& request, uint32_t channel, bool allow_faults);
+
+// Whether taking the mounts off writes to a disk, for which nobody else is to wait.
+bool unmounts_slowly(const Remains& remains);
+
+// Takes the mounts off. The first failure is the answer.
+Result<> clear_mounts(const Remains& remains);
 
 // Takes the remains away. EBUSY of a cgroup: to be called again a moment later.
 Result<> clear_remains(const Remains& remains);

@@ -126,6 +126,21 @@ TEST_CASE("an upper on disk has a path and no size") {
   CHECK(refused(plan_with(R"("tmpfs")", R"("disk")")) == "root.upper.bytes");
 }
 
+TEST_CASE("an upper in an image has the path of its file, and no size: the image has one") {
+  constexpr const char* kTmpfs = R"("tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144)";
+  JsonDocument document;
+  std::string text = plan_with(kTmpfs, R"("image", "path": "/run/uppers/sb", "image": "/var/uppers/sb.ext4")");
+  LaunchPlan plan = read_plan(document.parse(text), false);
+  CHECK_FALSE(document.problem().found());
+  CHECK(plan.upper.kind == UpperPlan::Kind::kImage);
+  CHECK(plan.upper.path == "/run/uppers/sb");
+  CHECK(plan.upper.image == "/var/uppers/sb.ext4");
+  CHECK(refused(plan_with(kTmpfs, R"("image", "path": "/run/uppers/sb")")) == "root.upper.image");
+  CHECK(refused(plan_with(kTmpfs, R"("image", "path": "/run/sb", "image": "sb.ext4")")) == "root.upper.image");
+  CHECK(refused(plan_with(kTmpfs, R"("disk", "path": "/var/sb", "image": "/var/sb.ext4")")) == "root.upper.image");
+  CHECK(refused(plan_with(R"("tmpfs", "path")", R"("tmpfs", "image": "/var/sb.ext4", "path")")) == "root.upper.image");
+}
+
 // A field is taken away by giving it another name: the missing one must be the first that is refused.
 TEST_CASE("a plan without one of its fields is refused with the field's path") {
   struct Row {

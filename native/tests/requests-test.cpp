@@ -147,6 +147,8 @@ TEST_CASE("the command line is checked") {
   CHECK(problem({"--sandbox", "sb", "--incarnation", "3", "--listen-fd", "3"}) == "");
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", "clone"}) == "");
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", ""}) == "not understood: --fail-at ");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--least-room", "2097152"}) == "");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--least-room", "0"}) == "not understood: --least-room 0");
   CHECK(problem({"--sandbox", "sb"}) == "--listen-fd is needed");
   CHECK(problem({"--listen-fd", "3"}) == "--sandbox is needed");
   CHECK(problem({"--sandbox", "sb", "--listen-fd"}) == "--listen-fd has no value");

@@ -82,16 +82,12 @@ export function sandboxOptions(command: Command): Command {
     )
     .addOption(new Option("--upper <kind>", "where the writable layer lives").choices(["tmpfs", "disk"]))
     .addOption(
-      parsed(
-        "--upper-size <size>",
-        "size limit of a tmpfs upper, such as 1G",
-        within("upperBytes", parseSize, formatSize),
-      ),
+      parsed("--upper-size <size>", "size limit of the upper, such as 1G", within("upperBytes", parseSize, formatSize)),
     )
     .addOption(
       parsed(
         "--upper-inodes <count>",
-        "files, directories and links of a tmpfs upper",
+        "files, directories and links of the upper",
         within("upperInodes", parseCount, String),
       ),
     )
@@ -147,10 +143,14 @@ const limitsOf = ({ memoryLimit, cpus, cpuWeight, pids, openFiles, fileSize }: S
 function upperOf({ upper, upperSize, upperInodes }: SandboxOptions): UpperSpec | undefined {
   if ((upper ?? upperSize ?? upperInodes) === undefined) return undefined;
   if (upper === "disk" && upperSize !== undefined) {
-    throw new PlyboxError("input/invalid", "a disk upper has no size limit", { field: "--upper-size" });
-  }
-  if (upper === "disk" && upperInodes !== undefined) {
-    throw new PlyboxError("input/invalid", "a disk upper has no such limit", { field: "--upper-inodes" });
+    const { min } = LIMIT_BOUNDS.diskBytes;
+    if (upperSize < min) {
+      const message = `must be ${formatSize(min)} or more on disk, not ${formatSize(upperSize)}`;
+      throw new PlyboxError("input/invalid", message, { field: "--upper-size" });
+    }
+  } else if (upper === "disk" && upperInodes !== undefined) {
+    const message = "an upper on disk counts inodes only where it has an --upper-size";
+    throw new PlyboxError("input/invalid", message, { field: "--upper-inodes" });
   }
   return {
     kind: upper ?? "tmpfs",

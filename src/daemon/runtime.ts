@@ -118,6 +118,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
+    mountsImages: realm.kind === "machine",
     ...(options.admit && { admit: options.admit }),
     ...(options.retryMs !== undefined && { retryMs: options.retryMs }),
     ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),

@@ -8,7 +8,9 @@ export interface LayerMount {
 
 export type UpperMount =
   | { readonly kind: "tmpfs"; readonly path: string; readonly bytes: number; readonly inodes: number }
-  | { readonly kind: "disk"; readonly path: string };
+  | { readonly kind: "disk"; readonly path: string }
+  /** `path` is where the file system in the file `image` is mounted. */
+  | { readonly kind: "image"; readonly path: string; readonly image: string };
 
 export interface Bind {
   readonly source: string;

@@ -20,6 +20,8 @@ export interface Limits {
 
 const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
+/** An upper on disk has at most one inode for so many bytes of its size. */
+export const BYTES_PER_DISK_INODE = 4096;
 
 /** What a limit may be, both ends included. */
 export const LIMIT_BOUNDS = {
@@ -36,6 +38,9 @@ export const LIMIT_BOUNDS = {
   upperBytes: { min: 64 * 1024, max: TIB },
   /** Files, directories and links of a tmpfs upper. */
   upperInodes: { min: 64, max: 4_294_967_296 },
+  /** Of an upper on disk: with less there is hardly room beside the file system's own tables. */
+  diskBytes: { min: 16 * MIB, max: TIB },
+  diskInodes: { min: 64, max: TIB / BYTES_PER_DISK_INODE },
 } as const;
 
 /** Of who does not say; the cores are all that the machine has. */
@@ -61,11 +66,22 @@ export type OnExpire = "destroy" | "stop";
 
 export interface UpperSpec {
   readonly kind: "tmpfs" | "disk";
-  /** Size limit of a tmpfs upper; `disk` takes none. */
+  /** Size limit; a `disk` upper without one is a directory that may take all the room there is. */
   readonly bytes?: number;
-  /** How many files, directories and links a tmpfs upper may hold; one for 4 KiB of its size by default. */
+  /**
+   * How many files, directories and links it may hold; by default one for 4 KiB of a tmpfs, and for 8 KiB on disk,
+   * where it needs `bytes`.
+   */
   readonly inodes?: number;
 }
+
+/** An upper on disk that has a size: a file system of its own, in an image. */
+export interface ImageUpper extends UpperSpec {
+  readonly kind: "disk";
+  readonly bytes: number;
+}
+
+export const isImage = (upper: UpperSpec): upper is ImageUpper => upper.kind === "disk" && upper.bytes !== undefined;
 
 /** What a user asks for; every field has a default. */
 export interface SandboxSpec {

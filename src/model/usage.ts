@@ -21,7 +21,7 @@ export interface Usage {
   readonly pids: number | null;
   /** Processes that the kernel has killed because the memory limit was reached. */
   readonly oomKills: number | null;
-  /** What the writable layer holds; a backend does not know it of one on disk. */
+  /** What the writable layer holds; a backend does not know it of a directory on disk. */
   readonly upperBytes: number | null;
   /** Of all interfaces but loopback, since it started; null where there is none. */
   readonly network: { readonly receivedBytes: number; readonly sentBytes: number } | null;
@@ -34,7 +34,7 @@ export interface UsageSample extends Usage {
   readonly tenant: string;
   readonly name: SandboxName | null;
   readonly at: Date;
-  /** When `upperBytes` was counted: `at` for a tmpfs, earlier for an upper on disk; null where that is null. */
+  /** When `upperBytes` was counted: earlier than `at` for a directory on disk; null where that is null. */
   readonly upperMeasuredAt: Date | null;
   /** Cores in use since the sample before; null for the first of a series. */
   readonly cores: number | null;

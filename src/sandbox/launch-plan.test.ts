@@ -4,7 +4,7 @@ import { sandboxRecord } from "../../test/support/sandbox-record.ts";
 import type { Bind, LaunchPlan } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { SandboxPlaces } from "./launch-plan.ts";
-import { planLaunch, upperPath } from "./launch-plan.ts";
+import { diskPath, planLaunch, upperPath } from "./launch-plan.ts";
 
 const PLACES: SandboxPlaces = {
   sockets: "/run/plybox/s",
@@ -153,6 +153,15 @@ describe("the upper", () => {
       bytes: bytes ?? 1_073_741_824,
       inodes,
     });
+  });
+
+  it("on disk with a size is an image there, mounted beside those in memory", () => {
+    const sandbox = sandboxRecord({ upper: { kind: "disk", bytes: 1_073_741_824 } });
+    const image = `/var/lib/plybox/uppers/${sandbox.id}.ext4`;
+    const path = `/run/plybox/uppers/${sandbox.id}`;
+    expect(plan(sandbox).root.upper).toEqual({ kind: "image", path, image });
+    expect(upperPath(sandbox, PLACES)).toBe(path);
+    expect(diskPath(sandbox, PLACES)).toBe(image);
   });
 
   it("on disk is a directory of its own that outlives a reboot, without a size", () => {

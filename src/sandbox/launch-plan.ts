@@ -6,6 +6,7 @@ import { CAPABILITIES } from "../model/capabilities.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";
 import type { Sandbox } from "../model/sandbox.ts";
+import { isImage } from "../model/sandbox.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import { cgroupPathsOf, planCgroups } from "./cgroup-layout.ts";
 import { RANGE_SIZE } from "./id-ranges.ts";
@@ -32,14 +33,20 @@ export const DEFAULT_UPPER_BYTES = 1024 ** 3;
 /** The least that an upper may hold by default, whatever its size. */
 const LEAST_INODES = 1024;
 
-/** Where the upper of a sandbox is. */
+/** The directory that is the upper of a sandbox, or that it is mounted on. */
 export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string {
-  return join(upper.kind === "tmpfs" ? places.uppers : places.disks, id);
+  return join(upper.kind === "tmpfs" || isImage(upper) ? places.uppers : places.disks, id);
+}
+
+/** What of a sandbox's upper is on disk: an image, or a directory; undefined where it is in memory. */
+export function diskPath({ id, upper }: Sandbox, places: SandboxPlaces): string | undefined {
+  if (upper.kind === "tmpfs") return undefined;
+  return join(places.disks, isImage(upper) ? `${id}.ext4` : id);
 }
 
 /** Whether what the sandbox wrote is still there: what is in memory goes with the machine, or the user's namespace. */
 export function hasUpper(sandbox: Sandbox, places: SandboxPlaces): boolean {
-  return existsSync(join(upperPath(sandbox, places), "upper"));
+  return existsSync(diskPath(sandbox, places) ?? join(upperPath(sandbox, places), "upper"));
 }
 
 /** What a sandbox of which nothing is known but its id may have on the host; what is on disk is not among it. */
@@ -120,7 +127,8 @@ function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bin
 
 function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {
   const path = upperPath(sandbox, places);
-  if (sandbox.upper.kind === "disk") return { kind: "disk", path };
+  const image = diskPath(sandbox, places);
+  if (image !== undefined) return isImage(sandbox.upper) ? { kind: "image", path, image } : { kind: "disk", path };
   const { bytes = DEFAULT_UPPER_BYTES, inodes = Math.max(LEAST_INODES, Math.floor(bytes / BYTES_PER_INODE)) } =
     sandbox.upper;
   return { kind: "tmpfs", path, bytes, inodes };

@@ -114,7 +114,10 @@ const CASES: Readonly<Record<Exclude<Kind, "lost">, Case>> = {
   destroyed: { before: nothing, enter: (sandbox) => sandbox.remove(), found: undefined, hasAgent: true },
 };
 
-const create = (name: string): Promise<Sandbox> => client.create({ name, layers: ["busybox"] });
+const UPPERS = { tmpfs: { kind: "tmpfs" }, "sized disk": { kind: "disk", bytes: 16 * 1024 ** 2 } } as const;
+
+let upper: keyof typeof UPPERS = "tmpfs";
+const create = (name: string): Promise<Sandbox> => client.create({ name, layers: ["busybox"], upper: UPPERS[upper] });
 
 /** A sandbox whose daemon has stopped right behind the write of a state, and what it was doing. */
 async function stopAt(kind: Kind, { before, enter }: Case): Promise<{ sandbox: Sandbox; doing: Promise<unknown> }> {
@@ -159,7 +162,12 @@ async function makeGood(kind: Kind, sandbox: Sandbox): Promise<void> {
 const cases = Object.entries(CASES) as [Kind, Case][];
 
 describe.each(cases)("killed when %s has been written", (kind, each) => {
-  it.each(["the daemon", "the daemon and its launcher"])("%s: the next daemon knows what to do", async (victims) => {
+  it.each([
+    ["the daemon", "tmpfs"],
+    ["the daemon and its launcher", "tmpfs"],
+    ["the daemon and its launcher", "sized disk"],
+  ] as const)("%s, on a %s upper: the next daemon knows what to do", async (victims, on) => {
+    upper = on;
     const { sandbox, doing } = await stopAt(kind, each);
     if (victims !== "the daemon") killLauncher();
     await end("SIGKILL");
@@ -172,13 +180,17 @@ describe.each(cases)("killed when %s has been written", (kind, each) => {
     await makeGood(kind, sandbox);
   });
 
-  it("the launcher: the daemon goes on with the next one", async () => {
-    const { sandbox, doing } = await stopAt(kind, each);
-    killLauncher();
-    daemon.kill("SIGCONT");
-    await doing;
-    await makeGood(kind, sandbox);
-  });
+  it.each(["tmpfs", "sized disk"] as const)(
+    "the launcher, on a %s upper: the daemon goes on with the next one",
+    async (on) => {
+      upper = on;
+      const { sandbox, doing } = await stopAt(kind, each);
+      killLauncher();
+      daemon.kill("SIGCONT");
+      await doing;
+      await makeGood(kind, sandbox);
+    },
+  );
 
   // In the other states there is none.
   if (!each.hasAgent) return;

@@ -44,12 +44,16 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
 });
 
-const kinds = ["tmpfs", "disk"] as const;
+const uppers = [
+  ["tmpfs", { kind: "tmpfs" }],
+  ["disk", { kind: "disk" }],
+  ["sized disk", { kind: "disk", bytes: 16 * 1024 ** 2 }],
+] as const;
 
-describe.each(kinds)("a launch on a %s upper that fails", (kind) => {
+describe.each(uppers)("a launch on a %s upper that fails", (_, upper) => {
   it.each(STEPS)("at %s names the step and leaves nothing", async (step) => {
     failing = step;
-    await expect(daemon.client.create({ name: "doomed", upper: { kind } })).rejects.toMatchObject({
+    await expect(daemon.client.create({ name: "doomed", upper })).rejects.toMatchObject({
       code: "sandbox/launch-failed",
       status: 500,
       step,
@@ -59,7 +63,7 @@ describe.each(kinds)("a launch on a %s upper that fails", (kind) => {
     expect(await daemon.client.list()).toEqual([]);
     failing = undefined;
     // The name is free again, and what the launcher keeps is in order.
-    await using sandbox = await daemon.client.create({ name: "doomed", upper: { kind } });
+    await using sandbox = await daemon.client.create({ name: "doomed", upper });
     expect(await sandbox.exec(["echo", "alive"])).toMatchObject({ stdout: "alive\n", exitCode: 0 });
   });
 });

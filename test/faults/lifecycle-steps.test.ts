@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Sandbox } from "../../src/client/index.ts";
+import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 
@@ -26,8 +26,11 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
 });
 
-const create = async (): Promise<Sandbox> => {
-  const sandbox = await daemon.client.create({ layers: ["busybox"] });
+const TMPFS = { kind: "tmpfs" } as const;
+const IMAGE = { kind: "disk", bytes: 16 * 1024 ** 2 } as const;
+
+const create = async (upper: CreateOptions["upper"] = TMPFS): Promise<Sandbox> => {
+  const sandbox = await daemon.client.create({ layers: ["busybox"], upper });
   await sandbox.exec("echo kept > /file");
   return sandbox;
 };
@@ -36,11 +39,14 @@ const failedAt = (step: string) => ({ code: "launcher/failed", step, errno: "EIO
 const works = async (sandbox: Sandbox): Promise<void> =>
   expect((await sandbox.exec(["cat", "/file"])).stdout).toBe("kept\n");
 
-describe("a removal that fails", () => {
+describe.each([
+  ["tmpfs", TMPFS],
+  ["sized disk", IMAGE],
+])("a removal from a %s upper that fails", (_, upper) => {
   it.each(DESTROY_STEPS)(
     "at %s names the step, is remembered, and is finished without being asked for",
     async (step) => {
-      const sandbox = await create();
+      const sandbox = await create(upper);
       failing = `destroy:${step}`;
       await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
       // It is gone for everybody, but not forgotten.
@@ -53,7 +59,7 @@ describe("a removal that fails", () => {
   );
 
   it.each(DESTROY_STEPS)("at %s is finished by the next daemon", async (step) => {
-    const sandbox = await create();
+    const sandbox = await create(upper);
     failing = `destroy:${step}`;
     await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
     // The daemon ends before it could try again with success.
@@ -66,27 +72,31 @@ describe("a removal that fails", () => {
 });
 
 describe("a stop that fails", () => {
-  it.each(["kill", "cgroup", "remove"])(
-    "at %s stays stopping, and is finished without being asked for",
-    async (step) => {
-      const sandbox = await create();
-      failing = `destroy:${step}`;
-      const stopping = sandbox.stop();
-      // PID 1 ends by itself when it is asked to, and is then neither found nor killed.
-      if (step === "kill") expect(await stopping).toMatchObject({ state: { kind: "stopped" } });
-      else {
-        await expect(stopping).rejects.toMatchObject(failedAt(step));
-        expect(await stateOf(sandbox)).toBe("stopping");
-      }
-      failing = undefined;
-      await expect.poll(() => stateOf(sandbox), WAIT).toBe("stopped");
-      expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
-      await sandbox.start();
-      await works(sandbox);
-      await sandbox.remove();
-      expect(remainsOf(daemon)).toEqual(NOTHING);
-    },
-  );
+  it.each<[step: string, upper: CreateOptions["upper"]]>([
+    ["kill", TMPFS],
+    ["cgroup", TMPFS],
+    ["remove", TMPFS],
+    // What is in memory stays mounted.
+    ["unmount", IMAGE],
+    ["remove", IMAGE],
+  ])("at %s, of an upper %o, stays stopping, and is finished without being asked for", async (step, upper) => {
+    const sandbox = await create(upper);
+    failing = `destroy:${step}`;
+    const stopping = sandbox.stop();
+    // PID 1 ends by itself when it is asked to, and is then neither found nor killed.
+    if (step === "kill") expect(await stopping).toMatchObject({ state: { kind: "stopped" } });
+    else {
+      await expect(stopping).rejects.toMatchObject(failedAt(step));
+      expect(await stateOf(sandbox)).toBe("stopping");
+    }
+    failing = undefined;
+    await expect.poll(() => stateOf(sandbox), WAIT).toBe("stopped");
+    expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
+    await sandbox.start();
+    await works(sandbox);
+    await sandbox.remove();
+    expect(remainsOf(daemon)).toEqual(NOTHING);
+  });
 });
 
 describe("a start that fails, and cannot be cleared away", () => {

@@ -179,6 +179,8 @@ describe("a paused sandbox", () => {
 });
 
 describe("the machine's start", () => {
+  const IMAGE = { kind: "disk", bytes: 16 * 1024 ** 2 } as const;
+
   /** What it does: every process ends, every mount goes, and /run is empty. */
   function reboot(sandboxes: readonly Sandbox[]): void {
     for (const sandbox of sandboxes) for (const pid of processesWith(sandbox.id)) process.kill(pid, "SIGKILL");
@@ -188,19 +190,24 @@ describe("the machine's start", () => {
 
   it("leaves what is on disk to be started, and says that what was in memory is gone", async () => {
     const disk = await create({ upper: { kind: "disk" }, lifetimeMs: 3_600_000 });
-    const stopped = await create({ upper: { kind: "disk" } });
+    const image = await create({ upper: IMAGE });
+    const stoppedDisk = await create({ upper: { kind: "disk" } });
+    const stoppedImage = await create({ upper: IMAGE });
     const memory = await create();
-    for (const sandbox of [disk, stopped, memory]) await sandbox.exec("echo kept > /file");
-    await stopped.stop();
+    const stopped = [stoppedDisk, stoppedImage];
+    for (const sandbox of [disk, image, ...stopped, memory]) await sandbox.exec("echo kept > /file");
+    for (const sandbox of stopped) await sandbox.stop();
     await end("SIGKILL");
-    reboot([disk, memory]);
+    reboot([disk, image, memory]);
     await serve();
     expect((await found(disk)).view).toMatchObject({
       state: { kind: "stopped", reason: { type: "exited", code: null, signal: null } },
       expiresAt: disk.view.expiresAt,
     });
-    expect((await found(stopped)).view.state).toEqual({ kind: "stopped", reason: { type: "asked" } });
-    for (const sandbox of [disk, stopped]) {
+    for (const sandbox of stopped) {
+      expect((await found(sandbox)).view.state).toEqual({ kind: "stopped", reason: { type: "asked" } });
+    }
+    for (const sandbox of [disk, image, ...stopped]) {
       const again = await found(sandbox);
       await again.start();
       expect((await again.exec(["cat", "/file"])).stdout).toBe("kept\n");

@@ -30,6 +30,7 @@ const start = async (): Promise<void> => {
 };
 const registryFile = (): string => join(daemon.config.stateDir, "registry.sqlite");
 const upper = { kind: "disk" } as const;
+const image = { kind: "disk", bytes: 16 * 1024 ** 2 } as const;
 const create = (options = {}) => daemon.client.create({ layers: ["busybox"], ...options });
 const stateOf = async ({ id }: Sandbox) => (await daemon.client.get(id)).view.state;
 
@@ -103,22 +104,27 @@ describe("what no registry knows", () => {
     await other.start();
     const foreign = await other.client.create({ layers: ["busybox"] });
     const [running, paused, stopped, disk] = [await create(), await create(), await create(), await create({ upper })];
-    const lost = [running, paused, stopped, disk].map(({ id }) => id);
-    await disk.exec("echo kept > /file");
+    const sized = await create({ upper: image });
+    const lost = [running, paused, stopped, disk, sized].map(({ id }) => id);
+    for (const sandbox of [disk, sized]) await sandbox.exec("echo kept > /file");
     await running.exec("(setsid sleep 600 &) ; (setsid sleep 600 &)");
     await paused.pause();
     await stopped.stop();
     await stop();
     expect(agentsOf(lost).length).toBeGreaterThanOrEqual(3);
-    expect(remainsOf(daemon)).toMatchObject({ sockets: { length: 3 }, uppers: { length: 3 }, mounts: { length: 3 } });
+    expect(remainsOf(daemon)).toMatchObject({ sockets: { length: 4 }, uppers: { length: 4 }, mounts: { length: 4 } });
     loseRegistry();
 
     await start();
     expect(await daemon.client.list()).toEqual([]);
     expect(agentsOf(lost)).toEqual([]);
-    expect(remainsOf(daemon)).toEqual({ ...NOTHING, disks: [disk.id] });
+    expect(remainsOf(daemon)).toEqual({ ...NOTHING, disks: [disk.id, `${sized.id}.ext4`] });
     const file = join(daemon.config.stateDir, "uppers", disk.id, "upper/file");
     expect(readFileSync(file, "utf8")).toBe("kept\n");
+    const sizedImage = join(daemon.config.stateDir, "uppers", `${sized.id}.ext4`);
+    expect(
+      execFileSync("/usr/sbin/debugfs", ["-R", "cat /upper/file", sizedImage], { encoding: "utf8", stdio: "pipe" }),
+    ).toBe("kept\n");
     expect((await foreign.exec(["echo", "on"])).stdout).toBe("on\n");
   });
 

@@ -161,6 +161,22 @@ const good = {
   "open-stop": [open(14, { type: "stop" })],
 
   "open-launch": [open(1, { type: "launch", plan })],
+  "open-launch-image": [
+    open(25, {
+      type: "launch",
+      plan: {
+        ...plan,
+        root: {
+          ...plan.root,
+          upper: {
+            kind: "image",
+            path: `/run/plybox/uppers/${SANDBOX}`,
+            image: `/var/lib/plybox/uppers/${SANDBOX}.ext4`,
+          },
+        },
+      },
+    }),
+  ],
   "open-launch-disk": [
     open(1, {
       type: "launch",

@@ -72,7 +72,18 @@ describe("wrong input", () => {
     [["run", "--allow-read", "/no/such/path", "--", "true"], "--allow-read: /no/such/path does not exist"],
     [["run", "--allow-write", "/", "--", "true"], "--allow-write: / cannot be shown whole"],
     [["run", "--upper", "floppy", "--", "true"], `option '--upper <kind>' argument 'floppy' is invalid${line}`],
-    [["run", "--upper", "disk", "--upper-size", "1G", "--", "true"], "--upper-size: a disk upper has no size limit"],
+    [
+      ["run", "--upper", "disk", "--upper-size", "1M", "--", "true"],
+      "--upper-size: must be 16M or more on disk, not 1M",
+    ],
+    [
+      ["run", "--upper", "disk", "--upper-inodes", "100", "--", "true"],
+      "--upper-inodes: an upper on disk counts inodes only where it has an --upper-size",
+    ],
+    [
+      ["run", "--upper", "disk", "--upper-size", "16M", "--upper-inodes", "4097", "--", "true"],
+      "upper.inodes: must be 64 to 4096, not 4097",
+    ],
     [["exec", "--memory-limit", "1K", "a", "--", "true"], "--memory-limit: must be 1M to 1T, not 1K"],
     [["create", "Not_A_Name"], 'not a valid sandbox name: "Not_A_Name"'],
     [["create", "a", "b"], `too many arguments${line}`],
@@ -150,8 +161,7 @@ describe("the life of a sandbox", () => {
       ...["--pids", "32", "--cpu-weight", "300", "--open-files", "512", "--file-size", "1M"],
       "--env",
       "A=b=c",
-      "--upper",
-      "disk",
+      ...["--upper", "disk", "--upper-size", "32M", "--upper-inodes", "500"],
     );
     const { stdout } = await plybox(["info", id, "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -161,7 +171,7 @@ describe("the life of a sandbox", () => {
         ...{ cpuWeight: 300, openFiles: 512, fileSizeBytes: 1_048_576 },
       },
       env: { A: "b=c" },
-      upper: { kind: "disk" },
+      upper: { kind: "disk", bytes: 33_554_432, inodes: 500 },
       execs: [],
     });
     expect((await plybox(["info", id])).stdout).not.toContain("b=c");

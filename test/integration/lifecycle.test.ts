@@ -131,8 +131,12 @@ describe("a paused sandbox", () => {
 });
 
 describe("a stopped sandbox", () => {
-  it.each(["tmpfs", "disk"] as const)("keeps what it wrote on a %s upper, its ids and its name", async (kind) => {
-    await using sandbox = await create({ name: `kept-${kind}`, upper: { kind }, env: { A: "b" } });
+  it.each([
+    ["tmpfs", { kind: "tmpfs" }],
+    ["disk", { kind: "disk" }],
+    ["sized", { kind: "disk", bytes: 16 * 1024 ** 2 }],
+  ] as const)("keeps what it wrote on a %s upper, its ids and its name", async (kind, upper) => {
+    await using sandbox = await create({ name: `kept-${kind}`, upper, env: { A: "b" } });
     await sandbox.exec("echo kept > /file; mkdir /etc/own; rm /bin/ls");
     const stopped = await sandbox.stop();
     expect(stopped).toMatchObject({ state: { kind: "stopped", reason: { type: "asked" } }, incarnation: 1 });

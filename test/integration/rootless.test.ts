@@ -131,6 +131,9 @@ describe.each([
       const refused = await user.run(["run", "--memory-limit", "100M", "--", "true"]);
       expect(refused).toMatchObject({ exitCode: 125, stdout: "" });
       expect(refused.stderr).toContain("limits.memoryBytes cannot be held");
+      const sized = await user.run(["run", "--upper", "disk", "--upper-size", "64M", "--", "true"]);
+      expect(sized).toMatchObject({ exitCode: 125, stdout: "" });
+      expect(sized.stderr).toContain("upper.bytes: an upper on disk has no size without root");
     });
   });
 

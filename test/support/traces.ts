@@ -25,6 +25,17 @@ export const mountsWith = (text: string): readonly string[] =>
     .split("\n")
     .filter((line) => line.includes(text));
 
+/** Files below `directory` that loop devices of this machine show. */
+export const loopsWith = (directory: string): readonly string[] =>
+  readdirSync("/sys/block").flatMap((name) => {
+    try {
+      const file = readFileSync(join("/sys/block", name, "loop/backing_file"), "utf8").trimEnd();
+      return file.startsWith(`${directory}/`) ? [file] : [];
+    } catch {
+      return []; // It is no loop device, or shows nothing.
+    }
+  });
+
 /** Cgroups below every hierarchy whose name has this text. */
 export function cgroupsWith(text: string): readonly string[] {
   const roots = readFileSync("/proc/self/mounts", "utf8")

@@ -28,6 +28,9 @@ const fileSizeBytes = bounded("fileSizeBytes").describe("How large one file may 
 const upperBytes = bounded("upperBytes").describe("Size limit in bytes.");
 const upperInodes = bounded("upperInodes").describe("How many files, directories and links it may hold.");
 
+const diskBytes = bounded("diskBytes").describe("Size limit in bytes; without it, as much as there is room.");
+const diskInodes = bounded("diskInodes").describe("How many files, directories and links it may hold; needs bytes.");
+
 const allowPrivilegeEscalation = z
   .boolean()
   .describe("Whether setuid programs such as sudo work inside, within its own range of ids; false by default.");
@@ -49,7 +52,11 @@ export const createSandboxBody = z.strictObject({
           bytes: z.exactOptional(upperBytes),
           inodes: z.exactOptional(upperInodes),
         }),
-        z.strictObject({ kind: z.literal("disk") }),
+        z.strictObject({
+          kind: z.literal("disk"),
+          bytes: z.exactOptional(diskBytes),
+          inodes: z.exactOptional(diskInodes),
+        }),
       ])
       .describe("Where the writable layer lives."),
   ),

@@ -99,9 +99,7 @@ export class NativeBackend implements Backend {
   async #destroy(traces: Traces, process: ProcessName | undefined, keepUpper: boolean): Promise<void> {
     const freezer = this.#freezerOf(traces);
     freezer?.kill();
-    const remains = remainsOf(traces, freezer?.cgroup);
-    const { unmount, remove } = keepUpper ? { unmount: [], remove: [traces.agent.socket] } : remains;
-    await this.#launcher.destroy(process, { cgroups: remains.cgroups, unmount, remove });
+    await this.#launcher.destroy(process, remainsOf(traces, freezer?.cgroup, keepUpper));
   }
 }
 
@@ -109,13 +107,16 @@ function cannotFreeze(): never {
   throw new PlyboxError("host/missing", "this machine has no freezer, so a sandbox cannot be paused");
 }
 
-/** What is to be taken off the host. What a disk upper holds may be large, and is its owner's to remove. */
-function remainsOf({ cgroups, root: { upper }, agent: { socket } }: Traces, freezer: string | undefined): Remains {
-  const isMounted = upper.kind === "tmpfs";
+/** What is to be taken off the host. What an upper on disk holds may be large, and is its owner's to remove. */
+function remainsOf(traces: Traces, freezer: string | undefined, keepUpper: boolean): Remains {
+  const { cgroups, root, agent } = traces;
+  const { kind, path } = root.upper;
+  // A tmpfs that is unmounted is gone; an image is at rest then, and whole.
+  const unmount = kind === "image" || (kind === "tmpfs" && !keepUpper) ? [path] : [];
   return {
-    cgroups: [...cgroups.map(({ path }) => path), ...(freezer === undefined ? [] : [freezer])],
-    unmount: isMounted ? [upper.path] : [],
-    remove: [...(isMounted ? [upper.path] : []), socket],
+    cgroups: [...cgroups.map((cgroup) => cgroup.path), ...(freezer === undefined ? [] : [freezer])],
+    unmount,
+    remove: [...unmount, agent.socket],
   };
 }
 

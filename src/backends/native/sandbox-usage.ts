@@ -16,7 +16,7 @@ export function sandboxUsage({ cgroups, root }: Pick<LaunchPlan, "cgroups" | "ro
   });
 }
 
-/** A tmpfs knows what it holds. A directory on disk has to be walked, which is not done in passing. */
+/** A file system of the upper's own knows what it holds. A directory on disk has to be walked, which is not done in passing. */
 function upperUsage({ kind, path }: UpperMount): () => number | null {
   if (kind === "disk") return () => null;
   let isMounted: boolean | undefined;

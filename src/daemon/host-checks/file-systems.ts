@@ -20,7 +20,7 @@ const kernelFileSystem = (name: string, use: string, required: boolean): Check =
   },
 });
 
-const CONFIG: Readonly<Record<string, string>> = { overlay: "OVERLAY_FS", erofs: "EROFS_FS" };
+const CONFIG: Readonly<Record<string, string>> = { overlay: "OVERLAY_FS", erofs: "EROFS_FS", ext4: "EXT4_FS" };
 
 function hasModule({ modules, kernelRelease }: Host, name: string): boolean {
   return readText(`${modules}/${kernelRelease}/modules.dep`)?.includes(`/${name}.ko`) === true;
@@ -31,6 +31,7 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
   kernelFileSystem("tmpfs", "holds the writable layer", true),
   kernelFileSystem("squashfs", "holds layers", false),
   kernelFileSystem("erofs", "holds layers without a loop device", false),
+  kernelFileSystem("ext4", "holds an upper on disk that has a size", false),
   {
     name: "overlay mounts",
     required: true,
@@ -49,11 +50,11 @@ export const FILE_SYSTEM_CHECKS: readonly Check[] = [
     name: "loop devices",
     required: false,
     async examine(host) {
-      if (host.uid !== 0) return ok("rootless needs none: squashfs layers are unpacked");
+      if (host.uid !== 0) return ok("rootless has none: squashfs layers are unpacked, and uppers on disk have no size");
       if (!existsSync(`${host.dev}/loop-control`)) {
-        return missing("squashfs layers cannot be mounted", "modprobe loop");
+        return missing("neither squashfs layers nor uppers on disk with a size can be mounted", "modprobe loop");
       }
-      return await tryFeature(host, "loop", "/", "squashfs layers can be mounted");
+      return await tryFeature(host, "loop", "/", "squashfs layers and uppers on disk with a size can be mounted");
     },
   },
   {

@@ -242,7 +242,7 @@ describe("rootless", () => {
 });
 
 describe("file systems", () => {
-  it.each(["overlay", "tmpfs", "squashfs", "erofs"])("%s is built in, a module, or missing", async (name) => {
+  it.each(["overlay", "tmpfs", "squashfs", "erofs", "ext4"])("%s is built in, a module, or missing", async (name) => {
     const builtIn = { ...thisMachine(), proc: tree({ filesystems: `nodev\tproc\n\t${name}\n` }) };
     const module = {
       ...thisMachine(),
@@ -344,6 +344,8 @@ describe("programs", () => {
   it.each([
     ["mksquashfs", "squashfs-tools"],
     ["mkfs.erofs", "erofs-utils"],
+    ["mkfs.ext4", "e2fsprogs"],
+    ["e2fsck", "e2fsprogs"],
     ["busybox", "busybox-static"],
     ["ip", "iproute2"],
     ["nft", "nftables"],
@@ -366,8 +368,8 @@ describe("programs", () => {
     expect(await find("ip", { ...thisMachine(), path: [root] })).toMatchObject({ status: "warn" });
   });
 
-  it("mksquashfs is found here", async () => {
-    expect(await find("mksquashfs", thisMachine())).toMatchObject({ status: "ok" });
+  it.each(["mksquashfs", "mkfs.ext4", "e2fsck"])("%s is found here", async (name) => {
+    expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
   });
 
   it.each(["plylaunch", "plyagent", "plyfilter"])("%s must be there, and be itself", async (name) => {

@@ -17,6 +17,8 @@ interface Tool {
 const TOOLS: readonly Tool[] = [
   { program: "mksquashfs", debianPackage: "squashfs-tools", use: "builds layers", version: ["-version"] },
   { program: "mkfs.erofs", debianPackage: "erofs-utils", use: "builds erofs layers", version: ["--help"] },
+  { program: "mkfs.ext4", debianPackage: "e2fsprogs", use: "makes uppers on disk with a size", version: ["-V"] },
+  { program: "e2fsck", debianPackage: "e2fsprogs", use: "mends them", version: ["-V"] },
   { program: "busybox", debianPackage: "busybox-static", use: "is the busybox layer", version: ["--help"] },
   { program: "ip", debianPackage: "iproute2", use: "shows networks", version: ["-V"] },
   { program: "nft", debianPackage: "nftables", use: "filters networks", version: ["--version"] },

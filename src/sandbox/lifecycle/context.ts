@@ -33,6 +33,8 @@ export interface SandboxServiceOptions {
   readonly log: SandboxLog;
   /** Throws where a sandbox may not be made beside those that there are, of whatever tenant. */
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
+  /** Whether uppers on disk may have a size: images are mounted by the machine's root alone. */
+  readonly mountsImages: boolean;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
   /** How soon an end that failed is tried again. */

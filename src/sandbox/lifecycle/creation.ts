@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { throwIfAborted } from "../../base/abort.ts";
 import { UndoStack } from "../../base/undo-stack.ts";
@@ -13,6 +12,8 @@ import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import { requireShowable, surroundings } from "../shown-paths.ts";
 import { newStartCommand } from "../start/start-status.ts";
+import { makeDisk } from "../uppers/make-disk.ts";
+import { requireUpper } from "../uppers/require-upper.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, planFor } from "./context.ts";
 import { greet, launch, watch } from "./launching.ts";
@@ -32,6 +33,7 @@ export async function createSandbox(
   throwIfAborted(signal);
   checkBinds(context, spec.binds ?? []);
   requireHeld(context.places.cgroups, spec.limits);
+  requireUpper(spec.upper, context.mountsImages);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
   const live = reserve(context, spec);
   await using undo = new UndoStack();
@@ -52,18 +54,20 @@ export async function createSandbox(
   live.sandbox = { ...live.sandbox, layers: lease.layers.map(({ name }) => name) };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   const plan = planFor(context, live.sandbox, lease, await filter);
-  if (plan.root.upper.kind === "disk") {
-    await mkdir(plan.root.upper.path, { mode: 0o700 });
+  if (plan.root.upper.kind !== "tmpfs") {
     undo.push(
       "remove the disk upper",
       orRemember(() => removeDisk(context, live.sandbox)),
     );
+    await makeDisk(live.sandbox.upper, plan.root.upper);
   }
   const running = await launch(context, live, plan);
   undo.push(
     "end the sandbox",
     orRemember(async () => running[Symbol.asyncDispose]()),
   );
+  // The mount has the file still, which is then gone with it, however this process ends.
+  if (context.dieWithLauncher && plan.root.upper.kind === "image") await removeDisk(context, live.sandbox);
   await greet(live, running);
   throwIfAborted(signal);
   const { pid, startTime } = running.process;

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
-import { upperPath } from "../launch-plan.ts";
+import { diskPath } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
@@ -38,8 +38,8 @@ export async function destroy(context: LifecycleContext, live: LiveSandbox, reas
 }
 
 export async function removeDisk({ places }: LifecycleContext, sandbox: Sandbox): Promise<void> {
-  if (sandbox.upper.kind !== "disk") return;
-  await rm(upperPath(sandbox, places), { recursive: true, force: true });
+  const path = diskPath(sandbox, places);
+  if (path !== undefined) await rm(path, { recursive: true, force: true });
 }
 
 /** Gives back what a sandbox has of this process: its layers, its place in the registry, its name and its ids. */

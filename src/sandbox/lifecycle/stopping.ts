@@ -8,6 +8,7 @@ import { hasUpper } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { restarted } from "../start/start-status.ts";
 import { requireState } from "../transitions.ts";
+import { mendImage } from "../uppers/mend-image.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
 import { greet, launch, watch } from "./launching.ts";
@@ -48,7 +49,9 @@ export async function startSandbox(context: LifecycleContext, live: LiveSandbox)
   const filter = await context.filters.filterFor(live.sandbox);
   enter(context, live, { kind: "starting" }, nextIncarnation(live.sandbox));
   try {
-    const running = await launch(context, live, planFor(context, live.sandbox, live.lease ?? NO_LAYERS, filter));
+    const plan = planFor(context, live.sandbox, live.lease ?? NO_LAYERS, filter);
+    if (plan.root.upper.kind === "image") await mendImage(plan.root.upper.image);
+    const running = await launch(context, live, plan);
     await greet(live, running);
     const { pid, startTime } = running.process;
     live.activity.touch();

@@ -14,7 +14,9 @@ import type { LifecycleContext } from "./context.ts";
 export async function sweepUnknown({ live, places, backend, log }: LifecycleContext): Promise<void> {
   const isUnknown = (id: SandboxId): boolean => live.get(id) === undefined;
   const parents = parentsOf(places.cgroups, places.cgroupParent, undefined);
-  const found = [places.sockets, places.uppers, ...parents].flatMap((directory) => sandboxesIn(directory));
+  const found = [places.sockets, places.uppers, ...parents].flatMap((directory) => [
+    ...sandboxesIn(directory).values(),
+  ]);
   await Promise.all(
     [...new Set(found)].filter(isUnknown).map(async (sandbox) => {
       try {
@@ -25,21 +27,19 @@ export async function sweepUnknown({ live, places, backend, log }: LifecycleCont
       }
     }),
   );
-  for (const id of sandboxesIn(places.disks).filter(isUnknown)) {
-    log.warn(
-      { path: join(places.disks, id) },
-      "the registry does not know the sandbox that wrote this; remove it by hand",
-    );
+  for (const [path, id] of sandboxesIn(places.disks)) {
+    if (isUnknown(id)) log.warn({ path }, "the registry does not know the sandbox that wrote this; remove it by hand");
   }
 }
 
-/** The ids that files and directories bear here; anything else is not ours. */
-function sandboxesIn(directory: string): readonly SandboxId[] {
+/** The ids that files and directories bear here, by their paths; anything else is not ours. */
+function sandboxesIn(directory: string): ReadonlyMap<string, SandboxId> {
   let names: readonly string[];
   try {
     names = readdirSync(directory);
   } catch {
-    return [];
+    return new Map();
   }
-  return names.map((name) => name.replace(/\.sock$/, "")).filter(isSandboxId);
+  const ids = names.map((name) => [join(directory, name), name.replace(/\.(?:sock|ext4)$/, "")] as const);
+  return new Map(ids.filter((each): each is readonly [string, SandboxId] => isSandboxId(each[1])));
 }

@@ -53,6 +53,9 @@ describe("a sampler", () => {
     expect(sampler.one(disk.id)).toMatchObject({ upperBytes: null, upperMeasuredAt: null });
     const inMemory = sampler.one(memory.id);
     expect(inMemory).toMatchObject({ upperBytes: 4, upperMeasuredAt: inMemory.at });
+    const image = { ...running(), upper: { kind: "disk", bytes: 99 } as const };
+    const inImage = samplerOf([image]).one(image.id);
+    expect(inImage).toMatchObject({ upperBytes: 4, upperMeasuredAt: inImage.at, limits: { upperBytes: 99 } });
   });
 
   it("passes over a sandbox that is removed while others are read", async () => {

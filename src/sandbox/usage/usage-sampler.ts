@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
+import { isImage } from "../../model/sandbox.ts";
 import type { Usage, UsageSample } from "../../model/usage.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import type { DiskUppers } from "./disk-uppers.ts";
@@ -78,10 +79,10 @@ export class UsageSampler {
     return { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
   }
 
-  /** A tmpfs tells what it holds now; a directory on disk is measured now and then. */
+  /** A file system of its own tells what it holds now; a directory on disk is measured now and then. */
   #upper(sandbox: Sandbox, { upperBytes }: Usage, at: Date) {
     const { upper } = sandbox;
-    if (upper.kind === "tmpfs") {
+    if (upper.kind === "tmpfs" || isImage(upper)) {
       const upperMeasuredAt = upperBytes === null ? null : at;
       return { upperBytes, upperMeasuredAt, upperLimit: upper.bytes ?? DEFAULT_UPPER_BYTES };
     }
