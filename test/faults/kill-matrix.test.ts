@@ -8,7 +8,7 @@ import type { Sandbox, SandboxView } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
-import { cgroupsWith, processesWith } from "../support/traces.ts";
+import { cgroupsWith, loopsWith, processesWith } from "../support/traces.ts";
 
 /** A hang ends what is waited for; nothing asserts on time. */
 const WAIT = { timeout: 60_000, interval: 10 };
@@ -28,6 +28,7 @@ afterAll(async () => {
   client.close();
   await end("SIGTERM");
   const remains = everything();
+  await expect.poll(() => loopsWith(cli.directory), WAIT).toEqual([]);
   cli[Symbol.dispose]();
   expect(remains).toEqual(NOTHING);
 });

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
+import { loopsWith } from "../support/traces.ts";
 
 const RETRY_MS = 100;
 /** A hang ends what is waited for; nothing asserts on time. */
@@ -23,6 +25,7 @@ afterEach(() => {
   failing = undefined;
 });
 afterAll(async () => {
+  await expect.poll(() => loopsWith(join(daemon.config.stateDir, "uppers")), WAIT).toEqual([]);
   await daemon[Symbol.asyncDispose]();
 });
 

@@ -30,7 +30,10 @@ beforeAll(async () => {
   await daemon.start();
 });
 afterAll(() => daemon[Symbol.asyncDispose]());
-afterEach(() => expect(remainsOf(daemon)).toEqual(NOTHING));
+afterEach(async () => {
+  expect(remainsOf(daemon)).toEqual(NOTHING);
+  await expect.poll(() => loopsWith(uppers()), WAIT).toEqual([]);
+});
 
 const create = (changes: CreateOptions = {}, of: TestDaemon = daemon): Promise<Sandbox> =>
   of.client.create({ layers: ["busybox"], upper: SIZED, ...changes });
@@ -118,6 +121,7 @@ describe("an upper on disk with a size", () => {
     await shell(sandbox, "echo kept > /file");
     await sandbox.stop();
     expect(remainsOf(daemon)).toEqual({ ...NOTHING, disks: [`${sandbox.id}.ext4`] });
+    await expect.poll(() => loopsWith(uppers()), WAIT).toEqual([]);
     // What was written is in it, whatever the page cache still had.
     expect(
       execFileSync("/usr/sbin/debugfs", ["-R", "cat /upper/file", imageOf(sandbox)], { stdio: "pipe" }).toString(),
@@ -157,7 +161,6 @@ describe("an upper on disk with a size", () => {
     } finally {
       closeSync(held);
     }
-    await expect.poll(() => remainsOf(daemon), WAIT).toEqual(NOTHING);
   });
 
   it("is what it was for the next daemon, and after the launcher was killed", async () => {

@@ -25,7 +25,10 @@ export const mountsWith = (text: string): readonly string[] =>
     .split("\n")
     .filter((line) => line.includes(text));
 
-/** Files below `directory` that loop devices of this machine show. */
+/**
+ * Files below `directory` that loop devices of this machine show. One that is unmounted may be among them for a moment:
+ * the kernel frees it when the last that looks at it, such as somebody's losetup, has closed it.
+ */
 export const loopsWith = (directory: string): readonly string[] =>
   readdirSync("/sys/block").flatMap((name) => {
     try {
