@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Sandbox, SandboxView } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
@@ -28,7 +28,7 @@ afterAll(async () => {
   client.close();
   await end("SIGTERM");
   const remains = everything();
-  await expect.poll(() => loopsWith(cli.directory), WAIT).toEqual([]);
+  await vi.waitFor(() => expect(loopsWith(cli.directory)).toEqual([]), WAIT);
   cli[Symbol.dispose]();
   expect(remains).toEqual(NOTHING);
 });

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { loopsWith } from "../support/traces.ts";
@@ -46,7 +46,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   failing = undefined;
-  await expect.poll(() => loopsWith(join(daemon.config.stateDir, "uppers")), WAIT).toEqual([]);
+  await vi.waitFor(() => expect(loopsWith(join(daemon.config.stateDir, "uppers"))).toEqual([]), WAIT);
   await daemon[Symbol.asyncDispose]();
 });
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
@@ -25,7 +25,7 @@ afterEach(() => {
   failing = undefined;
 });
 afterAll(async () => {
-  await expect.poll(() => loopsWith(join(daemon.config.stateDir, "uppers")), WAIT).toEqual([]);
+  await vi.waitFor(() => expect(loopsWith(join(daemon.config.stateDir, "uppers"))).toEqual([]), WAIT);
   await daemon[Symbol.asyncDispose]();
 });
 
