@@ -35,11 +35,13 @@ async function buildSpareLayer({ directory, config }: TestDaemon): Promise<void>
   const tree = join(directory, "tree");
   mkdirSync(tree);
   writeFileSync(join(tree, "spare"), "of no use\n");
+  // Whether this kernel reads what is packed is tried there.
+  const mountDirectory = join(directory, "tried");
+  mkdirSync(mountDirectory);
+  const mounter = new NativeLauncher({ private: true });
   const store = new LayerStore({
-    storeDirectory: join(config.stateDir, "layers"),
-    mountDirectory: join(directory, "unused"),
-    mounter: new NativeLauncher({ private: true }),
-    log: console,
+    ...{ storeDirectory: join(config.stateDir, "layers"), mountDirectory, mounter, log: console },
   });
   await store.buildFromDirectory(SPARE, tree);
+  await mounter.close();
 }
