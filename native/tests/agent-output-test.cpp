@@ -205,7 +205,7 @@ TEST_CASE("what a process in the background writes after the exit is kept for wh
         1, exec_request(
                R"("argv":["sh","-c","mkfifo $1; (read go < $1; echo late) & echo early","sh",")" + fifo + "\"]", &id));
     Outcome outcome = host.collect(1);
-    CHECK(outcome.out == "early\n");
+    REQUIRE(outcome.out == "early\n");
     CHECK(outcome.last.number("stdoutBytes") == 6);
     CHECK(outcome.ends <= 1);
     host.run(shell_request("echo go > " + fifo));
