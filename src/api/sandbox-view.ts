@@ -1,16 +1,17 @@
 import type { Sandbox } from "../model/sandbox.ts";
+import { heldLimits } from "../model/sandbox.ts";
 import type { SandboxView } from "./contract.ts";
 
 /** What the API shows: no host paths, no id range. */
 export function sandboxView(sandbox: Sandbox): SandboxView {
-  const { id, tenant, name, incarnation, layers, upper, limits, env, hostname } = sandbox;
+  const { id, tenant, name, incarnation, layers, upper, env, hostname } = sandbox;
   const { labels, lifetimeMs, idleMs, idleCountsCommands, onExpire, resumeOnDemand, ready } = sandbox;
   const { allowPrivilegeEscalation } = sandbox;
   return {
     ...{ id, tenant, name, incarnation },
     state: stateView(sandbox.state),
     layers: [...layers],
-    ...{ upper, limits, env, hostname },
+    ...{ upper, limits: heldLimits(sandbox), env, hostname },
     ...{ seccomp: sandbox.seccomp as SandboxView["seccomp"], allowPrivilegeEscalation },
     createdAt: sandbox.createdAt.toISOString(),
     ...{ labels, lifetimeMs },

@@ -2,6 +2,7 @@ import type { AuditList, CreateSandboxBody, EventList, HealthView, SandboxView, 
 import type { SeccompProfile, SeccompProfileName } from "../model/seccomp.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
+import { defaultSocket } from "./default-socket.ts";
 import type { EventItem, FollowOptions, ReadOptions } from "./events.ts";
 import { followEvents, readEvents } from "./events.ts";
 import { fetchTransport } from "./fetch-transport.ts";
@@ -21,7 +22,10 @@ import { Webhooks } from "./webhooks.ts";
 export interface PlyboxOptions {
   /** Such as `http://127.0.0.1:7070`; needs `token`. */
   readonly baseUrl?: string;
-  /** `$PLYBOX_SOCKET` or `/run/plybox/plybox.sock` by default. */
+  /**
+   * By default `$PLYBOX_SOCKET`, or `plybox.sock` in `$PLYBOX_RUN_DIR`; else `/run/plybox/plybox.sock` for root, and for
+   * another user that of the user's own daemon, below `$XDG_RUNTIME_DIR`.
+   */
   readonly socketPath?: string;
   readonly token?: string;
   /** Stands in for the global `fetch` with `baseUrl`. */
@@ -45,8 +49,6 @@ export interface AuditQuery {
   /** About the sandbox of this id alone. */
   readonly sandbox?: string;
 }
-
-const DEFAULT_SOCKET = "/run/plybox/plybox.sock";
 
 /**
  * A Plybox daemon. Every method throws `PlyboxApiError`, or the signal's reason when it is aborted.
@@ -149,9 +151,9 @@ export class Plybox {
 function transportFor({ baseUrl, socketPath, fetch }: PlyboxOptions): Transport {
   if (baseUrl !== undefined && socketPath !== undefined) throw new TypeError("give baseUrl or socketPath, not both");
   const { process } = globalThis as { process?: NodeJS.Process };
-  const inNode = process?.versions?.node !== undefined;
-  if (baseUrl !== undefined || (socketPath === undefined && !inNode)) {
-    return fetchTransport(baseUrl ?? "", fetch ?? globalThis.fetch.bind(globalThis));
-  }
-  return unixTransport(socketPath ?? process?.env.PLYBOX_SOCKET ?? DEFAULT_SOCKET);
+  const node = process?.versions?.node === undefined ? undefined : process;
+  const path =
+    socketPath ?? (node && baseUrl === undefined ? defaultSocket(node.env, node.getuid?.() ?? 0) : undefined);
+  if (path !== undefined) return unixTransport(path);
+  return fetchTransport(baseUrl ?? "", fetch ?? globalThis.fetch.bind(globalThis));
 }

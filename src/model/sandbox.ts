@@ -18,6 +18,14 @@ export interface Limits {
   readonly fileSizeBytes: number | null;
 }
 
+/** Limits that a cgroup holds. */
+export type CgroupLimit = Exclude<keyof Limits, "openFiles" | "fileSizeBytes">;
+
+/** The limits that bound something: null where there is no cgroup that would. */
+export type HeldLimits = {
+  readonly [Limit in keyof Limits]: Limit extends CgroupLimit ? Limits[Limit] | null : Limits[Limit];
+};
+
 const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
 /** An upper on disk has at most one inode for so many bytes of its size. */
@@ -149,6 +157,8 @@ export interface Sandbox {
   readonly layers: readonly string[];
   readonly upper: UpperSpec;
   readonly limits: Limits;
+  /** Those of its limits that nothing held where it was made: they are defaults, since others are refused then. */
+  readonly unheld: readonly CgroupLimit[];
   readonly env: Readonly<Record<string, string>>;
   readonly hostname: string;
   readonly binds: readonly Bind[];
@@ -169,4 +179,8 @@ export interface Sandbox {
   readonly readyProbe: ReadyProbe | null;
   /** Whether the probe has succeeded since the last start; null without a probe. */
   readonly ready: boolean | null;
+}
+
+export function heldLimits({ limits, unheld }: Pick<Sandbox, "limits" | "unheld">): HeldLimits {
+  return { ...limits, ...Object.fromEntries(unheld.map((limit) => [limit, null])) };
 }

@@ -1,5 +1,5 @@
 import type { SandboxId, SandboxName } from "./ids.ts";
-import type { Limits } from "./sandbox.ts";
+import type { HeldLimits } from "./sandbox.ts";
 
 /** Time that tasks stood still for want of something: `some` of them, or all of them at once (`full`). */
 export interface Stall {
@@ -38,7 +38,7 @@ export interface UsageSample extends Usage {
   readonly upperMeasuredAt: Date | null;
   /** Cores in use since the sample before; null for the first of a series. */
   readonly cores: number | null;
-  readonly limits: Pick<Limits, "memoryBytes" | "pids" | "cpus"> & { readonly upperBytes: number | null };
+  readonly limits: Pick<HeldLimits, "memoryBytes" | "pids" | "cpus"> & { readonly upperBytes: number | null };
 }
 
 /** One process of a sandbox, as it is seen inside. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { requireHeld } from "./held-limits.ts";
+import { requireHeld, unheldLimits } from "./held-limits.ts";
 
 const NONE = { version: 1, roots: new Map() } as const;
 const SOME = { version: 1, roots: new Map([["memory", "/sys/fs/cgroup/memory"]] as const) } as const;
@@ -21,4 +21,10 @@ it("goes by the controller of each limit", () => {
 it("does not ask for what nobody asked for", () => {
   expect(() => requireHeld(NONE)).not.toThrow();
   expect(() => requireHeld(NONE, {})).not.toThrow();
+});
+
+it("knows what is not held", () => {
+  expect(unheldLimits(NONE)).toEqual(["memoryBytes", "pids", "cpus", "cpuWeight"]);
+  expect(unheldLimits(SOME)).toEqual(["pids", "cpus", "cpuWeight"]);
+  expect(unheldLimits({ version: 2, root: "/sys/fs/cgroup" })).toEqual([]);
 });

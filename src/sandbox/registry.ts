@@ -52,7 +52,8 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 }
 
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
-type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt"> & {
+type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld"> & {
+  readonly unheld?: Sandbox["unheld"];
   readonly createdAt: string;
   readonly expiresAt: string | null;
   readonly boot?: string;
@@ -66,6 +67,7 @@ function readRow({ body, digests }: Row, now: string): KeptEntry {
       ...stored,
       // What an earlier version did not know has its default.
       limits: { ...DEFAULT_LIMITS, ...stored.limits },
+      unheld: stored.unheld ?? [],
       createdAt: new Date(createdAt),
       expiresAt: expiresAt === null ? null : new Date(expiresAt),
     },

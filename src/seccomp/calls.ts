@@ -92,11 +92,15 @@ export const MACHINE = [
   ...["sysfs", "_sysctl", "uselib", "ustat", "vhangup"],
 ];
 
+/** Keyrings are those of a user of the machine, who may be the one that runs the daemon: no namespace keeps them apart. */
+export const KEYRINGS = ["add_key", "keyctl", "request_key"];
+
 /** Where kernels have been broken out of, or what reaches beyond the caller's own processes and files. */
 export const RISKS = [
-  ...["add_key", "bpf", "fanotify_init", "fanotify_mark", "get_mempolicy", "io_uring_enter", "io_uring_register"],
-  ...["io_uring_setup", "kcmp", "keyctl", "mbind", "migrate_pages", "modify_ldt", "move_pages", "open_by_handle_at"],
-  ...["perf_event_open", "pidfd_getfd", "process_madvise", "request_key", "set_mempolicy"],
+  ...KEYRINGS,
+  ...["bpf", "fanotify_init", "fanotify_mark", "get_mempolicy", "io_uring_enter", "io_uring_register"],
+  ...["io_uring_setup", "kcmp", "mbind", "migrate_pages", "modify_ldt", "move_pages", "open_by_handle_at"],
+  ...["perf_event_open", "pidfd_getfd", "process_madvise", "set_mempolicy"],
   ...["set_mempolicy_home_node", "setns", "userfaultfd", "vmsplice"],
 ];
 

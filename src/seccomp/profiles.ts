@@ -4,6 +4,7 @@ import { hasNone, isInt, isNoneOf } from "./arguments.ts";
 import {
   FILES,
   IDENTITY,
+  KEYRINGS,
   MACHINE,
   MEMORY,
   MESSAGES,
@@ -30,6 +31,8 @@ const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
 
 const [UNIX, INET, INET6, NETLINK] = [1, 2, 10, 16];
+/** Leads to the hypervisor and to other guests, past the network namespace. */
+const VSOCK = 40;
 const [ROUTE, SOCK_DIAG, AUDIT, KOBJECT_UEVENT, GENERIC] = [0, 4, 9, 15, 16];
 
 /** PER_LINUX, PER_LINUX32, with UNAME26 each, and asking. */
@@ -98,8 +101,9 @@ const STRICT: SeccompProfile = {
 const PERMISSIVE: SeccompProfile = {
   defaultAction: "SCMP_ACT_ALLOW",
   syscalls: [
-    refuse([...MOUNTS, ...MACHINE, "bpf", "open_by_handle_at", "setns", "pidfd_getfd"]),
+    refuse([...MOUNTS, ...MACHINE, ...KEYRINGS, "bpf", "open_by_handle_at", "setns", "pidfd_getfd"]),
     ...NEW_NAMESPACES,
+    { ...refuse(["socket"]), args: [isInt(0, VSOCK)] },
     ...[TIOCSTI, TIOCLINUX].map((request): SeccompRule => ({ ...refuse(["ioctl"]), args: [isInt(1, request)] })),
   ],
 };

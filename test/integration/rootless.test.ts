@@ -176,6 +176,14 @@ describe.each([
       expect(readdirSync(join(user.home, ".local/state/plybox/uppers"))).toEqual([]);
     });
 
+    it("tells of no limit that nothing holds", async () => {
+      const { stdout } = await user.run(["info", "box", "--json"]);
+      expect(JSON.parse(stdout)).toMatchObject({
+        limits: { memoryBytes: null, pids: null, cpus: null, cpuWeight: null, openFiles: 65_536 },
+      });
+      expect((await user.run(["info", "box"])).stdout).toMatch(/^Memory +-\nCores +-\nProcesses +-$/m);
+    });
+
     it("refuses what it cannot do, and says why", async () => {
       expect(await user.run(["pause", "box"])).toMatchObject({
         exitCode: 125,

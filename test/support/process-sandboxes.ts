@@ -139,6 +139,7 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     layers: spec.layers ?? layers.slice(0, 1),
     upper: spec.upper ?? { kind: "tmpfs", bytes: 1024 ** 3 },
     limits: { ...DEFAULT_LIMITS, memoryBytes: 512 * 1024 ** 2, cpus: 1, ...spec.limits },
+    unheld: [],
     env: spec.env ?? {},
     hostname: spec.hostname ?? spec.name ?? (id.slice(-12) as SandboxName),
     binds: [],

@@ -17,6 +17,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
       ...{ memoryBytes: 536_870_912, pids: 100, cpus: 0.5, cpuWeight: 200 },
       ...{ openFiles: 1024, fileSizeBytes: 1_073_741_824 },
     },
+    unheld: ["cpuWeight"],
     env: { A: "b" },
     hostname: "web-1",
     binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],

@@ -89,7 +89,13 @@ export const sandboxView = z.object({
     bytes: z.exactOptional(z.int()),
     inodes: z.exactOptional(z.int()),
   }),
-  limits: z.object({ ...limits, fileSizeBytes: fileSizeBytes.nullable() }),
+  limits: z
+    .object({
+      ...{ memoryBytes: limits.memoryBytes.nullable(), pids: limits.pids.nullable() },
+      ...{ cpus: limits.cpus.nullable(), cpuWeight: limits.cpuWeight.nullable() },
+      ...{ openFiles: limits.openFiles, fileSizeBytes: fileSizeBytes.nullable() },
+    })
+    .describe("Null where nothing bounds it: without root, cgroups hold no limits."),
   env: z.record(z.string(), z.string()),
   hostname: z.string(),
   seccomp,

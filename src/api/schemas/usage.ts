@@ -31,9 +31,9 @@ export const usageView = z.object({
     .describe("All interfaces but loopback; null where there is none."),
   pressure: z.object({ cpu: stall, memory: stall, io: stall }).nullable().describe("Cgroup version 2 alone."),
   limits: z.object({
-    memoryBytes: bytes,
-    pids: z.int(),
-    cpus: z.number(),
+    memoryBytes: bytes.nullable(),
+    pids: z.int().nullable(),
+    cpus: z.number().nullable(),
     upperBytes: bytes.nullable().describe("Size limit of the upper; null where it has none."),
   }),
 });

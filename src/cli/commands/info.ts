@@ -41,11 +41,7 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
       ["Created", `${view.createdAt} (${formatAge(new Date(view.createdAt), context.now())} ago)`],
       ["Layers", view.layers.join(" ")],
       ["Upper", describeUpper(view.upper)],
-      ["Memory", formatSize(view.limits.memoryBytes)],
-      ["Cores", `${view.limits.cpus}, weight ${view.limits.cpuWeight}`],
-      ["Processes", String(view.limits.pids)],
-      ["Open files", `${view.limits.openFiles} a process`],
-      ["File size", view.limits.fileSizeBytes === null ? "-" : formatSize(view.limits.fileSizeBytes)],
+      ...describeLimits(view.limits),
       ["Hostname", view.hostname],
       // Values may be secrets; --json shows them.
       ["Environment", Object.keys(view.env).join(" ") || "-"],
@@ -54,6 +50,18 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
     paint,
   );
   return execs.length === 0 ? pairs : `${pairs}\n${commandTable(execs, paint)}`;
+}
+
+/** What nothing bounds is `-`. */
+function describeLimits(limits: SandboxView["limits"]): [string, string][] {
+  const { memoryBytes, pids, cpus, cpuWeight, openFiles, fileSizeBytes } = limits;
+  return [
+    ["Memory", memoryBytes === null ? "-" : formatSize(memoryBytes)],
+    ["Cores", cpus === null ? "-" : `${cpus}, weight ${cpuWeight}`],
+    ["Processes", pids === null ? "-" : String(pids)],
+    ["Open files", `${openFiles} a process`],
+    ["File size", fileSizeBytes === null ? "-" : formatSize(fileSizeBytes)],
+  ];
 }
 
 function describeUpper({ kind, bytes, inodes }: SandboxView["upper"]): string {

@@ -57,7 +57,7 @@ export function sandboxTable(views: readonly SandboxView[], now: Date, paint: Pa
     id,
     stateCell(state),
     formatAge(new Date(createdAt), now),
-    formatSize(limits.memoryBytes),
+    limits.memoryBytes === null ? "-" : formatSize(limits.memoryBytes),
     layers.join(" "),
   ]);
   const columns = [

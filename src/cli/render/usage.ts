@@ -23,7 +23,7 @@ export function usageTable(usages: readonly Usage[], paint: Paint): string {
     usage.name ?? usage.sandbox,
     percent(usage.cores),
     size(usage.memoryBytes),
-    formatSize(usage.limits.memoryBytes),
+    size(usage.limits.memoryBytes),
     size(usage.memoryPeakBytes),
     usage.pids === null ? "-" : `${usage.pids}`,
     size(usage.upperBytes),

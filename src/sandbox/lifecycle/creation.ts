@@ -7,7 +7,7 @@ import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
-import { requireHeld } from "../held-limits.ts";
+import { requireHeld, unheldLimits } from "../held-limits.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import { requireShowable, surroundings } from "../shown-paths.ts";
@@ -83,9 +83,12 @@ function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void 
   for (const bind of binds) requireShowable(bind, around);
 }
 
-function reserve({ live: table, ids, admit, agentPatienceMs }: LifecycleContext, spec: SandboxSpec): LiveSandbox {
+function reserve(
+  { live: table, ids, admit, agentPatienceMs, places }: LifecycleContext,
+  spec: SandboxSpec,
+): LiveSandbox {
   if (spec.name !== undefined) table.requireFree(spec.name, spec.tenant ?? DEFAULT_TENANT);
-  const wanted = newSandbox(spec, ids.take());
+  const wanted = newSandbox(spec, ids.take(), unheldLimits(places.cgroups));
   try {
     admit?.(
       wanted,
@@ -100,7 +103,7 @@ function reserve({ live: table, ids, admit, agentPatienceMs }: LifecycleContext,
   return live;
 }
 
-function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
+function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]): Sandbox {
   const id = newSandboxId();
   const limits = { ...DEFAULT_LIMITS, cpus: availableParallelism(), ...spec.limits };
   const createdAt = new Date();
@@ -113,7 +116,7 @@ function newSandbox(spec: SandboxSpec, idBase: number): Sandbox {
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
-    limits,
+    ...{ limits, unheld },
     env: spec.env ?? {},
     hostname: spec.hostname ?? spec.name ?? "plybox",
     binds: spec.binds ?? [],

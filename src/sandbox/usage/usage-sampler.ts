@@ -1,7 +1,7 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
-import { isImage } from "../../model/sandbox.ts";
+import { heldLimits, isImage } from "../../model/sandbox.ts";
 import type { Usage, UsageSample } from "../../model/usage.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import type { DiskUppers } from "./disk-uppers.ts";
@@ -68,13 +68,13 @@ export class UsageSampler {
   }
 
   #sample(sandbox: Sandbox): UsageSample | undefined {
-    const { id, tenant, name, state, limits } = sandbox;
+    const { id, tenant, name, state } = sandbox;
     // It may have been removed since it was listed.
     const usage = "pid" in state ? this.#usage(id) : undefined;
     if (usage === undefined) return undefined;
     const at = new Date();
     const { upperLimit, ...upper } = this.#upper(sandbox, usage, at);
-    const { memoryBytes, pids, cpus } = limits;
+    const { memoryBytes, pids, cpus } = heldLimits(sandbox);
     const limited = { memoryBytes, pids, cpus, upperBytes: upperLimit };
     return { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
   }
