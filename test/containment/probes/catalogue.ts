@@ -17,3 +17,6 @@ export const CATALOGUE: readonly ProbeGroup[] = [
   ...[KERNEL, SETTINGS, DEVICES, SYSCALLS, PROCESSES, NAMESPACES],
   ...[MOUNTS, CGROUPS, NETWORK, IPC, FILES, DAEMON, OUTSIDE],
 ];
+
+/** Those of which most are refused by the filter of system calls first. */
+export const BY_CALL: readonly ProbeGroup[] = [KERNEL, SYSCALLS, NAMESPACES, MOUNTS];

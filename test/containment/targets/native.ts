@@ -15,6 +15,12 @@ export const startNative = (environment: string): Promise<Target> => start(envir
 export const startEscalating = (environment: string): Promise<Target> =>
   start(environment, "native, privilege escalation allowed", { allowPrivilegeEscalation: true });
 
+/** The same under another profile of system calls. */
+export const startStrict = (environment: string): Promise<Target> =>
+  start(environment, "native, strict", { seccomp: "strict" });
+export const startPermissive = (environment: string): Promise<Target> =>
+  start(environment, "native, permissive", { seccomp: "permissive" });
+
 async function start(environment: string, name: string, spec: CreateOptions): Promise<Target> {
   await using undo = new UndoStack();
   process.env[VARIABLE] = environment; // The launcher inherits it.
