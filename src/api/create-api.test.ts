@@ -33,7 +33,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     signal: unused,
     resize: unused,
   };
-  const layers = { list: unused, inspect: unused, remove: unused };
+  const layers = { list: unused, inspect: unused, buildFromTar: unused, remove: unused };
   const token = "t";
   const served = await serve(
     {

@@ -24,7 +24,7 @@ import {
   stdinQuery,
   terminalSize,
 } from "./schemas/exec.ts";
-import { layerList, layerParams, layerView } from "./schemas/layer.ts";
+import { buildLayerQuery, layerList, layerParams, layerView } from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
@@ -244,6 +244,22 @@ const LAYER_ROUTES = {
     summary: "All layers",
     answers: { 200: { description: "By name", json: layerList } },
     errors: [],
+  },
+  buildLayer: {
+    method: "POST",
+    path: "/v1/layers",
+    summary: "Make a layer of the tar archive that is the body",
+    query: buildLayerQuery,
+    body: "bytes",
+    answers: { 201: { description: "The layer's manifest", json: layerView } },
+    errors: [
+      "layer/exists",
+      "layer/too-large",
+      "layer/build-failed",
+      "layer/corrupt",
+      "file/bad-archive",
+      "host/missing",
+    ],
   },
   getLayer: {
     method: "GET",

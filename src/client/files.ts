@@ -12,6 +12,7 @@ import type {
   WrittenView,
 } from "../api/contract.ts";
 import type { WRITE_KINDS } from "../model/file.ts";
+import { bodyOf, jsonOf } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type {
   ChmodOptions,
@@ -30,7 +31,6 @@ import { listFiles, searchFiles, watchFiles } from "./file-streams.ts";
 import type { FileStatus, FoundFile, ListedFile, PathInput } from "./file-views.ts";
 import { pathText, statusOf } from "./file-views.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
-import type { TransportResponse } from "./transport.ts";
 
 export interface ReadFileOptions extends FileCallOptions {
   /** First byte; 0 by default. */
@@ -212,23 +212,6 @@ export class Files {
     const place = `${this.#path}/tar${fileQuery(path, { owner, parents, user })}`;
     const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
     return (await jsonOf<UnpackedView>(await this.#connection.open("PUT", place, asked, { signal }))).entries;
-  }
-}
-
-const jsonOf = async <T>(response: TransportResponse): Promise<T> => JSON.parse(await response.text()) as T;
-
-/** Not every browser can iterate a stream by itself. */
-const bodyOf = (content: FileContent): string | Uint8Array | AsyncIterable<Uint8Array> =>
-  typeof content === "string" || content instanceof Uint8Array || Symbol.asyncIterator in content
-    ? content
-    : chunksOf(content);
-
-async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
-  } finally {
-    await reader.cancel().catch(() => {}); // It has failed already, and its reader knows.
   }
 }
 

@@ -47,7 +47,7 @@ export type {
 } from "./files.ts";
 export type { KeptOutput, KeptOutputOptions, LostRange, ReadOutputOptions } from "./kept-output.ts";
 export type { Keys, NewKey } from "./keys.ts";
-export type { Layers } from "./layers.ts";
+export type { BuildLayerOptions, Layers } from "./layers.ts";
 export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";

@@ -1,5 +1,18 @@
 import type { LayerListView, LayerView } from "../api/contract.ts";
+import { bodyOf, jsonOf } from "./bodies.ts";
 import type { CallOptions, Connection } from "./connection.ts";
+import type { FileContent } from "./files.ts";
+
+/** How a layer is made; as the daemon is configured where nothing is said. */
+export interface BuildLayerOptions extends CallOptions {
+  /** Take the name from the layer that has it. */
+  readonly replace?: boolean;
+  readonly format?: "squashfs" | "erofs";
+  readonly algorithm?: string;
+  readonly level?: number;
+  /** A power of two from 4096 to 1048576. */
+  readonly blockBytes?: number;
+}
 
 /** The daemon's layers. */
 export class Layers {
@@ -11,6 +24,19 @@ export class Layers {
 
   async list(options?: CallOptions): Promise<readonly LayerView[]> {
     return (await this.#connection.json<LayerListView>("GET", "/v1/layers", undefined, options)).layers;
+  }
+
+  /**
+   * Makes a layer of a tar archive: ustar, pax or GNU, plain or compressed by gzip, zstd, xz or bzip2.
+   * @param name three digits, its place in the stack, and a name: `100-python`
+   */
+  async build(name: string, archive: FileContent, options: BuildLayerOptions = {}): Promise<LayerView> {
+    const { replace, format, algorithm, level, blockBytes, signal } = options;
+    const fields = { name, replace, format, algorithm, level, blockBytes };
+    const query = new URLSearchParams();
+    for (const [field, value] of Object.entries(fields)) if (value !== undefined) query.set(field, String(value));
+    const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
+    return await jsonOf(await this.#connection.open("POST", `/v1/layers?${query}`, asked, { signal }));
   }
 
   async get(name: string, options?: CallOptions): Promise<LayerView> {

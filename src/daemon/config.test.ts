@@ -20,12 +20,12 @@ describe("parseConfig", () => {
       layerPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
-        erofs: { algorithm: "lz4hc", level: 12, blockBytes: 131_072 },
+        erofs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
       snapshotPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 3, blockBytes: 131_072 },
-        erofs: { algorithm: "lz4hc", level: 1, blockBytes: 131_072 },
+        erofs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
     });
   });

@@ -25,7 +25,7 @@ describe("compression", () => {
     [{ algorithm: "gzip" }, { format: "squashfs", compression: { algorithm: "gzip", level: 9, blockBytes: 65_536 } }],
     [{ algorithm: "zstd" }, { format: "squashfs", compression: { algorithm: "zstd", level: 7, blockBytes: 65_536 } }],
     [{ level: 3 }, { format: "squashfs", compression: { algorithm: "zstd", level: 3, blockBytes: 65_536 } }],
-    [{ format: "erofs" }, { format: "erofs", compression: { algorithm: "lz4hc", level: 12, blockBytes: 131_072 } }],
+    [{ format: "erofs" }, { format: "erofs", compression: { algorithm: "lz4", level: null, blockBytes: 131_072 } }],
     [
       { format: "erofs", algorithm: "lz4", blockBytes: 4096 },
       { format: "erofs", compression: { algorithm: "lz4", level: null, blockBytes: 4096 } },
@@ -44,7 +44,7 @@ describe("compression", () => {
     ["level", { level: 1.5 }],
     ["level", { algorithm: "gzip", level: 0 }],
     ["level", { algorithm: "xz", level: 1 }],
-    ["level", { format: "erofs", level: 13 }],
+    ["level", { format: "erofs", algorithm: "lz4hc", level: 13 }],
     ["blockBytes", { blockBytes: 100_000 }],
     ["blockBytes", { blockBytes: 2048 }],
     ["blockBytes", { blockBytes: 2_097_152 }],

@@ -44,7 +44,7 @@ const ALGORITHMS: Readonly<Record<ImageFormat, Algorithms>> = {
   },
 };
 
-const STANDARD_ALGORITHM: Readonly<Record<ImageFormat, string>> = { squashfs: "zstd", erofs: "lz4hc" };
+const STANDARD_ALGORITHM: Readonly<Record<ImageFormat, string>> = { squashfs: "zstd", erofs: "lz4" };
 const STANDARD_BLOCK_BYTES = 131_072;
 const LEAST_BLOCK_BYTES = 4096;
 const MOST_BLOCK_BYTES = 1_048_576;

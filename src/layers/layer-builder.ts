@@ -5,6 +5,7 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseLayerName } from "../model/ids.ts";
 import type { LayerManifest, PackingRequest } from "../model/layer.ts";
+import { packArchive } from "./archive-layer.ts";
 import { makeBusyboxTree } from "./busybox-tree.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Packing, Packings } from "./compression.ts";
@@ -27,6 +28,11 @@ export interface BuildOptions {
   readonly parents?: readonly Digest[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: BuildProgress) => void;
+}
+
+export interface TarBuildOptions extends BuildOptions {
+  /** Where the archive comes from, for the manifest: a path, or who sent it. */
+  readonly source: string;
 }
 
 interface BuilderOptions {
@@ -59,6 +65,25 @@ export class LayerBuilder {
     const provenance = { kind: "directory", source };
     const make: Make = (staging) => this.#pack(source, staging, { ...options, packing, name, provenance });
     return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  /** See `LayerStore.buildFromTar`. */
+  async fromTar(name: LayerName, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
+    const { source, replace = false, parents = [], signal, onProgress } = options;
+    const packing = choosePacking(this.#options.packings, options.packing);
+    const make: Make = async (staging) => {
+      await this.#options.probe.require(packing);
+      const work = {
+        packing,
+        bounds: this.#catalog.bounds,
+        ...(signal && { signal }),
+        ...(onProgress && { onProgress }),
+      };
+      const digest = await packArchive(archive, staging, work);
+      const provenance = { kind: "tar", source: `${source} sha256:${digest}` };
+      return await this.#describeImage(staging, { packing, name, parents, provenance });
+    };
+    return await this.#publish(name, make, replace);
   }
 
   async busybox(): Promise<LayerManifest> {
@@ -137,9 +162,17 @@ export class LayerBuilder {
       ...(signal !== undefined && { signal }),
       ...(onProgress !== undefined && { onProgress }),
     });
+    return await this.#describeImage(staging, { packing: work.packing, name, parents, provenance });
+  }
+
+  async #describeImage(
+    staging: string,
+    { packing, ...fields }: Pick<Work, "packing" | "name" | "provenance"> & Pick<LayerManifest, "parents">,
+  ): Promise<LayerManifest> {
+    const image = imagePath(staging, packing.format);
     const digest = await digestFile(image);
     const { size } = await stat(image);
-    return { ...describe(name, digest, size), format, compression, parents, provenance, binds: [] };
+    return { ...describe(fields.name, digest, size), ...packing, ...fields, binds: [] };
   }
 
   async #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {

@@ -7,7 +7,7 @@ import { Catalog } from "./catalog.ts";
 import type { Packings } from "./compression.ts";
 import { LAYER_PACKINGS } from "./compression.ts";
 import type { ImageBounds } from "./image-bounds.ts";
-import type { BuildOptions } from "./layer-builder.ts";
+import type { BuildOptions, TarBuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
 import type { LayerLease } from "./layer-leases.ts";
 import { LayerLeases } from "./layer-leases.ts";
@@ -156,13 +156,16 @@ export class LayerStore {
    * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    const parsed = parseLayerName(name, "name");
-    if (isBuiltIn(parsed)) {
-      throw new PlyboxError("input/invalid", `${parsed} is made by Plybox itself; choose another name`, {
-        field: "name",
-      });
-    }
-    return await this.#builder.fromDirectory(parsed, directory, options);
+    return await this.#builder.fromDirectory(parseNewName(name), directory, options);
+  }
+
+  /**
+   * Makes a layer called `name` of a tar archive: ustar, pax or GNU, plain or compressed by gzip, zstd, xz or bzip2.
+   * docs/layers.md says what is taken and what is refused. The same archive gives the same digest.
+   * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
+   */
+  async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
+    return await this.#builder.fromTar(parseNewName(name), archive, options);
   }
 
   /** @throws PlyboxError `layer/not-found`, `layer/in-use` while it is leased or mounted, `input/invalid` */
@@ -234,5 +237,11 @@ export class LayerStore {
 }
 
 const isBuiltIn = (name: string): name is LayerName => name === HOST_LAYER || name === BUSYBOX_LAYER;
+
+function parseNewName(name: string): LayerName {
+  const parsed = parseLayerName(name, "name");
+  if (!isBuiltIn(parsed)) return parsed;
+  throw new PlyboxError("input/invalid", `${parsed} is made by Plybox itself; choose another name`, { field: "name" });
+}
 
 const invalid = (message: string): PlyboxError => new PlyboxError("input/invalid", message, { field: "layers" });

@@ -10,10 +10,12 @@ import { findProgram, PROGRAM_ENVIRONMENT } from "./programs.ts";
 const PROGRESS_EVERY_MS = 200;
 const KEPT_STDERR_CHARACTERS = 4096;
 
-/** How far a build is. `doneBytes` is what has been read of `totalBytes` of files. */
+/** How far a build is: `doneBytes` of an archive have come, or of `totalBytes` of files have been packed. */
 export interface BuildProgress {
+  readonly step: "read" | "pack";
   readonly doneBytes: number;
-  readonly totalBytes: number;
+  /** Null while nobody knows. */
+  readonly totalBytes: number | null;
 }
 
 export interface PackOptions {
@@ -38,6 +40,7 @@ export interface PackRun extends Pick<PackOptions, "totalBytes" | "signal" | "on
   readonly args: readonly string[];
   /** What it reads from its stdin; whoever makes the stream tells the progress. */
   readonly input?: Readable;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -52,7 +55,7 @@ export async function runPacker(run: PackRun): Promise<void> {
     setpriv === undefined ? [run.program, ...run.args] : [setpriv, "--pdeathsig", "KILL", run.program, ...run.args];
   const child = spawn(program, args, {
     stdio: [input === undefined ? "ignore" : "pipe", "ignore", "pipe"],
-    env: PROGRAM_ENVIRONMENT,
+    env: { ...PROGRAM_ENVIRONMENT, ...run.environment },
   });
   const closed = once(child, "close") as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
   let complaint = "";
@@ -83,7 +86,7 @@ export async function runPacker(run: PackRun): Promise<void> {
     clearInterval(timer);
     signal?.removeEventListener("abort", kill);
   }
-  run.onProgress?.({ doneBytes: run.totalBytes, totalBytes: run.totalBytes });
+  run.onProgress?.({ step: "pack", doneBytes: run.totalBytes, totalBytes: run.totalBytes });
 }
 
 /** Both programs tell their progress late or not at all, so what they have read is asked of the kernel. */
@@ -96,6 +99,6 @@ function reportProgress(pid: number, { onProgress, totalBytes }: PackRun): NodeJ
     const read = Math.min(Number(/^rchar: (\d+)$/m.exec(text)?.[1] ?? 0), totalBytes);
     if (read <= doneBytes) return;
     doneBytes = read;
-    onProgress({ doneBytes, totalBytes });
+    onProgress({ step: "pack", doneBytes, totalBytes });
   }, PROGRESS_EVERY_MS);
 }

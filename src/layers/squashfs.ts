@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Compression } from "./compression.ts";
 import type { PackOptions } from "./pack-program.ts";
 import { runPacker } from "./pack-program.ts";
@@ -11,8 +12,6 @@ export function squashfsArguments({ algorithm, level, blockBytes }: Compression)
 
 const COMMON = [
   "-noappend",
-  // The superblock's time: the only part of the image that would differ between two runs.
-  ...["-mkfs-time", "0"],
   "-xattrs",
   // A file that cannot be read makes the build fail, not the layer incomplete.
   "-exit-on-error",
@@ -29,7 +28,32 @@ const COMMON = [
 export async function packSquashfs(options: PackOptions): Promise<void> {
   const { source, image, compression, fileTime } = options;
   const program = await requireProgram("mksquashfs", "squashfs-tools");
-  const time = fileTime === undefined ? [] : ["-all-time", String(fileTime)];
+  // The superblock's time: the only part of the image that would differ between two runs.
+  const time = ["-mkfs-time", "0", ...(fileTime === undefined ? [] : ["-all-time", String(fileTime)])];
   const args = [source, image, ...squashfsArguments(compression), ...COMMON, "-one-file-system", ...time];
   await runPacker({ ...options, program, args });
+}
+
+export interface TarPackOptions extends Pick<PackOptions, "image" | "compression" | "totalBytes" | "signal"> {
+  /** A tar archive that Plybox has written. */
+  readonly input: Readable;
+  /** Permission bits of the root, which has no entry. */
+  readonly rootMode: number;
+  /** The latest time in the archive, in seconds since 1970. */
+  readonly latest: number;
+}
+
+/**
+ * Packs an archive into a squashfs image; the same archive gives the same bytes. Of the root the mode is kept alone:
+ * mksquashfs gives it to root, which a sandbox does not see, since its own root lies above.
+ * @throws as `packSquashfs`, and what `input` fails with
+ */
+export async function packSquashfsFromTar(options: TarPackOptions): Promise<void> {
+  const { image, compression, rootMode, latest } = options;
+  const program = await requireProgram("mksquashfs", "squashfs-tools");
+  // mksquashfs knows no option for the time of such a root, and would give it the present; this bounds it.
+  const environment = { SOURCE_DATE_EPOCH: String(latest) };
+  const root = ["-root-mode", rootMode.toString(8)];
+  const args = ["-", image, "-tar", ...squashfsArguments(compression), ...COMMON, "-exports", ...root];
+  await runPacker({ ...options, program, args, environment });
 }

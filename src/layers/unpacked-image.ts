@@ -65,10 +65,14 @@ async function requireRoom(bounds: ImageBounds, { name }: LayerManifest, image: 
   if (code !== 0 && child.signalCode === null) throw corrupt(name, "unsquashfs cannot read its image");
 }
 
-async function unsquash(image: string, target: string): Promise<void> {
+/**
+ * Unpacks an image to a directory that is not there yet.
+ * @param options.strict what cannot be had without privileges, owners that are not mapped and devices, is an error
+ */
+export async function unsquash(image: string, target: string, { strict = false } = {}): Promise<void> {
   const program = await requireProgram("unsquashfs", "squashfs-tools");
-  // What cannot be had without privileges, owners that are not mapped and devices, is no error here; a full disk is one.
-  const options = ["-no-progress", "-quiet", "-no-exit-code", "-dest", target];
+  // A full disk is an error even so.
+  const options = ["-no-progress", "-quiet", ...(strict ? [] : ["-no-exit-code"]), "-dest", target];
   const child = spawn(program, [...options, image], { stdio: ["ignore", "ignore", "pipe"], env: PROGRAM_ENVIRONMENT });
   const complaint = child.stderr.toArray();
   const [code] = (await once(child, "close")) as [number | null];

@@ -21,7 +21,7 @@ const SANDBOX_ID = /^sb_[0-9a-hjkmnp-tv-z]{26}$/;
 /** Exported for the API's schemas, which publish the patterns. */
 export const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
 export const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const LAYER_NAME = /^[0-9]{3}-[a-z0-9](?:[a-z0-9._-]{0,62})$/;
+export const LAYER_NAME = /^[0-9]{3}-[a-z0-9](?:[a-z0-9._-]{0,62})$/;
 const DIGEST = /^[0-9a-f]{64}$/;
 
 const CHANCE_BYTES = 16;

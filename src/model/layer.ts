@@ -20,7 +20,7 @@ export interface LayerManifest {
   } | null;
   readonly createdAt: string;
   readonly parents: readonly Digest[];
-  /** Where it came from: `directory`, `host` or `busybox`, with what was read. */
+  /** Where it came from: `directory`, `tar`, `host` or `busybox`, with what was read. */
   readonly provenance: { readonly kind: string; readonly source: string };
   /** Host paths that the layer shows read-only; only the `host` layer has any. */
   readonly binds: readonly Bind[];

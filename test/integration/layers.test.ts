@@ -215,7 +215,7 @@ describe("building", () => {
   it("reports how far it is, up to the end", async () => {
     const seen: number[] = [];
     const tree = makeTree("tree", "hello");
-    const onProgress = ({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }) => {
+    const onProgress = ({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number | null }) => {
       expect(totalBytes).toBe(5);
       seen.push(doneBytes);
     };

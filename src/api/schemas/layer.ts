@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { LAYER_NAME } from "../../model/ids.ts";
 
 /** A layer's name, its part after the number, or its digest; which layer it means is the store's answer. */
 export const layerRef = z
@@ -8,6 +9,18 @@ export const layerRef = z
 
 export const layerParams = z.strictObject({
   layer: layerRef.describe("The layer's name, the part of it after the number, or its digest."),
+});
+
+export const buildLayerQuery = z.strictObject({
+  name: z
+    .string()
+    .regex(LAYER_NAME, "must be three digits, - and a-z 0-9 . _ -")
+    .describe("Of the new layer: its place in the stack, and a name."),
+  replace: z.exactOptional(z.boolean().describe("Take the name from the layer that has it; false by default.")),
+  format: z.exactOptional(z.enum(["squashfs", "erofs"]).describe("As configured by default, like what follows.")),
+  algorithm: z.exactOptional(z.string().max(16).describe("Such as zstd; one that the format has.")),
+  level: z.exactOptional(z.int().describe("Of the compression, where the algorithm has levels.")),
+  blockBytes: z.exactOptional(z.int().describe("What is compressed at once: a power of two from 4096 to 1048576.")),
 });
 
 export const layerView = z.object({

@@ -24,10 +24,13 @@ export function defineLayer(program: Command, context: CliContext): void {
 function defineBuild(layer: Command, context: CliContext): void {
   layer
     .command("build")
-    .summary("pack a directory into a layer")
-    .description("Pack a directory into a read-only layer of this machine. The same tree gives the same digest.")
+    .summary("pack a directory or a tar archive into a layer")
+    .description(
+      "Pack a directory or a tar archive into a read-only layer of this machine. The same tree gives the same digest.",
+    )
     .argument("<name>", "three digits, its place in the stack, and a name: 100-python")
-    .requiredOption("--from-dir <directory>", "the tree that becomes the layer's root")
+    .option("--from-dir <directory>", "the tree that becomes the layer's root")
+    .option("--from-tar <file>", "a tar archive of that tree, compressed or not; - is stdin")
     .addOption(
       new Option("--format <format>", "what the image is (default: squashfs, or as configured)").choices([
         "squashfs",
