@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   closeSync,
   copyFileSync,
@@ -14,6 +15,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { BOMBS } from "../support/bombs.ts";
+import { BuiltCli } from "../support/built-cli.ts";
 import { runCli } from "../support/cli-context.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
@@ -22,6 +24,7 @@ import { loopsWith, mountsWith } from "../support/traces.ts";
 const MIB = 1024 ** 2;
 /** A hang ends what is waited for; nothing asserts on time. */
 const WAIT = { timeout: 60_000, interval: 10 };
+const RUNS = "echo runs; exec sleep 600";
 const SIZED = { kind: "disk", bytes: 32 * MIB, inodes: 1000 } as const;
 
 let daemon: TestDaemon;
@@ -208,6 +211,34 @@ describe("plybox run --upper disk --upper-size", () => {
       .map((line) => Number(line.split(/\s+/)[1]));
     expect(kibibytes).toBeLessThanOrEqual(32 * 1024);
     expect(inodes).toBeLessThan(1100);
+  });
+});
+
+describe("plybox run that is killed", () => {
+  it("leaves no image and no device: the file was the mount's alone", async () => {
+    using built = await BuiltCli.make();
+    const child = built.start([
+      "run",
+      "--layer",
+      "busybox",
+      "--upper",
+      "disk",
+      "--upper-size",
+      "32M",
+      "--",
+      "sh",
+      "-c",
+      RUNS,
+    ]);
+    child.stderr.resume();
+    await once(child.stdout, "data");
+    const directory = join(built.directory, "state/uppers");
+    expect(readdirSync(directory)).toEqual([]);
+    expect(loopsWith(directory)).toEqual([expect.stringMatching(/\.ext4 \(deleted\)$/)]);
+    const ended = once(child, "close");
+    child.kill("SIGKILL");
+    await ended;
+    await expect.poll(() => loopsWith(directory), WAIT).toEqual([]);
   });
 });
 

@@ -24,7 +24,7 @@ export const usageView = z.object({
   upperMeasuredAt: z.iso
     .datetime()
     .nullable()
-    .describe("When upperBytes was counted: at the sample's time for a tmpfs, before it for an upper on disk."),
+    .describe("When upperBytes was counted: at the sample's time, or before it for an upper on disk without a size."),
   network: z
     .object({ receivedBytes: bytes, sentBytes: bytes })
     .nullable()
