@@ -99,6 +99,40 @@ TEST_CASE("a tree that is deeper than a process may have descriptors is listed a
   });
 }
 
+TEST_CASE("no line is longer than a host takes, whatever paths and content there are") {
+  constexpr size_t kLongestLine = 524288;
+  auto longest = [](const std::string& text) {
+    size_t most = 0;
+    for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
+      most = std::max(most, end - start);
+    return most;
+  };
+  for_each_agent([&](const std::string& program) {
+    AgentProcess agent(program);
+    Tree tree;
+    // A control character takes six bytes of JSON.
+    const std::string name(255, '\1');
+    UniqueFd at(open(tree.path().c_str(), O_DIRECTORY | O_CLOEXEC));
+    for (int i = 0; i < 600; i++) {
+      REQUIRE(mkdirat(at.get(), name.c_str(), 0755) == 0);
+      at = UniqueFd(openat(at.get(), name.c_str(), O_DIRECTORY | O_CLOEXEC));
+    }
+    Outcome listed = file(agent, "list", tree.path(), R"("depth":1000)");
+    // Sixteen are named within 4,096 bytes, and the one below them is named, but not entered.
+    CHECK(listed.last.number("entries") == 18);
+    CHECK(listed.out.ends_with(R"("error":{"code":"too-deep"}})"
+                               "\n"));
+    CHECK(longest(listed.out) <= kLongestLine);
+    CHECK(file(agent, "search", tree.path(), R"("name":"*")").last.number("matches") == 17);
+    tree.write("line", std::string(100000, '\1') + "needle" + std::string(100000, '\1'));
+    Outcome found = file(agent, "search", tree.path(), R"("content":"needle","contextBytes":65536)");
+    CHECK(found.last.number("matches") == 1);
+    CHECK(longest(found.out) > 6 * 65000);
+    CHECK(longest(found.out) <= kLongestLine);
+    CHECK(file(agent, "remove", tree.at(name), R"("recursive":true)").last.number("removed") == 600);
+  });
+}
+
 TEST_CASE("names are found by a glob of their last part") {
   for_each_agent([](const std::string& program) {
     AgentProcess agent(program);

@@ -189,6 +189,35 @@ TEST_CASE("a watch ends with what it watches, removed or moved") {
   });
 }
 
+TEST_CASE("what happens below a path that no line could tell is told as overflow") {
+  for_each_agent([](const std::string& program) {
+    AgentProcess agent(program);
+    Tree tree;
+    UniqueFd top(open(tree.path().c_str(), O_DIRECTORY | O_CLOEXEC));
+    // Each is as deep as can be watched; one below the other is not.
+    auto dig = [&](const std::string& first) {
+      UniqueFd at(dup(top.get()));
+      for (int level = 0; level < 16; level++) {
+        std::string name = level == 0 ? first : std::string(250, 'd');
+        REQUIRE(mkdirat(at.get(), name.c_str(), 0755) == 0);
+        at = UniqueFd(openat(at.get(), name.c_str(), O_DIRECTORY | O_CLOEXEC));
+      }
+      return at;
+    };
+    UniqueFd a = dig("a"), b = dig("b");
+    Watch watch(agent, tree.path());
+    REQUIRE(mknodat(a.get(), "file", S_IFREG | 0644, 0) == 0);
+    watch.await("created");
+    REQUIRE(renameat(top.get(), "a", b.get(), "a") == 0);
+    watch.await("moved");
+    REQUIRE(mknodat(a.get(), "later", S_IFREG | 0644, 0) == 0);
+    watch.await("overflow");
+    tree.write("near", "");
+    watch.until("created near file");
+    for (const char* name : {"a", "b"}) file(agent, "remove", tree.at(name), R"("recursive":true,"missing":true)");
+  });
+}
+
 TEST_CASE("lost events are told as overflow, and the watch goes on") {
   for_each_agent([](const std::string& program) {
     AgentProcess agent(program);

@@ -1,8 +1,8 @@
 import { ProtocolViolation } from "./protocol-violation.ts";
 import type { Reader } from "./strict-reader.ts";
 
-/** More than the longest line takes: a path, a name and a target, as base64. */
-const MAX_LINE_BYTES = 262_144;
+/** What an agent keeps to (docs/protocol.md, `file`), whatever paths and files there are in its sandbox. */
+const MAX_LINE_BYTES = 524_288;
 const LF = 0x0a;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

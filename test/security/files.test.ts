@@ -81,3 +81,36 @@ it("a reader that stops holds back itself alone, and the daemon's memory stays b
   expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 ** 2);
   await stalled.return?.(undefined);
 });
+
+/** Names of control characters, each six bytes as JSON, below one another until a line of them would take 2 MiB. */
+const DIG = `
+import os
+os.mkdir("/tmp/pit")
+at = os.open("/tmp/pit", os.O_RDONLY)
+for _ in range(1400):
+    name = b"\\x01" * 255
+    os.mkdir(name, dir_fd=at)
+    below = os.open(name, os.O_RDONLY, dir_fd=at)
+    os.close(at)
+    at = below
+open("/tmp/line", "w").write("\\x01" * 70000 + "needle" + "\\x01" * 70000)
+`;
+
+it("what is inside cannot make the agent break the protocol by how deep it digs, or by what it writes", async () => {
+  expect(await sandbox.exec(["python3", "-c", DIG])).toMatchObject({ exitCode: 0, stderr: "" });
+  const { files } = sandbox;
+  const listed = [];
+  for await (const line of files.list("/tmp/pit", { depth: 2000 })) listed.push(line);
+  // The first directory whose path is longer than any that could be asked for is there, and not entered.
+  expect(listed).toHaveLength(18);
+  expect(listed.at(-1)).toMatchObject({ error: { code: "file/failed" } });
+  const found = [];
+  for await (const match of files.search("/tmp/pit", { name: "*" })) found.push(match);
+  expect(found).toHaveLength(17);
+  const matches = [];
+  for await (const match of files.search("/tmp", { content: "needle", contextBytes: 65_536 })) matches.push(match);
+  expect(matches).toMatchObject([{ path: "line", text: expect.stringContaining("needle") }]);
+  expect(matches.map((match) => ("text" in match ? match.text.toString().length : 0))).toEqual([65_536]);
+  expect((await sandbox.inspect()).state.kind).toBe("running");
+  await files.remove("/tmp/pit", { recursive: true });
+});

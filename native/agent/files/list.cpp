@@ -34,6 +34,8 @@ class Lister final : public Visitor {
     return op_.after < prefix || std::string_view(op_.after).starts_with(prefix);
   }
 
+  size_t longest_path() const override { return kLongestPath; }
+
   // Named as "a/", which is where its content would stand.
   Outcome<> unreadable(const Place& place, const Refusal& refusal) override {
     std::string path = std::string(place.path) + "/";

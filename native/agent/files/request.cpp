@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kMaxPath = 65536;
 constexpr size_t kMaxPattern = 65536;
 constexpr uint64_t kMaxMode = 07777;
-constexpr size_t kMaxContext = 65536;
 
 std::string read_path(JsonObject& json, const char* name) {
   std::string path = json.bytes(name, kMaxPath);
@@ -73,7 +72,7 @@ FileOp read_search(JsonObject& json) {
   op.ignore_case = json.optional_boolean("ignoreCase", false);
   op.depth = json.optional_integer("depth", 1, kMaxOffset);
   op.limit = json.optional_integer("limit", 1, kMaxOffset);
-  op.context_bytes = static_cast<size_t>(json.optional_integer("contextBytes", 0, kMaxContext).value_or(200));
+  op.context_bytes = static_cast<size_t>(json.optional_integer("contextBytes", 0, kMostContext).value_or(200));
   return op;
 }
 

@@ -13,6 +13,8 @@
 
 namespace plybox {
 
+constexpr size_t kMostContext = 65536;  // bytes of a line that are told around a match
+
 struct StatOp {
   bool follow;
 };

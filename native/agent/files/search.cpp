@@ -48,6 +48,7 @@ class Searcher final : public Visitor {
     return add(json.end_object().text());
   }
   bool enters(const Place& place) override { return !op_.depth || place.depth < *op_.depth; }
+  size_t longest_path() const override { return kLongestPath; }
   // What cannot be read is not found.
   Outcome<> unreadable(const Place&, const Refusal&) override { return {}; }
 

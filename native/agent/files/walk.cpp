@@ -104,6 +104,8 @@ class Walk {
     Place here = place(level, item);
     if (!item.content) return visitor_.visit(here);
     if (!visitor_.enters(here)) return {};
+    if (path_.size() > visitor_.longest_path())
+      return visitor_.unreadable(here, {"too-deep", "its path is too long to be told"});
     Outcome<UniqueFd> fd = open_directory(here.directory, here.name);
     if (!fd) return visitor_.unreadable(here, fd.refusal());
     path_ += '/';

@@ -1,6 +1,7 @@
 // Goes through a directory tree by descriptors: each directory is opened below its parent's descriptor and never
 // through a symlink, so that whatever is renamed meanwhile, the walk stays in the tree.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ class Visitor {
   virtual bool enters(const Place& place) = 0;
   // Its content has been visited.
   virtual Outcome<> leave(const Place&) { return {}; }
+  // A directory whose path is longer is not entered but `unreadable`: so what is told of one place is bounded.
+  virtual size_t longest_path() const { return SIZE_MAX; }
   // It could not be opened or read.
   virtual Outcome<> unreadable(const Place& place, const Refusal& refusal) = 0;
 

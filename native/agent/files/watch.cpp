@@ -138,10 +138,7 @@ class Watcher {
     // A file of ours that takes the place of another.
     if (from.draft) return tell("modified", path);
     if (from.directory) tree_.moved(from.path, path);
-    JsonWriter json;
-    json.begin_object().key("kind").string("moved").key("path").bytes(path).key("from").bytes(from.path);
-    write_type(json, path, from.directory ? DT_DIR : DT_UNKNOWN);
-    lines_.add(json.end_object().text());
+    tell_moved(path, from);
     // It may have been moved before it had a watch.
     if (from.directory) add_watches(path);
   }
@@ -155,7 +152,11 @@ class Watcher {
     if (!from.draft) tell("removed", from.path);
   }
 
+  // Directories that move with their watches may come to have a path of any length.
+  static bool is_too_long(const std::string& path) { return path.size() > kLongestName; }
+
   void tell(const char* kind, const std::string& path = "") {
+    if (is_too_long(path)) return tell("overflow");
     JsonWriter json;
     json.begin_object().key("kind").string(kind);
     if (!path.empty()) json.key("path").bytes(path);
@@ -163,9 +164,18 @@ class Watcher {
   }
 
   void tell_created(const std::string& path, unsigned char type) {
+    if (is_too_long(path)) return tell("overflow");
     JsonWriter json;
     json.begin_object().key("kind").string("created").key("path").bytes(path);
     write_type(json, path, type);
+    lines_.add(json.end_object().text());
+  }
+
+  void tell_moved(const std::string& path, const Moving& from) {
+    if (is_too_long(path) || is_too_long(from.path)) return tell("overflow");
+    JsonWriter json;
+    json.begin_object().key("kind").string("moved").key("path").bytes(path).key("from").bytes(from.path);
+    write_type(json, path, from.directory ? DT_DIR : DT_UNKNOWN);
     lines_.add(json.end_object().text());
   }
 
