@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { nativeProgram } from "../../src/native/programs.ts";
 import type { JsonObject } from "../../src/wire/frame.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { FrameSocket } from "../support/frame-socket.ts";
+import { loopsWith } from "../support/traces.ts";
 
 const HELLO = { generation: 1, role: "host", sandbox: "", incarnation: 0 };
 
@@ -83,6 +84,24 @@ describe("a launch plan", () => {
     open(1, { type: "launch", plan: plan(changes()) });
     expect(await launcher.next("error")).toMatchObject({ channel: 1, json: { code: "bad-request", field } });
     expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+describe("a launch on an image", () => {
+  it.each([
+    ["that is none", (image: string) => writeFileSync(image, Buffer.alloc(1_048_576)), "EINVAL"],
+    ["that is not there", () => {}, "ENOENT"],
+    ["that is a directory", (image: string) => mkdirSync(image), "EISDIR"],
+  ])("%s fails at its step, and leaves neither mount nor device", async (_, make, errno) => {
+    const [image, path] = [join(directory, "image.ext4"), join(directory, "upper")];
+    make(image);
+    const before = readdirSync(directory);
+    await greet();
+    const upper = { kind: "image", path, image };
+    open(1, { type: "launch", plan: plan({ root: { layers: [{ path: "/usr", idmap: false }], upper } }) });
+    expect(await launcher.next("error")).toMatchObject({ json: { code: "launch-failed", step: "upper", errno } });
+    expect(readdirSync(directory)).toEqual(before);
+    await expect.poll(() => loopsWith(directory), { timeout: 60_000, interval: 10 }).toEqual([]);
   });
 });
 
