@@ -73,7 +73,8 @@ const PACKAGES = [
   { package: "libclang-rt-14-dev", present: hasFuzzerRuntime, for: ["test"] },
   { package: "clang-format-14", present: anyProgram("clang-format-14"), for: ["test"] },
   { package: "qemu-system-x86", present: anyProgram("qemu-system-x86_64"), for: ["test"] },
-  { package: "lz4", present: anyProgram("lz4"), for: ["test"] },
+  { package: "xz-utils", present: anyProgram("xz"), for: ["test"] },
+  { package: "zstd", present: anyProgram("zstd"), for: ["test"] },
   { package: "g++-aarch64-linux-gnu", present: anyProgram("aarch64-linux-gnu-g++"), for: ["test"] },
   { package: "qemu-user-static", present: anyProgram("qemu-aarch64-static"), for: ["test"] },
   // What is run in sandboxes as users do: test/integration/workloads.

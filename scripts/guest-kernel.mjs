@@ -1,7 +1,8 @@
 /**
- * Brings Debian's cloud kernel to build/guest-kernel, where the tests boot it in QEMU: `vmlinux`, and the modules that
- * make AF_VSOCK's loopback and a virtio serial port. The package is unpacked and not installed, because installing a
- * kernel would change how this machine boots.
+ * Brings the cloud kernel of Debian 13 to build/guest-kernel-13, where the tests boot it in QEMU: `vmlinux`, and the
+ * modules that it needs there. The package is unpacked and not installed, because installing a kernel would change how
+ * this machine boots. The lists of that release are fetched for this alone: Debian 12's own kernel is older than Plybox
+ * can do with.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -18,12 +19,15 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const BUILD = fileURLToPath(new URL("../build", import.meta.url));
-const GUEST_KERNEL = join(BUILD, "guest-kernel");
+/** By release, so that another one is fetched beside it. */
+const GUEST_KERNEL = join(BUILD, "guest-kernel-13");
+const SOURCE =
+  "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main\n";
 const PACKAGE = "linux-image-cloud-amd64";
 /** In an order in which each finds what it needs. */
 const MODULES = [
-  ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_console"],
   ["vsock", "vmw_vsock_virtio_transport_common", "vsock_loopback"],
+  ["virtio_blk", "squashfs", "overlay"],
 ].flat();
 
 /**
@@ -49,17 +53,38 @@ function uncompressed(image) {
   // The last four bytes say how long the uncompressed kernel is.
   const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - 4);
   const magic = payload.subarray(0, 4).toString("hex");
-  if (magic !== "02214c18") throw new Error(`${PACKAGE} is not compressed by LZ4: it begins with ${magic}`);
-  return output(["lz4", "-dc"], { input: payload });
+  if (magic !== "28b52ffd") throw new Error(`${PACKAGE} is not compressed by Zstandard: it begins with ${magic}`);
+  return output(["zstd", "-dc"], { input: payload });
+}
+
+/**
+ * What makes apt look at the lists of another release, which it keeps in `directory`.
+ * @param {string} directory
+ */
+function aptOptions(directory) {
+  writeFileSync(join(directory, "sources.list"), SOURCE);
+  for (const name of ["lists/partial", "cache/archives/partial"])
+    mkdirSync(join(directory, name), { recursive: true });
+  const settings = {
+    "Dir::Etc::SourceList": join(directory, "sources.list"),
+    "Dir::Etc::SourceParts": "/dev/null",
+    "Dir::State::Lists": join(directory, "lists"),
+    "Dir::Cache": join(directory, "cache"),
+    "Acquire::Languages": "none",
+    "APT::Sandbox::User": "root",
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 }
 
 /** @param {string} directory where it is unpacked */
 function unpackPackage(directory) {
+  const options = aptOptions(directory);
+  output(["apt-get", "-qq", ...options, "update"]);
   // The package that is asked for only depends on the newest kernel's.
-  const depends = output(["apt-cache", "depends", PACKAGE]).toString();
+  const depends = output(["apt-cache", ...options, "depends", PACKAGE]).toString();
   const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (kernel === undefined) throw new Error(`${PACKAGE} names no kernel`);
-  output(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", kernel], { cwd: directory });
+  output(["apt-get", "-qq", ...options, "download", kernel], { cwd: directory });
   output(["dpkg-deb", "-x", one(directory, /\.deb$/), join(directory, "root")]);
   return join(directory, "root");
 }
@@ -90,8 +115,10 @@ export function fetchGuestKernel() {
     const kernel = join(temporary, "kernel");
     mkdirSync(kernel);
     writeFileSync(join(kernel, "vmlinux"), uncompressed(readFileSync(one(root, /^boot\/vmlinuz-/))));
-    for (const [index, name] of MODULES.entries())
-      renameSync(one(root, new RegExp(`/${name}\\.ko$`)), join(kernel, `${index}-${name}.ko`));
+    for (const [index, name] of MODULES.entries()) {
+      const compressed = one(root, new RegExp(`/${name}\\.ko\\.xz$`));
+      writeFileSync(join(kernel, `${index}-${name}.ko`), output(["xz", "-dc", compressed]));
+    }
     renameSync(kernel, GUEST_KERNEL);
   } finally {
     rmSync(temporary, { recursive: true, force: true });

@@ -12,6 +12,11 @@
 #include "agent/limit-events.h"
 
 namespace plybox {
+namespace {
+
+constexpr const char* kAgentCgroup = "agent";
+
+}  // namespace
 
 UniqueFd CommandCgroups::open(const CommandCgroup& cgroup, const char* file, int flags) const {
   return UniqueFd(openat(parent_.get(), (cgroup.name() + "/" + file).c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
@@ -73,10 +78,12 @@ void CommandCgroups::tidy() {
   if (std::unique_ptr<CommandCgroup> cgroup = make()) spare_.push_back(std::move(cgroup));
 }
 
-std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
+std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const { return members(cgroup.name()); }
+
+std::vector<pid_t> CommandCgroups::members(const std::string& name) const {
   std::vector<pid_t> pids;
   // Opened anew each time: version 1 answers a second read of one open file from the first one's list.
-  UniqueFd fd = open(cgroup, "cgroup.procs", O_RDONLY);
+  UniqueFd fd(openat(parent_.get(), (name + "/cgroup.procs").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return pids;
   char text[4096];
   size_t kept = 0;
@@ -98,19 +105,67 @@ std::vector<pid_t> CommandCgroups::members(const CommandCgroup& cgroup) const {
   return pids;
 }
 
+bool CommandCgroups::has_controller(std::string_view controller) const {
+  UniqueFd fd(openat(parent_.get(), "cgroup.controllers", O_RDONLY | O_CLOEXEC));
+  char text[256];
+  ssize_t count = fd ? ::read(fd.get(), text, sizeof(text)) : -1;
+  std::string_view words(text, count < 0 ? 0 : static_cast<size_t>(count));
+  while (!words.empty()) {
+    size_t length = std::min(words.find_first_of(" \n"), words.size());
+    if (words.substr(0, length) == controller) return true;
+    words.remove_prefix(std::min(length + 1, words.size()));
+  }
+  errno = ENOENT;
+  return false;
+}
+
+// Version 2 lets a cgroup hand controllers on only where it holds no process itself: the agent, and what it has started
+// that is no command's, go into a child beside the commands'.
+bool CommandCgroups::clear_parent() {
+  if (mkdirat(parent_.get(), kAgentCgroup, 0755) != 0 && errno != EEXIST) return false;
+  std::string procs = std::string(kAgentCgroup) + "/cgroup.procs";
+  // What was being started during one pass is seen in the next.
+  constexpr int kPasses = 8;
+  for (int pass = 0; pass < kPasses; pass++) {
+    std::vector<pid_t> pids = members(".");
+    if (pids.empty()) return true;
+    for (pid_t pid : pids) {
+      UniqueFd fd(openat(parent_.get(), procs.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+      std::string text = std::to_string(pid);
+      if (!fd) return false;
+      // One that has ended meanwhile needs no place.
+      if (::write(fd.get(), text.data(), text.size()) < 0 && errno != ESRCH) return false;
+    }
+  }
+  errno = EBUSY;
+  return false;
+}
+
 // On version 2 the children of a cgroup have the controllers that it hands on to them. Not before a command needs it:
 // then every child has the controller, and the kernel takes ten times as long to make one that counts memory.
 bool CommandCgroups::hand_on(const char* controller, bool& handed_on) {
   if (version_ == 1 || handed_on) return true;
+  if (!has_controller(controller) || !clear_parent()) return false;
   UniqueFd fd(openat(parent_.get(), "cgroup.subtree_control", O_WRONLY | O_CLOEXEC));
-  handed_on = fd && ::write(fd.get(), controller, std::strlen(controller)) > 0;
+  std::string enable = std::string("+") + controller;
+  handed_on = fd && ::write(fd.get(), enable.data(), enable.size()) > 0;
   return handed_on;
 }
 
 bool CommandCgroups::limit_pids(CommandCgroup& cgroup, uint64_t most) {
   cgroup.spent_ = true;
-  return hand_on("+pids", hands_on_pids_) && write(cgroup, "pids.max", std::to_string(most).c_str());
+  return hand_on("pids", hands_on_pids_) && write(cgroup, "pids.max", std::to_string(most).c_str());
 }
+
+bool CommandCgroups::hold_pids(CommandCgroup& cgroup) {
+  cgroup.spent_ = true;
+  if (!hand_on("pids", hands_on_pids_)) return false;
+  char text[32];
+  std::string present(read(cgroup, "pids.current", text));
+  return !present.empty() && write(cgroup, "pids.max", present.c_str());
+}
+
+bool CommandCgroups::release_pids(const CommandCgroup& cgroup) { return write(cgroup, "pids.max", "max"); }
 
 uint64_t CommandCgroups::refused_forks(CommandCgroup& cgroup) const {
   if (!cgroup.pids_events_) cgroup.pids_events_ = open(cgroup, "pids.events", O_RDONLY);
@@ -120,7 +175,7 @@ uint64_t CommandCgroups::refused_forks(CommandCgroup& cgroup) const {
 
 bool CommandCgroups::limit_memory(CommandCgroup& cgroup, uint64_t most_bytes) {
   cgroup.spent_ = true;
-  if (!hand_on("+memory", hands_on_memory_)) return false;
+  if (!hand_on("memory", hands_on_memory_)) return false;
   std::string limit = std::to_string(most_bytes);
   if (!write(cgroup, version_ == 1 ? "memory.limit_in_bytes" : "memory.max", limit.c_str())) return false;
   // Neither file is there where the kernel does not count swap. Version 1 counts memory and swap together.

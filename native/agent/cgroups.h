@@ -69,6 +69,9 @@ class CommandCgroups {
   // Lets so many tasks live in it at once. Answers false where the kernel does not count them here. It is not used
   // again.
   bool limit_pids(CommandCgroup& cgroup, uint64_t most);
+  // Lets no more tasks live in it than live now, until they are released again. Answers false as limit_pids() does.
+  bool hold_pids(CommandCgroup& cgroup);
+  bool release_pids(const CommandCgroup& cgroup);
   // How many forks the kernel has refused its processes since it was taken: on version 1 for whatever limit of
   // processes, on version 2 for its own.
   uint64_t refused_forks(CommandCgroup& cgroup) const;
@@ -90,7 +93,11 @@ class CommandCgroups {
   bool write(const CommandCgroup& cgroup, const char* file, const char* text) const;
   // As much of the file as there is room for; nothing where it cannot be read.
   std::string_view read(const CommandCgroup& cgroup, const char* file, std::span<char> room) const;
-  // Answers false, with errno, where it cannot.
+  // Pids of the cgroup of this name; "." is the parent itself.
+  std::vector<pid_t> members(const std::string& name) const;
+  // These answer false, with errno, where they cannot.
+  bool has_controller(std::string_view controller) const;
+  bool clear_parent();
   bool hand_on(const char* controller, bool& handed_on);
   UniqueFd open(const CommandCgroup& cgroup, const char* file, int flags) const;
 

@@ -126,7 +126,8 @@ std::optional<Refusal> Exec::take_stdio(Stdio& stdio) {
 }
 
 std::optional<Refusal> Exec::limit_pids(uint64_t most) {
-  if (cgroup_ != nullptr && context_.cgroups.limit_pids(*cgroup_, most)) return std::nullopt;
+  limits_pids_ = cgroup_ != nullptr && context_.cgroups.limit_pids(*cgroup_, most);
+  if (limits_pids_) return std::nullopt;
   return Refusal{"unsupported", "processes are not counted by command here", "pids"};
 }
 
@@ -166,6 +167,7 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
     if (std::optional<Refusal> refusal = limit_memory(*request.memory_bytes)) return refusal;
   }
   at_start_ = count_limits();
+  storm_.all = context_.pids.refused_forks();
 
   ChildPlan plan;
   if (memory_cgroup_ != nullptr) plan.join_memory = memory_cgroup_->door();

@@ -18,6 +18,8 @@ constexpr uint64_t kEndDelayMs = 1;
 // that all forks of the machine want.
 constexpr uint64_t kForkStorm = 10000;
 constexpr uint64_t kStormLookMs = 500;
+// Refused between two looks: more than by who tries again now and then.
+constexpr uint64_t kStormPace = 100;
 
 uint64_t microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1000000 + static_cast<uint64_t>(time.tv_usec);
@@ -133,8 +135,24 @@ void Exec::watch_for_fork_storm() { storm_timer_.start(kStormLookMs); }
 // In its own cgroup: what the whole sandbox was refused, as version 2 has it, may be another command's.
 void Exec::look_for_fork_storm() {
   if (cgroup_ == nullptr) return;
-  if (context_.cgroups.refused_forks(*cgroup_) >= kForkStorm) return end_by("pids", Ending::Pace::kAtOnce);
+  uint64_t own = context_.cgroups.refused_forks(*cgroup_);
+  if (own >= kForkStorm) return end_by("pids", Ending::Pace::kAtOnce);
+  if (cgroup_->version() == 2 && !limits_pids_) tell_who_storms(own);
   watch_for_fork_storm();
+}
+
+// While forks are refused fast in the sandbox, this command may have no more processes than it has: what it is refused
+// from then on is counted in its own cgroup. Who is not at fault loses nothing, for it could not fork anyway, and is
+// released at the next look.
+void Exec::tell_who_storms(uint64_t own) {
+  uint64_t all = context_.pids.refused_forks();
+  uint64_t risen = storm_.held ? own - std::min(own, storm_.own) : all - std::min(all, storm_.all);
+  storm_.all = all;
+  storm_.own = own;
+  bool hold = risen >= kStormPace;
+  if (hold == storm_.held) return;
+  bool done = hold ? context_.cgroups.hold_pids(*cgroup_) : context_.cgroups.release_pids(*cgroup_);
+  if (done) storm_.held = hold;
 }
 
 void Exec::main_ended(int status, const rusage& usage) {

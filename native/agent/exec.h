@@ -96,6 +96,13 @@ struct LimitsMet {
   const char* upper_full = nullptr;  // "bytes" or "inodes"
 };
 
+// What was known of refused forks at the last look, on version 2.
+struct ForkStorm {
+  uint64_t all = 0;  // in the whole sandbox
+  uint64_t own = 0;
+  bool held = false;  // to the processes that it had
+};
+
 class Exec final : public InputOwner, public OutputOwner {
  public:
   Exec(ExecContext& context, const ExecRequest& request);
@@ -168,6 +175,7 @@ class Exec final : public InputOwner, public OutputOwner {
   void end_by(const char* limit, Ending::Pace pace = Ending::Pace::kGentle);
   void watch_for_fork_storm();
   void look_for_fork_storm();
+  void tell_who_storms(uint64_t own);
   void touch_readers();
   void finish_if_over();
   std::string make_report() const;
@@ -206,6 +214,8 @@ class Exec final : public InputOwner, public OutputOwner {
   bool on_terminal_ = false;
   bool takes_input_ = false;
   bool limits_memory_ = false;
+  bool limits_pids_ = false;
+  ForkStorm storm_;
   const char* limit_ = nullptr;
   LimitsMet at_start_;
   LimitsMet met_;

@@ -40,7 +40,10 @@ MemoryEvents::MemoryEvents(const UniqueFd& cgroup, int version) {
 uint64_t MemoryEvents::kills() const { return read_count(file_, "oom_kill"); }
 
 PidsEvents::PidsEvents(const UniqueFd& cgroup, int version) {
-  if (cgroup && version == 2) file_ = UniqueFd(openat(cgroup.get(), "pids.events", O_RDONLY | O_CLOEXEC));
+  if (!cgroup || version == 1) return;
+  // Since Linux 6.11 the other file counts what the limits of commands refuse as well; before, there is no other.
+  file_ = UniqueFd(openat(cgroup.get(), "pids.events.local", O_RDONLY | O_CLOEXEC));
+  if (!file_) file_ = UniqueFd(openat(cgroup.get(), "pids.events", O_RDONLY | O_CLOEXEC));
 }
 
 uint64_t PidsEvents::refused_forks() const { return read_refused_forks(file_); }

@@ -22,7 +22,8 @@ class MemoryEvents {
 };
 
 // How often a fork was refused in the whole sandbox for its limit of processes. Only version 2 counts that there:
-// version 1 counts it where the process was that wanted to fork.
+// version 1 counts it where the process was that wanted to fork, and so does version 2 before Linux 6.11 once commands
+// have counts of their own.
 class PidsEvents {
  public:
   // `cgroup` is its directory; without one the count stays 0.

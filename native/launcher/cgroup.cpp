@@ -33,20 +33,14 @@ Result<> delegate(int directory, int version, uint32_t owner) {
   return {};
 }
 
-// On version 2 a cgroup that has children with controllers holds no processes: the agent lives in a child of its own.
-Result<UniqueFd> agent_leaf(int directory, const CgroupPlan& plan, uint32_t owner) {
-  if (!plan.track) {
-    UniqueFd same(fcntl(directory, F_DUPFD_CLOEXEC, 0));
-    if (!same) return failed();
-    return same;
-  }
-  Result<UniqueFd> leaf = make_directory(directory, "agent");
-  if (!leaf) return leaf;
-  if (Result<> delegated = delegate(leaf->get(), 2, owner); !delegated) return delegated.failure();
-  return leaf;
+// The agent of an earlier start may have handed controllers on to its commands, and a cgroup that does holds no
+// process. What is refused here, the clone into it tells.
+void take_controllers_back(int directory) {
+  for (const char* controller : {"-memory", "-pids"}) (void)write_file(directory, "cgroup.subtree_control", controller);
 }
 
 Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined) {
+  bool made_before = access(plan.path.c_str(), F_OK) == 0;
   Result<UniqueFd> directory = make_directory(AT_FDCWD, plan.path.c_str());
   if (!directory) return directory.failure();
   for (const auto& [file, value] : plan.set)
@@ -56,9 +50,11 @@ Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined)
     if (Result<> delegated = delegate(directory->get(), plan.version, owner); !delegated) return delegated;
 
   if (plan.version == 2) {
-    Result<UniqueFd> leaf = agent_leaf(directory->get(), plan, owner);
-    if (!leaf) return leaf.failure();
-    joined.into = leaf.take();
+    if (made_before) take_controllers_back(directory->get());
+    // The sandbox's cgroup itself, which so becomes the root of its cgroup namespace. Hierarchies are mounted
+    // nsdelegate, and what lies beside that root is then closed to the agent; its commands' cgroups lie below it.
+    joined.into.reset(fcntl(directory->get(), F_DUPFD_CLOEXEC, 0));
+    if (!joined.into) return failed();
   } else {
     UniqueFd tasks(openat(directory->get(), "tasks", O_WRONLY | O_CLOEXEC));
     if (!tasks) return failed();

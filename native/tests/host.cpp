@@ -252,8 +252,6 @@ AgentProcess::AgentProcess(const std::string& program, const AgentSettings& sett
   };
   UniqueFd track = add_directory(settings.track_directory, "track", settings.track_version);
   UniqueFd memory = add_directory(settings.memory_directory, "memory", settings.memory_version);
-  std::string home = settings.memory_directory + (settings.memory_version == 2 ? "/agent" : "");
-  if (settings.memory_version == 2) mkdir(home.c_str(), 0755);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -277,7 +275,7 @@ AgentProcess::AgentProcess(const std::string& program, const AgentSettings& sett
   rlimit limit{static_cast<rlim_t>(settings.descriptors), static_cast<rlim_t>(settings.descriptors)};
   if (settings.descriptors > 0) setrlimit(RLIMIT_NOFILE, &limit);
   if (!settings.memory_directory.empty()) {
-    UniqueFd procs(::open((home + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    UniqueFd procs(::open((settings.memory_directory + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
     (void)!write(procs.get(), "0", 1);
   }
   execve(argv[0], argv.data(), const_cast<char**>(environment));

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FreezerPlace } from "../backends/native/freezer.ts";
+import { PlyboxError } from "../model/errors.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { CgroupPlan } from "../model/launch-plan.ts";
 import type { Limits } from "../model/sandbox.ts";
@@ -13,6 +14,8 @@ export type CgroupLayout =
 
 type Controller = "memory" | "pids" | "cpu" | "cpuacct";
 const CONTROLLERS: readonly Controller[] = ["memory", "pids", "cpu"];
+/** How often processes are moved out of a cgroup before it counts as one that cannot be emptied. */
+const PASSES = 8;
 const CPU_PERIOD_US = 100_000;
 /** What version 1 calls an ordinary share where version 2 has a weight of 100. */
 const SHARES_PER_WEIGHT = 1024 / 100;
@@ -52,7 +55,10 @@ function controllersOf(root: string): readonly Controller[] {
   return CONTROLLERS.filter((controller) => words.includes(controller));
 }
 
-/** Makes the cgroup `parent` that the sandboxes' are below. */
+/**
+ * Makes the cgroup `parent` that the sandboxes' are below.
+ * @throws PlyboxError `host/missing` when version 2 refuses the controllers for the sake of processes that stay
+ */
 export function prepareCgroups(layout: CgroupLayout, parent: string): void {
   if (layout.version === 1) {
     for (const root of layout.roots.values()) mkdirSync(join(root, parent), { recursive: true });
@@ -64,7 +70,39 @@ export function prepareCgroups(layout: CgroupLayout, parent: string): void {
   for (const part of ["", ...parent.split("/")]) {
     path = join(path, part);
     mkdirSync(path, { recursive: true });
-    writeFileSync(join(path, "cgroup.subtree_control"), enable);
+    handOn(path, enable);
+  }
+}
+
+/**
+ * Hands the controllers on to the children of a cgroup of version 2. But for the machine's root, one that does may hold
+ * no processes, and the one that a container takes for the root holds all of the container's: they move to a child.
+ */
+function handOn(path: string, enable: string): void {
+  // What was being started during one pass is seen in the next.
+  for (let pass = 1; ; pass++) {
+    try {
+      writeFileSync(join(path, "cgroup.subtree_control"), enable);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      if (pass === PASSES) {
+        const message = `the cgroup ${path} holds processes that cannot be moved, so it cannot have limited ones below it`;
+        throw new PlyboxError("host/missing", message, { cause: error });
+      }
+    }
+    moveProcesses(path, join(path, "init"));
+  }
+}
+
+function moveProcesses(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const pid of readFileSync(join(from, "cgroup.procs"), "utf8").split("\n").filter(Boolean)) {
+    try {
+      writeFileSync(join(to, "cgroup.procs"), pid);
+    } catch {
+      // It has ended; one that stays shows in what the kernel says next.
+    }
   }
 }
 

@@ -2,11 +2,12 @@ import { existsSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { ExecutionRequest } from "../../src/model/execution.ts";
 import { execute } from "../../src/wire/execute.ts";
-import { Guest } from "../support/guest.ts";
+import { startAgentGuest } from "../support/agent-guest.ts";
+import type { Guest } from "../support/guest.ts";
 
 let guest: Guest;
 beforeAll(async () => {
-  guest = await Guest.start();
+  guest = await startAgentGuest();
 });
 afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();

@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -10,16 +10,23 @@ import { join } from "node:path";
 import type { InitramfsEntry } from "./initramfs.ts";
 import { initramfs } from "./initramfs.ts";
 
-const BUILD = join(import.meta.dirname, "../../build");
-const KERNEL = join(BUILD, "guest-kernel");
-/** Each takes one connection, so that none can be mistaken for the one before it. */
-const SERIAL_PORTS = 4;
-const VSOCK_PORT = 5000;
+const KERNEL = join(import.meta.dirname, "../../build/guest-kernel-13");
 
-/**
- * A virtual machine whose process 1 is `plyagent --single --vsock-port`. Its AF_VSOCK listener is reached from inside,
- * over the loopback; a virtio serial port carries the bytes from and to this machine.
- */
+/** What is run in a guest. */
+export interface GuestSystem {
+  /** A script for busybox: process 1, with busybox and the kernel's modules in /bin and /modules. */
+  readonly init: string;
+  readonly arguments: readonly string[];
+  /** Programs that it finds beside, by their paths inside. */
+  readonly programs: Readonly<Record<string, string>>;
+  /** How many virtio serial ports it has. Each takes one connection, so that none can be mistaken for another. */
+  readonly ports: number;
+  readonly memoryMiB: number;
+  /** An image that it sees as /dev/vda, and can only read. */
+  readonly disk?: string;
+}
+
+/** A virtual machine, emulated; a virtio serial port carries the bytes from and to this machine. */
 export class Guest implements AsyncDisposable {
   /** Holds its sockets and its initramfs, as long as it lives. */
   readonly directory: string;
@@ -28,9 +35,9 @@ export class Guest implements AsyncDisposable {
   #portsTaken = 0;
   #console = "";
 
-  private constructor(directory: string) {
+  private constructor(directory: string, system: GuestSystem) {
     this.directory = directory;
-    this.#process = spawn("qemu-system-x86_64", machine(directory), { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = spawn("qemu-system-x86_64", machine(directory, system), { stdio: ["ignore", "pipe", "pipe"] });
     this.#exit = once(this.#process, "close");
     for (const stream of [this.#process.stdout, this.#process.stderr])
       stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -38,13 +45,17 @@ export class Guest implements AsyncDisposable {
       });
   }
 
-  /** Boots; whoever connects waits until the agent listens. */
-  static async start(): Promise<Guest> {
+  /**
+   * Boots; whoever connects waits until the other end is there.
+   * @param prepare makes what the guest runs, in a directory that goes with it
+   */
+  static async start(prepare: (directory: string) => GuestSystem | Promise<GuestSystem>): Promise<Guest> {
     if (!existsSync(KERNEL)) throw new Error("there is no guest kernel: node scripts/guest-kernel.mjs");
     const directory = await mkdtemp(join(tmpdir(), "plybox-guest-"));
     try {
-      await writeFile(join(directory, "initramfs"), initramfs(contents(directory)));
-      const guest = new Guest(directory);
+      const system = await prepare(directory);
+      await writeFile(join(directory, "initramfs"), initramfs(contents(system)));
+      const guest = new Guest(directory, system);
       await once(guest.#process, "spawn");
       return guest;
     } catch (error) {
@@ -58,7 +69,7 @@ export class Guest implements AsyncDisposable {
     return this.#console;
   }
 
-  /** A connection of its own to the agent's AF_VSOCK listener. */
+  /** A connection of its own: to whoever in the guest says a newline first on the next port. */
   async connect(): Promise<Socket> {
     this.#portsTaken += 1;
     const path = socketPath(this.directory, this.#portsTaken);
@@ -92,48 +103,48 @@ const socketPath = (directory: string, port: number): string => join(directory, 
 const isNotThere = (error: unknown): boolean =>
   ["ENOENT", "ECONNREFUSED"].includes((error as NodeJS.ErrnoException).code ?? "");
 
-/** The bridge's own first byte: it carries from now on. */
+/** The first byte of the other end: it listens from now on. */
 async function readNewline(socket: Socket): Promise<void> {
   for (;;) {
     const first: Buffer | null = socket.read(1);
     if (first !== null) {
-      if (first.toString() !== "\n") throw new Error(`the bridge began with ${first.toString("hex")}`);
+      if (first.toString() !== "\n") throw new Error(`the other end began with ${first.toString("hex")}`);
       return;
     }
     await once(socket, "readable");
   }
 }
 
-function machine(directory: string): string[] {
+function machine(directory: string, { arguments: words, ports, memoryMiB, disk }: GuestSystem): string[] {
   const port = (number: number): string[] => [
     ...["-chardev", `socket,id=port${number},path=${socketPath(directory, number)},server=on,wait=off`],
     ...["-device", `virtserialport,chardev=port${number},nr=${number}`],
   ];
-  const init = `rdinit=/init -- ${VSOCK_PORT} ${SERIAL_PORTS}`;
   return [
-    ...["-M", "pc,acpi=off", "-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "256"],
+    // Without CMPXCHG16B: an interrupt right after it finds wrong flags in QEMU 7.2, and the kernel does not survive that.
+    ...["-M", "pc,acpi=off", "-accel", "tcg", "-cpu", "qemu64,+rdrand,-cx16", "-m", String(memoryMiB)],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"],
     ...["-kernel", join(KERNEL, "vmlinux"), "-initrd", join(directory, "initramfs")],
     // A guest whose process 1 has ended ends.
-    ...["-append", `console=ttyS0 quiet panic=-1 ${init}`],
+    ...["-append", `console=ttyS0 quiet panic=-1 rdinit=/init -- ${words.join(" ")}`],
     ...["-device", "virtio-serial-pci"],
-    ...Array.from({ length: SERIAL_PORTS }, (_, index) => port(index + 1)).flat(),
+    ...Array.from({ length: ports }, (_, index) => port(index + 1)).flat(),
+    ...(disk === undefined ? [] : ["-drive", `if=virtio,format=raw,readonly=on,file=${disk}`]),
   ];
 }
 
-function contents(directory: string): InitramfsEntry[] {
-  const bridge = join(directory, "guest-bridge");
-  execFileSync("gcc", ["-static", "-Os", "-s", "-o", bridge, join(import.meta.dirname, "guest-bridge.c")]);
+function contents({ init, programs }: GuestSystem): InitramfsEntry[] {
   const program = (path: string, source: string): InitramfsEntry => ({ path, type: "file", mode: 0o755, source });
   const modules = readdirSync(KERNEL).filter((name) => name.endsWith(".ko"));
   return [
-    ...["bin", "dev", "modules", "proc", "tmp"].map((path) => ({ path, type: "directory" as const, mode: 0o755 })),
+    ...["bin", "dev", "modules", "proc", "root", "tmp"].map((path) => ({
+      ...{ path, type: "directory" as const, mode: 0o755 },
+    })),
     // The kernel opens it for process 1 before that could mount anything.
     { path: "dev/console", type: "character-device", mode: 0o600, device: [5, 1] },
-    program("init", join(import.meta.dirname, "guest-init.sh")),
+    program("init", init),
     program("bin/busybox", "/bin/busybox"),
-    program("guest-bridge", bridge),
-    program("plyagent", join(BUILD, "plyagent")),
+    ...Object.entries(programs).map(([path, source]) => program(path, source)),
     ...modules.map((name) => program(`modules/${name}`, join(KERNEL, name))),
   ];
 }
