@@ -63,8 +63,7 @@ function uncompressed(image) {
  */
 function aptOptions(directory) {
   writeFileSync(join(directory, "sources.list"), SOURCE);
-  for (const name of ["lists/partial", "cache/archives/partial"])
-    mkdirSync(join(directory, name), { recursive: true });
+  for (const name of ["lists/partial", "cache/archives/partial"]) mkdirSync(join(directory, name), { recursive: true });
   const settings = {
     "Dir::Etc::SourceList": join(directory, "sources.list"),
     "Dir::Etc::SourceParts": "/dev/null",

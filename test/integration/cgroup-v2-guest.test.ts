@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildCli } from "../support/built-cli.ts";
 import { Guest } from "../support/guest.ts";
@@ -11,7 +12,9 @@ import { makeGuestImage, PLYBOX } from "../support/guest-image.ts";
 // ships. The hierarchy is mounted as systemd mounts it. test/support/cgroup-v2-guest.mjs says what happens there.
 const MOUNT_OPTIONS = "nsdelegate,memory_recursiveprot";
 const SUPPORT = join(import.meta.dirname, "../support");
-const SCRIPT = join(PLYBOX, "cgroup-v2-guest.mjs");
+const SCRIPT = fileURLToPath(new URL("../support/cgroup-v2-guest.mjs", import.meta.url));
+/** Where the guest has it. */
+const INSIDE = join(PLYBOX, "script.mjs");
 const MIB = 1024 ** 2;
 /** The whole machine is emulated, and others may want this one. */
 const HANG_MS = 300_000;
@@ -25,11 +28,11 @@ beforeAll(async () => {
     const bombs = join(directory, "guest-bombs");
     execFileSync("gcc", ["-static", "-Os", "-s", "-o", bombs, join(SUPPORT, "guest-bombs.c")]);
     const disk = await makeGuestImage(directory, {
-      [SCRIPT]: join(SUPPORT, "cgroup-v2-guest.mjs"),
+      [INSIDE]: SCRIPT,
       "usr/bin/guest-bombs": bombs,
     });
     const init = join(SUPPORT, "plybox-guest-init.sh");
-    return { init, arguments: [SCRIPT, MOUNT_OPTIONS], programs: {}, ports: 1, memoryMiB: 1024, disk };
+    return { init, arguments: [INSIDE, MOUNT_OPTIONS], programs: {}, ports: 1, memoryMiB: 1024, disk };
   });
   for await (const line of createInterface(await guest.connect())) {
     const { name, ...outcome } = JSON.parse(line);
