@@ -4,6 +4,7 @@ import type { Database } from "../sandbox/database.ts";
 import { EventLog } from "../sandbox/events/event-log.ts";
 import { upperPath } from "../sandbox/launch-plan.ts";
 import { DiskUppers } from "../sandbox/usage/disk-uppers.ts";
+import { MemoryKills } from "../sandbox/usage/memory-kills.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
@@ -34,7 +35,19 @@ export async function openObservation(options: ObservationOptions, undo: UndoSta
   sandboxes.events.listen((event) => {
     if (event.type === "sandbox.state" && event.state.kind === "destroyed") disks.forget(event.sandbox);
   });
-  const usage = new UsageSampler(sandboxes, disks);
+  const kills = new MemoryKills({
+    countsOwnLimits: places.cgroups.version === 2,
+    announce(id) {
+      try {
+        sandboxes.announce(id, { type: "limit.reached", limit: "memory", exec: null });
+      } catch {
+        // The sandbox is gone: there is nobody to tell of.
+      }
+    },
+  });
+  undo.push("account for no more kills", () => kills.close());
+  sandboxes.events.listen((event) => kills.happened(event));
+  const usage = new UsageSampler(sandboxes, disks, (sample, { createdAt }) => kills.sampled(sample, createdAt));
   const events = new EventLog({ database, log });
   undo.push("write the last events", () => events.close());
   sandboxes.events.listen((event) => events.append(event));

@@ -120,6 +120,13 @@ it("tells a memory bomb by the kernel's count, and no command after it", () => {
   });
 });
 
+it("tells a memory kill in the background as an event of no command", () => {
+  expect(outcome("background")).toMatchObject({
+    command: { limit: null, exitCode: 0 },
+    event: { limit: "memory", exec: null },
+  });
+});
+
 it("tells a fork bomb by the kernel's count, and no command after it", () => {
   expect(outcome("forks")).toMatchObject({
     bomb: { limit: "pids", exitCode: 1, limitsMet: { refusedForks: 1 } },

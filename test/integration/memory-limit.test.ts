@@ -128,6 +128,21 @@ describe("a command's memory limit", () => {
     });
   });
 
+  it("or the sandbox's, met in the background, is an event of no command once somebody looks at the usage", async () => {
+    await using small = await daemon.client.create({ layers: ["busybox"], limits: { memoryBytes: 32 * MIB } });
+    const events = daemon.client.events({ types: ["limit.reached"], sandbox: small.id })[Symbol.asyncIterator]();
+    const next = events.next();
+    // The command itself ends before, and has nothing to tell.
+    const line = `(read line < /root/go; ${BOMB}; echo > /root/done) > /dev/null 2>&1 &`;
+    await small.exec("mkfifo /root/go");
+    expect(await small.exec(line)).toMatchObject({ limit: null, exitCode: 0 });
+    const go = "echo > /root/go; while [ ! -e /root/done ]; do sleep 0.01; done";
+    expect(await small.exec(go)).toMatchObject({ limit: null, exitCode: 0 });
+    expect((await small.usage()).oomKills).toBe(1);
+    expect((await next).value).toMatchObject({ sandbox: small.id, data: { limit: "memory", exec: null } });
+    await events.return?.(undefined);
+  });
+
   it("goes with the sandbox, whatever runs under it", async () => {
     const doomed = await daemon.client.create({ layers: ["busybox"] });
     await doomed.detach(["sleep", "600"], { memoryLimitBytes: 32 * MIB });

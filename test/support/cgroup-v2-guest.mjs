@@ -156,6 +156,18 @@ await tell("memory", async () => {
   return { bomb, events: numbers(cgroup, "memory.events"), oomKills, after };
 });
 
+await tell("background", async () => {
+  const events = client.events({ types: ["limit.reached"], sandbox: box.id })[Symbol.asyncIterator]();
+  const next = events.next();
+  const command = pick(await box.exec(`${BOMBS} memory > /dev/null 2>&1 &`));
+  const before = numbers(cgroup, "memory.events").oom_kill;
+  while (numbers(cgroup, "memory.events").oom_kill === before) await delay(10);
+  await box.usage();
+  const { data } = (await next).value;
+  await events.return();
+  return { command, event: data };
+});
+
 await tell("forks", async () => {
   const bomb = pick(await box.exec([BOMBS, "forks"]));
   const events = numbers(cgroup, "pids.events");

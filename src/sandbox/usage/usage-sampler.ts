@@ -30,11 +30,18 @@ interface Round {
 export class UsageSampler {
   readonly #source: UsageSource;
   readonly #disks: Pick<DiskUppers, "figure">;
+  readonly #onSample: (sample: UsageSample, sandbox: Sandbox) => void;
   #round: Round | undefined;
 
-  constructor(source: UsageSource, disks: Pick<DiskUppers, "figure">) {
+  /** @param onSample told of every reading */
+  constructor(
+    source: UsageSource,
+    disks: Pick<DiskUppers, "figure">,
+    onSample: (sample: UsageSample, sandbox: Sandbox) => void = () => {},
+  ) {
     this.#source = source;
     this.#disks = disks;
+    this.#onSample = onSample;
   }
 
   /** @throws PlyboxError `sandbox/not-found`, `sandbox/wrong-state` for one that has no processes */
@@ -76,7 +83,9 @@ export class UsageSampler {
     const { upperLimit, ...upper } = this.#upper(sandbox, usage, at);
     const { memoryBytes, pids, cpus } = heldLimits(sandbox);
     const limited = { memoryBytes, pids, cpus, upperBytes: upperLimit };
-    return { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
+    const sample = { sandbox: id, tenant, name, at, cores: null, limits: limited, ...usage, ...upper };
+    this.#onSample(sample, sandbox);
+    return sample;
   }
 
   /** A file system of its own tells what it holds now; a directory on disk is measured now and then. */
