@@ -56,6 +56,7 @@ import type {
   signUrlBody,
 } from "./schemas/port.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
+import type { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
 import type { processList, usageList, usageView } from "./schemas/usage.ts";
 import type {
@@ -98,6 +99,9 @@ export type ChangedView = z.infer<typeof changed>;
 export type UnpackedView = z.infer<typeof unpacked>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
+export type StorageUsageView = z.infer<typeof storageUsage>;
+export type CollectionView = z.infer<typeof collection>;
+export type CollectBody = z.input<typeof collectBody>;
 export type CreateKeyBody = z.infer<typeof createKeyBody>;
 export type KeyView = z.infer<typeof keyView>;
 export type NewKeyView = z.infer<typeof newKeyView>;

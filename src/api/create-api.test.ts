@@ -33,7 +33,14 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     signal: unused,
     resize: unused,
   };
-  const layers = { list: unused, inspect: unused, buildFromTar: unused, remove: unused };
+  const layers = {
+    list: unused,
+    inspect: unused,
+    buildFromTar: unused,
+    usage: unused,
+    collect: unused,
+    remove: unused,
+  };
   const token = "t";
   const served = await serve(
     {

@@ -36,6 +36,8 @@ import { readQuery } from "./query.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
+import type { Storage } from "./storage-handlers.ts";
+import { storageHandlers } from "./storage-handlers.ts";
 import { systemHandlers } from "./system-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 import { webhookHandlers } from "./webhook-handlers.ts";
@@ -48,7 +50,7 @@ export interface ApiOptions {
   readonly accounts: Accounts;
   readonly sandboxes: Sandboxes;
   readonly lifecycle: SandboxLifecycle;
-  readonly layers: Layers;
+  readonly layers: Layers & Storage;
   readonly agents: Agents;
   readonly commands: Commands;
   readonly usage: UsageSampler;
@@ -104,6 +106,7 @@ export function createApi(options: ApiOptions): Api {
       onUnknownError: fail,
     }),
     ...layerHandlers(layers),
+    ...storageHandlers(layers),
     ...accessHandlers(options.accounts),
     ...portHandlers({
       ports: new Ports(options.agents),

@@ -27,6 +27,7 @@ import {
 import { buildLayerQuery, layerList, layerParams, layerView } from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
+import { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
 import { USAGE_ROUTES } from "./usage-routes.ts";
 import { WEBHOOK_ROUTES } from "./webhook-routes.ts";
@@ -279,6 +280,24 @@ const LAYER_ROUTES = {
   },
 } as const satisfies Record<string, Route>;
 
+const STORAGE_ROUTES = {
+  getStorage: {
+    method: "GET",
+    path: "/v1/storage",
+    summary: "What layers take on the disk, and which of them could go",
+    answers: { 200: { description: "As it is now", json: storageUsage } },
+    errors: [],
+  },
+  collectStorage: {
+    method: "POST",
+    path: "/v1/storage/collect",
+    summary: "Take away what nobody needs, never what a sandbox stands on",
+    body: collectBody,
+    answers: { 200: { description: "What went, or would go", json: collection } },
+    errors: [],
+  },
+} as const satisfies Record<string, Route>;
+
 /** API v1. A route's key is its OpenAPI operation id. */
 export const ROUTES = {
   ...SYSTEM_ROUTES,
@@ -286,6 +305,7 @@ export const ROUTES = {
   ...LIFECYCLE_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
+  ...STORAGE_ROUTES,
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,
   ...PORT_ROUTES,
@@ -299,3 +319,4 @@ export type SystemRoutes = typeof SYSTEM_ROUTES;
 export type SandboxRoutes = typeof SANDBOX_ROUTES;
 export type ExecRoutes = typeof EXEC_ROUTES;
 export type LayerRoutes = typeof LAYER_ROUTES;
+export type StorageRoutes = typeof STORAGE_ROUTES;

@@ -113,6 +113,14 @@ export const COMMANDS = {
     summary: "build, list, inspect and remove layers",
     load: async () => (await import("./commands/layer.ts")).defineLayer,
   },
+  df: {
+    summary: "show what layers take on the disk",
+    load: async () => (await import("./commands/storage.ts")).defineDf,
+  },
+  gc: {
+    summary: "remove what killed processes left, and layers that nobody stands on",
+    load: async () => (await import("./commands/storage.ts")).defineGc,
+  },
   key: {
     summary: "make, list and revoke API keys",
     load: async () => (await import("./commands/key.ts")).defineKey,

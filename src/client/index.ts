@@ -64,6 +64,7 @@ export type {
   WaitForPortOptions,
 } from "./ports.ts";
 export type { Sandbox } from "./sandbox.ts";
+export type { Collection, Storage, StorageUsage } from "./storage.ts";
 export type { Tenants } from "./tenants.ts";
 export type { Terminal, TerminalSize } from "./terminal.ts";
 export type { Processes, Usage, WatchUsageOptions } from "./usage.ts";

@@ -11,6 +11,7 @@ import { Layers } from "./layers.ts";
 import type { ListOptions, PageOptions } from "./list-sandboxes.ts";
 import { eachSandbox, listPage } from "./list-sandboxes.ts";
 import { Sandbox } from "./sandbox.ts";
+import { Storage } from "./storage.ts";
 import { Tenants } from "./tenants.ts";
 import type { Transport } from "./transport.ts";
 import { unixTransport } from "./unix-transport.ts";
@@ -60,6 +61,7 @@ export interface AuditQuery {
  */
 export class Plybox {
   readonly layers: Layers;
+  readonly storage: Storage;
   readonly keys: Keys;
   readonly tenants: Tenants;
   readonly webhooks: Webhooks;
@@ -68,6 +70,7 @@ export class Plybox {
   constructor(options: PlyboxOptions = {}) {
     this.#connection = new Connection(transportFor(options), options.token);
     this.layers = new Layers(this.#connection);
+    this.storage = new Storage(this.#connection);
     this.keys = new Keys(this.#connection);
     this.tenants = new Tenants(this.#connection);
     this.webhooks = new Webhooks(this.#connection);

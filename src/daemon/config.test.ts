@@ -17,6 +17,7 @@ describe("parseConfig", () => {
       otlpEndpoint: null,
       sandboxMetrics: false,
       layerBounds: { inodes: 4_194_304, unpackedBytes: 68_719_476_736 },
+      layerBudget: null,
       layerPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
@@ -34,6 +35,11 @@ describe("parseConfig", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", PLYBOX_SANDBOX_METRICS: "true" };
     expect(parseConfig(env)).toMatchObject({ otlpEndpoint: "http://127.0.0.1:4318", sandboxMetrics: true });
     expect(parseConfig({}, 'sandboxMetrics = "true"')).toMatchObject({ sandboxMetrics: true });
+  });
+
+  it("takes a budget in any unit", () => {
+    expect(parseConfig({ PLYBOX_LAYER_BUDGET: "20g" }).layerBudget).toBe(20 * 1024 ** 3);
+    expect(parseConfig({}, 'layerBudget = "4096"').layerBudget).toBe(4096);
   });
 
   it("takes how images are packed from the variables that are known for it, and from the file", () => {
@@ -88,6 +94,7 @@ describe("parseConfig", () => {
     [{ PLYBOX_SANDBOX_METRICS: "yes" }, "", "sandboxMetrics", "sandboxMetrics is true or false"],
     [{ PLYBOX_LAYER_INODES: "many" }, "", "layerInodes", "layerInodes is a number of 1 or more"],
     [{ PLYBOX_LAYER_BYTES: "0" }, "", "layerBytes", "layerBytes is a number of 1 or more"],
+    [{ PLYBOX_LAYER_BUDGET: "much" }, "", "layerBudget", "layerBudget is bytes, or a number with K, M, G or T"],
     [{ PLYBOX_LAYER_FORMAT: "zip" }, "", "layerFormat", "layerFormat is squashfs or erofs"],
     [{ SQUASH_COMP: "lzma" }, "", "squashComp", "it has gzip, lz4, lzo, xz, zstd"],
     [{ SQUASH_COMP_LEVEL: "23" }, "", "squashCompLevel", "the level of zstd is 1 to 22 in squashfs, not 23"],

@@ -30,6 +30,8 @@ export interface Config {
   readonly sandboxMetrics: boolean;
   /** What a layer's image may hold: inodes, and bytes where it has to be unpacked. */
   readonly layerBounds: ImageBounds;
+  /** Bytes that layers may take before the least recently used go; null for no bound. */
+  readonly layerBudget: number | null;
   /** How layers are packed. */
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
@@ -56,6 +58,7 @@ const VARIABLES = {
   sandboxMetrics: "PLYBOX_SANDBOX_METRICS",
   layerInodes: "PLYBOX_LAYER_INODES",
   layerBytes: "PLYBOX_LAYER_BYTES",
+  layerBudget: "PLYBOX_LAYER_BUDGET",
   layerFormat: "PLYBOX_LAYER_FORMAT",
   squashComp: "SQUASH_COMP",
   squashCompLevel: "SQUASH_COMP_LEVEL",
@@ -97,6 +100,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
       inodes: parseCount("layerInodes", given.layerInodes) ?? IMAGE_BOUNDS.inodes,
       unpackedBytes: parseCount("layerBytes", given.layerBytes) ?? IMAGE_BOUNDS.unpackedBytes,
     }),
+    layerBudget: parseBytes("layerBudget", given.layerBudget),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
   });
@@ -171,6 +175,15 @@ function parseCount(setting: keyof Settings, text: string | undefined): number |
   const count = Number(text);
   if (/^[0-9]+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count;
   throw invalid(setting, `is a number of 1 or more, not ${JSON.stringify(text)}`);
+}
+
+/** Bytes, or with K, M, G or T as powers of 1,024. */
+function parseBytes(setting: keyof Settings, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const [, digits, unit = ""] = /^([0-9]{1,15})([KMGT]?)$/.exec(text.toUpperCase()) ?? [];
+  const bytes = Number(digits) * 1024 ** ["", "K", "M", "G", "T"].indexOf(unit);
+  if (digits !== undefined && Number.isSafeInteger(bytes)) return bytes;
+  throw invalid(setting, `is bytes, or a number with K, M, G or T, not ${JSON.stringify(text)}`);
 }
 
 function parseAddress(text: string): Config["listen"] {

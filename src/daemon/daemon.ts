@@ -28,6 +28,7 @@ import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
 import { DAEMON_IDS, idsOf } from "./id-space.ts";
+import { REGISTRY_FILE } from "./kept-sandboxes.ts";
 import { openObservation } from "./observation.ts";
 import { readRealm } from "./rootless/realm.ts";
 import { claimRunDirectory } from "./run-directory.ts";
@@ -69,7 +70,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const log = openLog(config.logLevel);
   await using undo = new UndoStack();
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const database = openDatabase(join(stateDir, "registry.sqlite"));
+  const database = openDatabase(join(stateDir, REGISTRY_FILE));
   undo.push("close the database", () => void database.close());
   const run = claimRunDirectory(config);
   undo.push("let go of the run directory", () => void run.close());
@@ -81,6 +82,9 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     own: ownPaths(config),
     layerBounds: config.layerBounds,
     layerPackings: config.layerPackings,
+    layerBudget: config.layerBudget,
+    // Every sandbox of the registry has a lease once it is recovered; until then this is all that is known of it.
+    isStoodOn: async (digest) => registry.all().some(({ digests }) => digests.includes(digest)),
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     realm,
     ids: idsOf(realm, DAEMON_IDS),

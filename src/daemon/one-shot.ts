@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { LayerStore } from "../layers/layer-store.ts";
 import { RANGE_SIZE } from "../sandbox/id-ranges.ts";
@@ -6,6 +7,7 @@ import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
 import { idsOf, ONE_SHOT_IDS } from "./id-space.ts";
+import { isStoodOnByKept, REGISTRY_FILE } from "./kept-sandboxes.ts";
 import { readRealm } from "./rootless/realm.ts";
 import { openRuntime } from "./runtime.ts";
 import { claimSlot } from "./slots.ts";
@@ -32,6 +34,8 @@ export async function openOneShot(config: Config): Promise<OneShot> {
     own: ownPaths(config),
     layerBounds: config.layerBounds,
     layerPackings: config.layerPackings,
+    layerBudget: config.layerBudget,
+    isStoodOn: (digest) => isStoodOnByKept(join(config.stateDir, REGISTRY_FILE), digest),
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
     realm,
     ids: idsOf(realm, { first: ONE_SHOT_IDS.first + slot * RANGE_SIZE, count: 1 }),

@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { BACKENDS } from "../backends/registry.ts";
 import { UndoStack } from "../base/undo-stack.ts";
+import type { StandingCheck } from "../layers/catalog.ts";
 import type { Packings } from "../layers/compression.ts";
 import type { ImageBounds } from "../layers/image-bounds.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
@@ -30,6 +31,9 @@ export interface RuntimeOptions {
   readonly own: readonly string[];
   readonly layerBounds: ImageBounds;
   readonly layerPackings: Packings;
+  readonly layerBudget: number | null;
+  /** Of sandboxes that are not this runtime's own. */
+  readonly isStoodOn: StandingCheck;
   readonly cgroupParent: string;
   readonly registry: Registry;
   /** What this process is root of. */
@@ -104,6 +108,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     storeDirectory: join(stateDir, "layers"),
     bounds: options.layerBounds,
     packings: options.layerPackings,
+    budgetBytes: options.layerBudget,
+    isStoodOn: options.isStoodOn,
     mountDirectory: mounts,
     mounter: launcher,
     unpack: realm.kind === "namespace",

@@ -1,10 +1,11 @@
-import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { closeSync, existsSync, openSync, utimesSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest } from "../model/ids.ts";
-import type { LayerManifest } from "../model/layer.ts";
+import type { LayerFormat, LayerManifest } from "../model/layer.ts";
+import { diskBytes } from "./disk-usage.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import { IMAGE_BOUNDS, tooLarge } from "./image-bounds.ts";
 import { ImageCheck } from "./image-check.ts";
@@ -18,6 +19,11 @@ import { digestTree } from "./tree-digest.ts";
 
 const STAGING = ".new.";
 const DISCARDED = ".old.";
+const USED = "used";
+const FORMATS: readonly LayerFormat[] = ["squashfs", "erofs", "dir"];
+
+/** Whether a sandbox stands on a layer that no living process may have pinned, such as a stopped one. */
+export type StandingCheck = (digest: Digest) => Promise<boolean>;
 
 /**
  * The layers on disk: `<store>/<digest>/` with `manifest.json` and an image or `tree/`, `<store>/names/` and
@@ -28,29 +34,32 @@ export class Catalog {
   readonly names: NameIndex;
   readonly pins: Pins;
   readonly bounds: ImageBounds;
-  readonly #store: string;
+  /** The directory that all of it is in. */
+  readonly store: string;
+  readonly #isStoodOn: StandingCheck;
   readonly #manifests = new Map<Digest, LayerManifest>();
   readonly #images = new ImageCheck();
 
-  constructor(store: string, bounds: ImageBounds = IMAGE_BOUNDS) {
-    this.#store = store;
+  constructor(store: string, bounds: ImageBounds = IMAGE_BOUNDS, isStoodOn: StandingCheck = async () => false) {
+    this.store = store;
+    this.#isStoodOn = isStoodOn;
     this.bounds = bounds;
     this.names = new NameIndex(join(store, "names"));
     this.pins = new Pins(join(store, "pins"));
   }
 
   async prepare(): Promise<void> {
-    await mkdir(this.#store, { recursive: true, mode: 0o700 });
+    await mkdir(this.store, { recursive: true, mode: 0o700 });
     this.names.prepare();
     await this.pins.prepare();
   }
 
   directory(digest: Digest): string {
-    return join(this.#store, digest);
+    return join(this.store, digest);
   }
 
   has(digest: Digest): boolean {
-    return existsSync(join(this.#store, digest, "manifest.json"));
+    return existsSync(join(this.store, digest, "manifest.json"));
   }
 
   /**
@@ -112,7 +121,7 @@ export class Catalog {
 
   /** A new private directory in the store, where a layer is made before it is installed. */
   async stage(): Promise<string> {
-    const staging = join(this.#store, `${STAGING}${newMakerMark()}`);
+    const staging = join(this.store, `${STAGING}${newMakerMark()}`);
     await mkdir(staging, { mode: 0o700 });
     return staging;
   }
@@ -134,7 +143,7 @@ export class Catalog {
       if (damaged !== undefined) await remove(damaged);
     }
     this.#manifests.delete(manifest.digest);
-    await sync(this.#store);
+    await sync(this.store);
   }
 
   async #isSound(manifest: LayerManifest): Promise<boolean> {
@@ -147,9 +156,13 @@ export class Catalog {
       );
   }
 
-  /** Removes a layer that no process has pinned. Returns false, changing nothing, when one has. */
+  isStoodOn(digest: Digest): Promise<boolean> {
+    return this.#isStoodOn(digest);
+  }
+
+  /** Removes a layer that nobody stands on. Returns false, changing nothing, when somebody does. */
   async #discard(digest: Digest): Promise<boolean> {
-    if (this.pins.isHeld(digest)) return false;
+    if (this.pins.isHeld(digest) || (await this.#isStoodOn(digest))) return false;
     const discarded = await this.#moveAside(digest);
     if (discarded === undefined) return true;
     // Who needs a layer pins it, then looks whether it is there: asking again after the rename leaves no gap.
@@ -164,11 +177,57 @@ export class Catalog {
 
   /** Removes a name, and the layer when that was its last one. Returns false, changing nothing, when it is pinned. */
   async removeName(name: LayerName, digest: Digest): Promise<boolean> {
-    if (this.pins.isHeld(digest)) return false;
-    this.names.release(name);
+    return await this.removeNames([name], digest);
+  }
+
+  /** As `removeName`, of several at once. */
+  async removeNames(names: readonly LayerName[], digest: Digest): Promise<boolean> {
+    if (this.pins.isHeld(digest) || (await this.#isStoodOn(digest))) return false;
+    for (const name of names) this.names.release(name);
     if (await this.discardUnnamed(digest)) return true;
-    this.names.point(name, digest);
+    for (const name of names) this.names.point(name, digest);
     return false;
+  }
+
+  /** Notes that a layer is used now, for whoever makes room later. */
+  touch(digest: Digest): void {
+    const stamp = join(this.directory(digest), USED);
+    const now = new Date();
+    try {
+      closeSync(openSync(stamp, "a", 0o600));
+      utimesSync(stamp, now, now);
+    } catch {
+      // The worst is that it is taken for older than it is.
+    }
+  }
+
+  /** What a layer takes, and when it was last used; undefined when it is gone or no layer. */
+  async measure(
+    digest: Digest,
+  ): Promise<{ readonly format: LayerFormat; readonly bytes: number; readonly lastUsedAt: Date } | undefined> {
+    const directory = this.directory(digest);
+    const [bytes, made, used] = await Promise.all([
+      diskBytes(directory),
+      stat(directory).catch(() => undefined),
+      stat(join(directory, USED)).catch(() => undefined),
+    ]);
+    if (made === undefined) return undefined;
+    const format = FORMATS.find((each) =>
+      existsSync(each === "dir" ? join(directory, "tree") : imagePath(directory, each)),
+    );
+    return { format: format ?? "dir", bytes, lastUsedAt: (used ?? made).mtime };
+  }
+
+  /** Every layer, whether or not it has a name. */
+  async digests(): Promise<Digest[]> {
+    const files = await readdir(this.store);
+    return files.map(digestOf).filter((digest) => digest !== undefined);
+  }
+
+  /** What killed processes left half made. */
+  async leftovers(): Promise<readonly { readonly file: string; readonly bytes: number }[]> {
+    const files = (await readdir(this.store)).filter(isLeftover);
+    return await Promise.all(files.map(async (file) => ({ file, bytes: await diskBytes(join(this.store, file)) })));
   }
 
   /** Removes a layer that has no name. Returns false when it is pinned; one that has a name stays and is no failure. */
@@ -179,7 +238,7 @@ export class Catalog {
 
   /** Makes a layer invisible. Returns where it is now, or undefined when there was none. */
   async #moveAside(digest: Digest): Promise<string | undefined> {
-    const aside = join(this.#store, `${DISCARDED}${newMakerMark()}`);
+    const aside = join(this.store, `${DISCARDED}${newMakerMark()}`);
     try {
       await rename(this.directory(digest), aside);
       return aside;
@@ -194,7 +253,7 @@ export class Catalog {
     await this.names.sweep();
     this.pins.sweep();
     const removed = await this.sweepStaging();
-    for (const file of await readdir(this.#store)) {
+    for (const file of await readdir(this.store)) {
       const digest = digestOf(file);
       if (digest === undefined) continue;
       await this.discardUnnamed(digest);
@@ -206,9 +265,9 @@ export class Catalog {
   /** Removes what killed processes left half made. */
   async sweepStaging(): Promise<string[]> {
     const removed: string[] = [];
-    for (const file of await readdir(this.#store)) {
-      if (!(file.startsWith(STAGING) || file.startsWith(DISCARDED)) || isMakerAlive(file)) continue;
-      await remove(join(this.#store, file));
+    for (const file of await readdir(this.store)) {
+      if (!isLeftover(file)) continue;
+      await remove(join(this.store, file));
       removed.push(file);
     }
     return removed;
@@ -219,6 +278,9 @@ export function corrupt(layer: string, reason: string, cause?: unknown): PlyboxE
   const message = `layer ${layer} is corrupt: ${reason}; build it again, or remove it`;
   return new PlyboxError("layer/corrupt", message, { cause });
 }
+
+const isLeftover = (file: string): boolean =>
+  (file.startsWith(STAGING) || file.startsWith(DISCARDED)) && !isMakerAlive(file);
 
 function digestOf(file: string): Digest | undefined {
   try {

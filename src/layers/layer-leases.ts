@@ -68,6 +68,11 @@ export class LayerLeases {
     return { layers, mounts, binds: layers.flatMap(({ binds }) => binds), release, [Symbol.asyncDispose]: release };
   }
 
+  /** Whether a lease holds the layer; one that is idle is only open. */
+  isLeased(digest: Digest): boolean {
+    return this.#shared.isUsed(digest);
+  }
+
   isOpen(digest: Digest): boolean {
     return this.#shared.isOpen(digest);
   }
@@ -101,6 +106,7 @@ export class LayerLeases {
         catalog.pins.hold(digest);
         try {
           if (!catalog.has(digest)) throw gone(layer.name);
+          catalog.touch(digest);
           if (format === "dir") return await catalog.soundPath(layer);
           if (unpacks) return await unpackedImage(catalog, layer);
           return await this.#mounted(layer, format, adopting);
@@ -111,6 +117,7 @@ export class LayerLeases {
       },
       close: async () => {
         if (format !== "dir" && !unpacks) await mounts.unmount(digest);
+        catalog.touch(digest);
         catalog.pins.drop(digest);
         await catalog.discardUnnamed(digest);
       },

@@ -3,7 +3,10 @@ import { PlyboxError } from "../model/errors.ts";
 import type { LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
+import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
+import type { StandingCheck } from "./catalog.ts";
 import { Catalog } from "./catalog.ts";
+import { Collector } from "./collector.ts";
 import type { Packings } from "./compression.ts";
 import { LAYER_PACKINGS } from "./compression.ts";
 import type { ImageBounds } from "./image-bounds.ts";
@@ -45,6 +48,10 @@ export interface LayerStoreOptions {
   readonly unpack?: boolean;
   /** What an image may hold at most; `IMAGE_BOUNDS` by default. */
   readonly bounds?: ImageBounds;
+  /** Bytes that layers may take before those that were not used for longest go; as many as there are by default. */
+  readonly budgetBytes?: number | null;
+  /** Whether a sandbox stands on a layer that this process has no lease of, such as a stopped one of a daemon. */
+  readonly isStoodOn?: StandingCheck;
   /** Tests only: goes before each path of the machine that the host layer shows. */
   readonly machine?: string;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
@@ -69,6 +76,7 @@ export class LayerStore {
   readonly #builder: LayerBuilder;
   readonly #mounts: LayerMounts;
   readonly #leases: LayerLeases;
+  readonly #collector: Collector;
   readonly #log: LayerLog;
   readonly #building = new KeyedLock();
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
@@ -77,12 +85,19 @@ export class LayerStore {
     const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
     this.#log = options.log;
     const unpacks = options.unpack === true;
-    this.#catalog = new Catalog(storeDirectory, options.bounds);
+    this.#catalog = new Catalog(storeDirectory, options.bounds, options.isStoodOn);
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
     const places = { catalog: this.#catalog, mounts: this.#mounts };
     const probe = new PackingProbe({ ...places, packsOnly: unpacks });
     this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox });
     this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
+    this.#collector = new Collector({
+      catalog: this.#catalog,
+      budgetBytes: options.budgetBytes ?? null,
+      isLeased: (digest) => this.#leases.isLeased(digest),
+      whileClosed: (digest, task) =>
+        this.#leases.whileClosed(digest, async () => !(await this.#mounts.isMounted(digest)) && (await task())),
+    });
   }
 
   /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
@@ -156,7 +171,7 @@ export class LayerStore {
    * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    return await this.#builder.fromDirectory(parseNewName(name), directory, options);
+    return await this.#makeRoom(await this.#builder.fromDirectory(parseNewName(name), directory, options));
   }
 
   /**
@@ -165,7 +180,31 @@ export class LayerStore {
    * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
-    return await this.#builder.fromTar(parseNewName(name), archive, options);
+    return await this.#makeRoom(await this.#builder.fromTar(parseNewName(name), archive, options));
+  }
+
+  /** What layers take, and who could go. */
+  async usage(): Promise<StorageUsage> {
+    return await this.#collector.usage();
+  }
+
+  /**
+   * Takes away what killed processes left, layers without a name and, where there is a budget, what was not used for
+   * longest until it is kept; never what a sandbox stands on, nor what such a layer was made on.
+   */
+  async collect(request: CollectRequest = {}): Promise<Collection> {
+    return await this.#collector.collect(request);
+  }
+
+  async #makeRoom(built: LayerManifest): Promise<LayerManifest> {
+    if (!this.#collector.hasBudget) return built;
+    try {
+      const { isOverBudget, layerBytes } = await this.#collector.collect({}, built.digest);
+      if (isOverBudget) this.#log.warn({ layerBytes }, "layers that are stood on take more than the budget");
+    } catch (err) {
+      this.#log.warn({ err }, "no room could be made for layers");
+    }
+    return built;
   }
 
   /** @throws PlyboxError `layer/not-found`, `layer/in-use` while it is leased or mounted, `input/invalid` */

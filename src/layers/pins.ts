@@ -42,7 +42,11 @@ export class Pins {
 
   /** Whether this process or another living one needs the layer. */
   isHeld(digest: Digest): boolean {
-    if (this.#counts.has(digest)) return true;
+    return this.#counts.has(digest) || this.isHeldElsewhere(digest);
+  }
+
+  /** Whether another living process needs the layer, or another user of the store in this one. */
+  isHeldElsewhere(digest: Digest): boolean {
     const own = `${digest}.${this.#mark}`;
     return readdirSync(this.#directory).some((file) => file.startsWith(digest) && file !== own && isMakerAlive(file));
   }

@@ -99,7 +99,7 @@ describe("wrong input", () => {
     [["rm"], "name a sandbox, or give --all"],
     [["rm", "--all", "box"], "give sandboxes or --all, not both"],
     [["layer", "build", "python", "--from-dir", "/tmp"], 'not a valid layer name: "python"'],
-    [["layer", "build", "100-python"], "required option '--from-dir <directory>' not specified"],
+    [["layer", "build", "100-python"], "give what the layer is made of: either --from-dir or --from-tar"],
     [["layer", "frob"], "unknown command 'frob'"],
     [["ls", "--socket", "/a", "--url", "http://b"], "give --socket or --url, not both"],
     [["ls", "--url", "ftp://b"], 'not an address: "ftp://b"'],

@@ -35,6 +35,12 @@ export class TestDaemon implements AsyncDisposable {
     return await this.start(options);
   }
 
+  /** Sandboxes go on. */
+  async stop(): Promise<void> {
+    await this.#daemon?.stop();
+    this.#daemon = undefined;
+  }
+
   /** Removes every sandbox, then the daemon and its directories. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {

@@ -1,0 +1,42 @@
+import * as z from "zod";
+
+const bytes = z.int().min(0);
+
+const storedLayer = z.object({
+  digest: z.string(),
+  names: z.array(z.string()).describe("Empty where it has none any more."),
+  format: z.enum(["squashfs", "erofs", "dir"]),
+  bytes: bytes.describe("On the disk, with what was unpacked of it."),
+  lastUsedAt: z.string(),
+  inUse: z.boolean().describe("Whether a sandbox, also a stopped one, or a process stands on it."),
+});
+
+export const storageUsage = z.object({
+  layers: z.array(storedLayer).describe("Least recently used first."),
+  layerBytes: bytes.describe("All layers together."),
+  reclaimableBytes: bytes.describe("Of layers that nobody stands on."),
+  leftoverBytes: bytes.describe("What killed processes left half made."),
+  budgetBytes: bytes.nullable(),
+  freeBytes: bytes.describe("Of the file system that the layers are on."),
+  totalBytes: bytes,
+});
+
+export const collectBody = z.strictObject({
+  dryRun: z.exactOptional(z.boolean().describe("Tell what would go, and change nothing.")),
+  budgetBytes: z.exactOptional(bytes.describe("In place of the configured one; 0 leaves only what is stood on.")),
+});
+
+export const collection = z.object({
+  items: z.array(
+    z.object({
+      reason: z.enum(["leftover", "unnamed", "over-budget"]),
+      digest: z.string().nullable().describe("Null for what was left half made."),
+      names: z.array(z.string()),
+      bytes,
+      lastUsedAt: z.string().nullable(),
+    }),
+  ),
+  freedBytes: bytes,
+  layerBytes: bytes.describe("What layers take now, or would take."),
+  isOverBudget: z.boolean().describe("Whether what is stood on takes more than the budget by itself."),
+});

@@ -1,0 +1,59 @@
+import type { Collection as CollectionView, StorageUsage as UsageView } from "../../client/index.ts";
+import type { Collection, StorageUsage } from "../../model/storage.ts";
+import { formatSize } from "../values/size.ts";
+import { formatAge } from "./age.ts";
+import type { Paint } from "./style.ts";
+import { renderPairs, renderTable } from "./table.ts";
+
+const SHORT_DIGEST = 12;
+
+const nameOf = ({ names, digest }: { readonly names: readonly string[]; readonly digest: string | null }): string =>
+  names.length > 0 ? names.join(", ") : (digest?.slice(0, SHORT_DIGEST) ?? "-");
+
+export function storageText(usage: StorageUsage | UsageView, now: Date, paint: Paint): string {
+  const rows = usage.layers.map((layer) => [
+    nameOf(layer),
+    formatSize(layer.bytes),
+    formatAge(new Date(layer.lastUsedAt), now),
+    layer.format,
+    layer.inUse ? "yes" : "-",
+  ]);
+  const columns = [
+    { title: "LAYER" },
+    { title: "SIZE", align: "right" },
+    { title: "USED", align: "right" },
+    { title: "FORMAT" },
+    { title: "IN USE" },
+  ] as const;
+  const { layerBytes, reclaimableBytes, leftoverBytes, budgetBytes, freeBytes, totalBytes } = usage;
+  const pairs: [string, string][] = [
+    ["Layers", `${formatSize(layerBytes)}${budgetBytes === null ? "" : ` of ${formatSize(budgetBytes)}`}`],
+    ["Reclaimable", formatSize(reclaimableBytes)],
+    ["Leftovers", formatSize(leftoverBytes)],
+    ["Disk", `${formatSize(freeBytes)} free of ${formatSize(totalBytes)}`],
+  ];
+  return `${renderTable(columns, rows, paint)}\n${renderPairs(pairs, paint)}`;
+}
+
+export function collectionText(
+  { items, freedBytes, layerBytes, isOverBudget }: Collection | CollectionView,
+  dryRun: boolean,
+  now: Date,
+  paint: Paint,
+): string {
+  const rows = items.map((item) => [
+    nameOf(item),
+    formatSize(item.bytes),
+    item.lastUsedAt === null ? "-" : formatAge(new Date(item.lastUsedAt), now),
+    item.reason,
+  ]);
+  const columns = [
+    { title: dryRun ? "WOULD GO" : "GONE" },
+    { title: "SIZE", align: "right" },
+    { title: "USED", align: "right" },
+    { title: "WHY" },
+  ] as const;
+  const table = rows.length === 0 ? "" : `${renderTable(columns, rows, paint)}\n`;
+  const freed = `${dryRun ? "would free" : "freed"} ${formatSize(freedBytes)}; layers take ${formatSize(layerBytes)}`;
+  return `${table}${freed}${isOverBudget ? ", which is more than the budget: the rest is stood on" : ""}\n`;
+}

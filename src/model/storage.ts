@@ -1,0 +1,61 @@
+import type { Digest, LayerName } from "./ids.ts";
+import type { LayerFormat } from "./layer.ts";
+
+/** A layer as the store sees it that has to make room. */
+export interface StoredLayer {
+  readonly digest: Digest;
+  /** Empty where it has none any more. */
+  readonly names: readonly LayerName[];
+  readonly format: LayerFormat;
+  /** On the disk, with what was unpacked of it. */
+  readonly bytes: number;
+  readonly lastUsedAt: Date;
+  /** Whether a sandbox, also a stopped one, or a process stands on it. */
+  readonly inUse: boolean;
+}
+
+/** What the layers of a machine take. */
+export interface StorageUsage {
+  /** Least recently used first. */
+  readonly layers: readonly StoredLayer[];
+  /** All layers together. */
+  readonly layerBytes: number;
+  /** Of layers that nobody stands on. */
+  readonly reclaimableBytes: number;
+  /** What killed processes left half made. */
+  readonly leftoverBytes: number;
+  /** More than this is not kept of what nobody stands on; null without a budget. */
+  readonly budgetBytes: number | null;
+  /** Of the file system that they are on. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface CollectRequest {
+  /** Tell what would go, and change nothing. */
+  readonly dryRun?: boolean;
+  /** In place of the budget that is configured; 0 leaves nothing that nobody stands on. */
+  readonly budgetBytes?: number;
+}
+
+/** Why something was taken away: left half made, without a name, or least recently used and over the budget. */
+export type CollectReason = "leftover" | "unnamed" | "over-budget";
+
+export interface CollectedItem {
+  readonly reason: CollectReason;
+  /** Null for what was left half made. */
+  readonly digest: Digest | null;
+  readonly names: readonly LayerName[];
+  readonly bytes: number;
+  readonly lastUsedAt: Date | null;
+}
+
+export interface Collection {
+  /** In the order in which it went, or would go. */
+  readonly items: readonly CollectedItem[];
+  readonly freedBytes: number;
+  /** What layers take now, or would take. */
+  readonly layerBytes: number;
+  /** Whether the budget is exceeded even so, by what is stood on. */
+  readonly isOverBudget: boolean;
+}
