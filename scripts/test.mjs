@@ -15,7 +15,8 @@ import { ROOT, setUp } from "./set-up.mjs";
 
 const COUNTS_FILE = join(ROOT, "build/test-counts.json");
 const FUZZ_SECONDS = 5;
-const MAKE = ["--no-print-directory", "-C", "native", `-j${availableParallelism()}`];
+// What one of them prints stays together, also beside others.
+const MAKE = ["--no-print-directory", "--output-sync=target", "-C", "native", `-j${availableParallelism()}`];
 
 /** @param {string} name */
 const installed = (name) => join(ROOT, "node_modules/.bin", name);
@@ -71,7 +72,7 @@ function nativeSources() {
 
 /** The C++ tests print their own counts, each part of them; a run that ends badly without a failure counted is one. */
 async function nativeTests() {
-  const { ok, output } = await run("make", [...MAKE, "--output-sync=target", "--keep-going", "test"]);
+  const { ok, output } = await run("make", [...MAKE, "--keep-going", "test"]);
   let passed = 0;
   let failed = 0;
   for (const [, more, bad] of output.matchAll(/^native: (\d+) passed, (\d+) failed$/gm)) {
@@ -108,43 +109,57 @@ async function vitest() {
   return counts;
 }
 
-/** @type {readonly Step[]} */
-const STEPS = [
-  check("lint", installed("biome"), "ci", "--error-on-warnings"),
-  check("native-format", "clang-format-14", "--dry-run", "-Werror", ...nativeSources()),
-  check("types", installed("tsc"), "-p", "tsconfig.json"),
-  check("build", installed("tsc"), "-p", "tsconfig.build.json"),
-  check("dead-code", installed("knip")),
-  check("package", installed("publint"), "--strict"),
-  { name: "native", run: nativeTests },
-  check("aarch64", "make", ...MAKE, "aarch64"),
-  check("fuzz", "make", ...MAKE, "fuzz", `FUZZ_SECONDS=${FUZZ_SECONDS}`),
-  { name: "vitest", run: vitest },
+/**
+ * One stage after the other; what is in one runs at once. The native tests wait a good part of their time, in which the
+ * other two compile.
+ * @type {readonly (readonly Step[])[]}
+ */
+const STAGES = [
+  [check("lint", installed("biome"), "ci", "--error-on-warnings")],
+  [check("native-format", "clang-format-14", "--dry-run", "-Werror", ...nativeSources())],
+  [check("types", installed("tsc"), "-p", "tsconfig.json")],
+  [check("build", installed("tsc"), "-p", "tsconfig.build.json")],
+  [check("dead-code", installed("knip"))],
+  [check("package", installed("publint"), "--strict")],
+  [
+    { name: "native", run: nativeTests },
+    check("aarch64", "make", ...MAKE, "aarch64"),
+    check("fuzz", "make", ...MAKE, "fuzz", `FUZZ_SECONDS=${FUZZ_SECONDS}`),
+  ],
+  [{ name: "vitest", run: vitest }],
 ];
 
 /** @param {readonly string[]} names */
 function chosen(names) {
-  const unknown = names.filter((name) => !STEPS.some((step) => step.name === name));
-  if (unknown.length === 0) return names.length === 0 ? STEPS : STEPS.filter((step) => names.includes(step.name));
-  throw new Error(`no such step: ${unknown.join(", ")}; there are ${STEPS.map((step) => step.name).join(", ")}`);
+  const known = STAGES.flat().map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`no such step: ${unknown.join(", ")}; there are ${known.join(", ")}`);
+  if (names.length === 0) return STAGES;
+  return STAGES.map((stage) => stage.filter(({ name }) => names.includes(name)));
 }
 
-/** @param {readonly Step[]} steps */
-async function runAll(steps) {
+/** @param {Step} step */
+async function timed(step) {
+  console.log(`\n── ${step.name}`);
+  const start = performance.now();
+  const counts = await step.run();
+  return { ...counts, name: step.name, seconds: ((performance.now() - start) / 1000).toFixed(1) };
+}
+
+/** @param {readonly (readonly Step[])[]} stages */
+async function runAll(stages) {
   /** @type {{ passed: number, failed: number, skipped: Skip[] }} */
   const total = { passed: 0, failed: 0, skipped: [] };
   /** @type {string[]} */
   const lines = [];
-  for (const step of steps) {
-    console.log(`\n── ${step.name}`);
-    const start = performance.now();
-    const counts = await step.run();
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    lines.push(`${step.name.padEnd(14)} ${counts.passed} passed, ${counts.failed} failed in ${seconds} s`);
-    for (const failure of counts.failures ?? []) lines.push(`  failed: ${failure}`);
-    total.passed += counts.passed;
-    total.failed += counts.failed;
-    total.skipped.push(...(counts.skipped ?? []));
+  for (const stage of stages) {
+    for (const { name, seconds, passed, failed, skipped = [], failures = [] } of await Promise.all(stage.map(timed))) {
+      lines.push(`${name.padEnd(14)} ${passed} passed, ${failed} failed in ${seconds} s`);
+      for (const failure of failures) lines.push(`  failed: ${failure}`);
+      total.passed += passed;
+      total.failed += failed;
+      total.skipped.push(...skipped);
+    }
   }
   console.log(`\n${lines.join("\n")}`);
   for (const { name, reason } of total.skipped) console.log(`skipped: ${name}: ${reason}`);
