@@ -7,6 +7,8 @@ const REPOSITORY = above(import.meta.dirname);
 export const REFERENCE_SOURCE = join(REPOSITORY, "bench/native/reference.c");
 export const WORKLOAD_SOURCE = join(REPOSITORY, "bench/native/workload.c");
 export const AGENT = join(REPOSITORY, "build/plyagent");
+/** The built module, which finds the native programs beside it. */
+export const LAUNCHER = join(REPOSITORY, "dist/native/launcher.js");
 export const COMMAND = join(REPOSITORY, "dist/cli/main.js");
 
 function above(directory: string): string {

@@ -58,6 +58,8 @@ export async function runPacker(run: PackRun): Promise<void> {
     env: { ...PROGRAM_ENVIRONMENT, ...run.environment },
   });
   const closed = once(child, "close") as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
+  // Its input is waited for first, and a program that cannot be started has failed before that.
+  closed.catch(() => {});
   let complaint = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-KEPT_STDERR_CHARACTERS);

@@ -102,6 +102,7 @@ async function unpackedBy(head: Buffer, chunks: Chunks): Promise<Chunks> {
 async function* unpackWith(name: string, program: string, chunks: Chunks): AsyncGenerator<Buffer> {
   const child = spawn(program, ["-d", "-c"], { stdio: ["pipe", "pipe", "ignore"], env: PROGRAM_ENVIRONMENT });
   const closed = once(child, "close") as Promise<[code: number | null]>;
+  closed.catch(() => {});
   const fed = pipeline(chunks, child.stdin).then(
     () => undefined,
     // That the program takes no more shows in its exit.
