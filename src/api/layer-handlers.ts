@@ -21,6 +21,7 @@ export interface BuildFromTarOptions {
   /** Who sent it, for the manifest. */
   readonly source: string;
   readonly replace: boolean;
+  readonly parents: readonly string[];
   readonly packing: PackingRequest;
   readonly signal: AbortSignal;
 }
@@ -32,10 +33,10 @@ export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
       return json(200, { layers: manifests.map(layerView) });
     },
     async buildLayer({ query, incoming, signal }) {
-      const { name, replace = false, ...packing } = query;
+      const { name, replace = false, parent: parents = [], ...packing } = query;
       const archive = new PassThrough();
       // Whichever fails first is the answer: a body that is cut off, or a build that wants no more of it.
-      const building = layers.buildFromTar(name, archive, { source: "upload", replace, packing, signal });
+      const building = layers.buildFromTar(name, archive, { source: "upload", replace, parents, packing, signal });
       await Promise.race([receiveBody(incoming, archive), building]);
       return json(201, layerView(await building));
     },

@@ -254,6 +254,7 @@ const LAYER_ROUTES = {
     body: "bytes",
     answers: { 201: { description: "The layer's manifest", json: layerView } },
     errors: [
+      "layer/not-found",
       "layer/exists",
       "layer/too-large",
       "layer/build-failed",

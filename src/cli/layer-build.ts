@@ -18,6 +18,7 @@ export interface BuildOptions {
   readonly fromDir?: string;
   /** A file, or `-` for stdin. */
   readonly fromTar?: string;
+  readonly parent?: readonly string[];
   readonly format?: ImageFormat;
   /** `ALGORITHM` or `ALGORITHM:LEVEL`. */
   readonly compression?: Pick<PackingRequest, "algorithm" | "level">;
@@ -57,10 +58,10 @@ async function buildHere(
   options: BuildOptions & { readonly signal: AbortSignal },
   context: CliContext,
 ): Promise<LayerManifest> {
-  const { fromDir, fromTar = "-", replace, signal } = options;
+  const { fromDir, fromTar = "-", replace, parent: parents = [], signal } = options;
   using progress = new Progress(context.stderr, `packing ${name}`);
   const build = {
-    ...{ replace: replace === true, packing: packingOf(options), signal },
+    ...{ replace: replace === true, parents, packing: packingOf(options), signal },
     onProgress: ({ step, doneBytes, totalBytes }: { step: string; doneBytes: number; totalBytes: number | null }) => {
       const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)}`;
       progress.update(`${step === "read" ? "reading" : "packing"} ${name}: ${formatSize(doneBytes)}${of}`);

@@ -7,6 +7,8 @@ import type { FileContent } from "./files.ts";
 export interface BuildLayerOptions extends CallOptions {
   /** Take the name from the layer that has it. */
   readonly replace?: boolean;
+  /** The layers that it was made on, by name or digest; the manifest has their digests. */
+  readonly parents?: readonly string[];
   readonly format?: "squashfs" | "erofs";
   readonly algorithm?: string;
   readonly level?: number;
@@ -31,10 +33,11 @@ export class Layers {
    * @param name three digits, its place in the stack, and a name: `100-python`
    */
   async build(name: string, archive: FileContent, options: BuildLayerOptions = {}): Promise<LayerView> {
-    const { replace, format, algorithm, level, blockBytes, signal } = options;
+    const { replace, parents = [], format, algorithm, level, blockBytes, signal } = options;
     const fields = { name, replace, format, algorithm, level, blockBytes };
     const query = new URLSearchParams();
     for (const [field, value] of Object.entries(fields)) if (value !== undefined) query.set(field, String(value));
+    for (const parent of parents) query.append("parent", parent);
     const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
     return await jsonOf(await this.#connection.open("POST", `/v1/layers?${query}`, asked, { signal }));
   }

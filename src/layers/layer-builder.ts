@@ -25,7 +25,8 @@ export interface BuildOptions {
   readonly replace?: boolean;
   /** In place of how this store packs. */
   readonly packing?: PackingRequest;
-  readonly parents?: readonly Digest[];
+  /** The layers that it was made on, as anybody names them. */
+  readonly parents?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: BuildProgress) => void;
 }
@@ -44,8 +45,10 @@ interface BuilderOptions {
   readonly busybox: string;
 }
 
+/** With the parents that were meant. */
+type OnParents<Options extends BuildOptions> = Omit<Options, "parents"> & { readonly parents?: readonly Digest[] };
 type Make = (staging: string) => Promise<LayerManifest>;
-type Work = Omit<BuildOptions, "packing"> &
+type Work = Omit<OnParents<BuildOptions>, "packing"> &
   Pick<LayerManifest, "name" | "provenance"> & { readonly packing: Packing; readonly fileTime?: number };
 
 /** Makes layers and puts them into the catalog, whole or not at all. */
@@ -59,7 +62,7 @@ export class LayerBuilder {
   }
 
   /** See `LayerStore.buildFromDirectory`. */
-  async fromDirectory(name: LayerName, directory: string, options: BuildOptions): Promise<LayerManifest> {
+  async fromDirectory(name: LayerName, directory: string, options: OnParents<BuildOptions>): Promise<LayerManifest> {
     const source = await this.#sourceDirectory(directory);
     const packing = choosePacking(this.#options.packings, options.packing);
     const provenance = { kind: "directory", source };
@@ -68,7 +71,11 @@ export class LayerBuilder {
   }
 
   /** See `LayerStore.buildFromTar`. */
-  async fromTar(name: LayerName, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
+  async fromTar(
+    name: LayerName,
+    archive: AsyncIterable<Buffer>,
+    options: OnParents<TarBuildOptions>,
+  ): Promise<LayerManifest> {
     const { source, replace = false, parents = [], signal, onProgress } = options;
     const packing = choosePacking(this.#options.packings, options.packing);
     const make: Make = async (staging) => {

@@ -1,6 +1,6 @@
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { LayerName } from "../model/ids.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
@@ -171,7 +171,10 @@ export class LayerStore {
    * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    return await this.#makeRoom(await this.#builder.fromDirectory(parseNewName(name), directory, options));
+    const parents = await this.#digestsOf(options.parents ?? []);
+    return await this.#makeRoom(
+      await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
+    );
   }
 
   /**
@@ -180,7 +183,8 @@ export class LayerStore {
    * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
-    return await this.#makeRoom(await this.#builder.fromTar(parseNewName(name), archive, options));
+    const parents = await this.#digestsOf(options.parents ?? []);
+    return await this.#makeRoom(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
   }
 
   /** What layers take, and who could go. */
@@ -194,6 +198,10 @@ export class LayerStore {
    */
   async collect(request: CollectRequest = {}): Promise<Collection> {
     return await this.#collector.collect(request);
+  }
+
+  async #digestsOf(layers: readonly string[]): Promise<Digest[]> {
+    return (await Promise.all(layers.map((layer) => this.#find(layer)))).map(({ digest }) => digest);
   }
 
   async #makeRoom(built: LayerManifest): Promise<LayerManifest> {

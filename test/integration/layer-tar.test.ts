@@ -115,10 +115,16 @@ describe("a layer from a tar archive", () => {
     for (const path of ["opaque", "kept"]) mkdirSync(join(above, path), { recursive: true });
     for (const path of ["opaque/.wh..wh..opq", "opaque/new", "kept/.wh.gone", ".wh.full"])
       writeFileSync(join(above, path), "");
+    let lower: string | undefined;
     for (const [name, tree] of Object.entries({ "200-below": below, "201-above": above })) {
       const tar = execFileSync("tar", ["-C", tree, "-cf", "-", "."]);
-      await daemon.client.layers.build(name, tar);
+      const parents = name === "201-above" ? ["below"] : [];
+      const { digest } = await daemon.client.layers.build(name, tar, { parents });
+      lower ??= digest;
     }
+    expect((await daemon.client.layers.get("above")).parents).toEqual([lower]);
+    const orphan = daemon.client.layers.build("202-orphan", Buffer.alloc(1024), { parents: ["nobody"] });
+    await expect(orphan).rejects.toMatchObject({ code: "layer/not-found" });
     await using sandbox = await daemon.client.create({ layers: ["busybox", "below", "above"] });
     const { stdout } = await sandbox.exec("ls -d /full; cd /; find opaque kept | sort", { cwd: "/" });
     expect(stdout).toBe("kept\nkept/old\nopaque\nopaque/new\n");

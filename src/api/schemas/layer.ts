@@ -17,6 +17,7 @@ export const buildLayerQuery = z.strictObject({
     .regex(LAYER_NAME, "must be three digits, - and a-z 0-9 . _ -")
     .describe("Of the new layer: its place in the stack, and a name."),
   replace: z.exactOptional(z.boolean().describe("Take the name from the layer that has it; false by default.")),
+  parent: z.exactOptional(z.array(layerRef).max(64).describe("A layer that it was made on; may be repeated.")),
   format: z.exactOptional(z.enum(["squashfs", "erofs"]).describe("As configured by default, like what follows.")),
   algorithm: z.exactOptional(z.string().max(16).describe("Such as zstd; one that the format has.")),
   level: z.exactOptional(z.int().describe("Of the compression, where the algorithm has levels.")),

@@ -6,7 +6,7 @@ import type { BuildOptions } from "../layer-build.ts";
 import { buildLayer } from "../layer-build.ts";
 import type { LayerOptions } from "../layer-source.ts";
 import { withLayers } from "../layer-source.ts";
-import { jsonOption, parsed } from "../options.ts";
+import { jsonOption, parsed, repeated } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { describeLayer, layerTable } from "../render/layer.ts";
 import { paintFor } from "../render/style.ts";
@@ -45,6 +45,7 @@ function defineBuild(layer: Command, context: CliContext): void {
       ),
     )
     .addOption(parsed("--block-size <size>", "of what is compressed at once, 4K to 1M (default: 128K)", parseSize))
+    .addOption(repeated("--parent <layer>", "layer that it was made on", String))
     .option("--replace", "take the name from the layer that has it")
     .addOption(jsonOption("print the manifest as JSON"))
     .action(async (name: string, options: BuildOptions) => {
