@@ -58,8 +58,8 @@ const rssBytes = (pid: number): number =>
 
 interface Told {
   readonly key: string;
+  /** With a NUL for each byte that is told to be lost. */
   readonly text: string;
-  readonly lost: number;
   readonly stdoutBytes: number;
   readonly exitCode: number | null;
 }
@@ -136,11 +136,12 @@ describe("streamed commands", () => {
 
     for (const key of keys) {
       const whole = [1, 2, 3, 4, 5, 6].map((i) => `${key} ${i}\n`).join("");
-      const { text, lost, stdoutBytes, exitCode } = clients.told.get(key) as Told;
-      expect({ key, exitCode, stdoutBytes, told: text.length + lost }).toEqual({
-        ...{ key, exitCode: 0, stdoutBytes: whole.length, told: whole.length },
+      const { text, stdoutBytes, exitCode } = clients.told.get(key) as Told;
+      // Of a command that its agent has forgotten meanwhile the end may be lost, which is told too.
+      const told = text.replace(/\0/g, (_, at: number) => whole[at] ?? "?");
+      expect({ key, exitCode, stdoutBytes, told }).toEqual({
+        ...{ key, exitCode: 0, stdoutBytes: whole.length, told: whole },
       });
-      expect(whole.endsWith(text)).toBe(true);
     }
     const starts = (await sandbox.exec(["cat", "/tmp/starts"])).stdout.trim().split("\n");
     expect(starts.sort()).toEqual([...keys].sort());
