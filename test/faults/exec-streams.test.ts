@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
+import { end, killLauncher, serve } from "../support/daemon-process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
 const CLIENT = fileURLToPath(new URL("../support/exec-client.mjs", import.meta.url));
@@ -22,7 +23,7 @@ let client: Plybox;
 
 beforeAll(async () => {
   cli = await BuiltCli.make();
-  daemon = await serve();
+  daemon = await serve(cli);
   client = new Plybox({ socketPath: socketPath() });
 });
 afterAll(async () => {
@@ -33,25 +34,6 @@ afterAll(async () => {
 });
 
 const socketPath = (): string => join(cli.directory, "run/plybox.sock");
-
-async function serve(): Promise<ChildProcess> {
-  const child = cli.start(["serve"]);
-  child.stderr.resume();
-  await once(createInterface(child.stdout), "line");
-  return child;
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const closed = once(child, "close");
-  child.kill(signal);
-  await closed;
-}
-
-function launcherOf({ pid }: ChildProcess): number | undefined {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
-  return children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8") === "plylaunch\n");
-}
 
 const rssBytes = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
@@ -124,10 +106,10 @@ describe("streamed commands", () => {
       const [victim = "client"] = bag.splice(Math.floor(random() * bag.length), 1);
       kills[victim] += 1;
       if (victim === "client") clients.kill(random);
-      else if (victim === "launcher") killLauncher();
+      else if (victim === "launcher") killLauncher(daemon);
       else {
         await end(daemon, "SIGKILL");
-        daemon = await serve();
+        daemon = await serve(cli);
       }
     }
     await finished;
@@ -185,8 +167,3 @@ describe("streamed commands", () => {
     await sandbox.remove();
   });
 });
-
-function killLauncher(): void {
-  const launcher = launcherOf(daemon);
-  if (launcher !== undefined) process.kill(launcher, "SIGKILL");
-}

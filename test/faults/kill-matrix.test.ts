@@ -1,12 +1,11 @@
 import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Sandbox, SandboxView } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
+import { end, isRunning, killLauncher, serve } from "../support/daemon-process.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
 import { cgroupsWith, loopsWith, processesWith } from "../support/traces.ts";
 
@@ -22,11 +21,11 @@ beforeAll(async () => {
   cli = await BuiltCli.make();
 });
 beforeEach(async () => {
-  daemon = await serve();
+  daemon = await restart();
 });
 afterAll(async () => {
   client.close();
-  await end("SIGTERM");
+  await end(daemon, "SIGTERM");
   const remains = everything();
   await vi.waitFor(() => expect(loopsWith(cli.directory)).toEqual([]), WAIT);
   cli[Symbol.dispose]();
@@ -37,32 +36,17 @@ const trigger = (): string => join(cli.directory, "stop-at");
 const everything = () =>
   remainsOf({ config: { runDir: join(cli.directory, "run"), stateDir: join(cli.directory, "state") } });
 
-async function serve(): Promise<ChildProcess> {
-  if (daemon?.exitCode === null && daemon.signalCode === null) return daemon;
+async function restart(): Promise<ChildProcess> {
+  if (isRunning(daemon)) return daemon;
   client?.close();
   const env = { NODE_OPTIONS: `--import ${HOOK}`, PLYBOX_TEST_STOP_AT: trigger() };
-  const child = cli.start(["serve"], { env });
-  child.stderr.resume();
-  await once(createInterface(child.stdout), "line");
+  const child = await serve(cli, { env });
   client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
   return child;
 }
 
-async function end(signal: NodeJS.Signals): Promise<void> {
-  const closed = once(daemon, "close");
-  daemon.kill(signal);
-  await closed;
-}
-
 const stateOfProcess = (pid: number): string | undefined =>
   /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-
-function killLauncher(): void {
-  const { pid } = daemon;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
-  const launcher = children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8") === "plylaunch\n");
-  if (launcher !== undefined) process.kill(launcher, "SIGKILL");
-}
 
 function killAgent(id: string): void {
   for (const pid of processesWith(`--sandbox ${id}`)) process.kill(pid, "SIGKILL");
@@ -170,10 +154,10 @@ describe.each(cases)("killed when %s has been written", (kind, each) => {
   ] as const)("%s, on a %s upper: the next daemon knows what to do", async (victims, on) => {
     upper = on;
     const { sandbox, doing } = await stopAt(kind, each);
-    if (victims !== "the daemon") killLauncher();
-    await end("SIGKILL");
+    if (victims !== "the daemon") killLauncher(daemon);
+    await end(daemon, "SIGKILL");
     await doing;
-    daemon = await serve();
+    daemon = await restart();
     const name = kind === "creating" ? "fresh" : "subject";
     const found = await find(name);
     if (each.found === undefined) expect(found).toBeUndefined();
@@ -186,7 +170,7 @@ describe.each(cases)("killed when %s has been written", (kind, each) => {
     async (on) => {
       upper = on;
       const { sandbox, doing } = await stopAt(kind, each);
-      killLauncher();
+      killLauncher(daemon);
       daemon.kill("SIGCONT");
       await doing;
       await makeGood(kind, sandbox);

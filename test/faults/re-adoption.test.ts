@@ -1,13 +1,12 @@
 import type { ChildProcess } from "node:child_process";
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Command, Sandbox } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
+import { end, isRunning, launcherOf, serve } from "../support/daemon-process.ts";
 import { mountsWith, processesWith } from "../support/traces.ts";
 
 let cli: BuiltCli;
@@ -18,37 +17,21 @@ beforeAll(async () => {
   cli = await BuiltCli.make();
 });
 beforeEach(async () => {
-  daemon = await serve();
+  daemon = await restart();
 });
 afterAll(async () => {
   await Promise.all((await client.list()).map((sandbox) => sandbox.remove()));
   client.close();
-  await ended(daemon, "SIGTERM");
+  await end(daemon, "SIGTERM");
   expect(mountsWith(cli.directory)).toEqual([]);
   cli[Symbol.dispose]();
 });
 
-async function serve(): Promise<ChildProcess> {
-  if (daemon !== undefined && daemon.exitCode === null && daemon.signalCode === null) return daemon;
-  const child = cli.start(["serve"]);
-  child.stderr.resume();
-  await once(createInterface(child.stdout), "line");
+async function restart(): Promise<ChildProcess> {
+  if (isRunning(daemon)) return daemon;
+  const child = await serve(cli);
   client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
   return child;
-}
-
-async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  const closed = once(child, "close");
-  child.kill(signal);
-  await closed;
-}
-
-/** The launcher is the daemon's only child that is called so. */
-function launcherOf({ pid }: ChildProcess): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
-  const found = children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8") === "plylaunch\n");
-  if (found === undefined) throw new Error("the daemon has no launcher");
-  return found;
 }
 
 /** A line a hundredth of a second, numbered. */
@@ -88,9 +71,9 @@ describe("a daemon that comes back after kill -9", () => {
     // Stopped first: a daemon whose launcher ends starts another, and a launcher whose daemon ends goes by itself.
     daemon.kill("SIGSTOP");
     also(launcher);
-    await ended(daemon, "SIGKILL");
+    await end(daemon, "SIGKILL");
     client.close();
-    daemon = await serve();
+    daemon = await restart();
 
     const found = await client.get(id);
     expect((await found.inspect()).state.kind).toBe("running");
@@ -117,12 +100,12 @@ describe("a daemon that comes back after kill -9", () => {
 
   it("calls a sandbox lost whose processes and upper are gone, and takes it away when asked", async () => {
     const { id } = await client.create({ name: "fated" });
-    await ended(daemon, "SIGKILL");
+    await end(daemon, "SIGKILL");
     process.kill(processesWith(`--sandbox ${id}`)[0] as number, "SIGKILL");
     const upper = join(cli.directory, "run/uppers", id);
     execFileSync("umount", [upper]);
     client.close();
-    daemon = await serve();
+    daemon = await restart();
     const found: Sandbox = await client.get("fated");
     expect((await found.inspect()).state).toEqual({ kind: "lost", reason: { type: "upper-gone" } });
     await expect(found.exec(["true"])).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });

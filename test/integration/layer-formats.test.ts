@@ -7,7 +7,6 @@ import {
   readFileSync,
   rmSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -16,8 +15,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { LayerStoreOptions } from "../../src/layers/layer-store.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
 import { readMountPoints } from "../../src/layers/mount-table.ts";
-import type { PlyboxError } from "../../src/model/errors.ts";
 import { NativeLauncher } from "../../src/native/launcher.ts";
+import { makeTreeIn, refused, storedIn } from "../support/layer-trees.ts";
 
 const run = promisify(execFile);
 
@@ -51,22 +50,10 @@ function makeStore(options: Partial<LayerStoreOptions> = {}): LayerStore {
   });
 }
 
-function makeTree(name: string, content: string): string {
-  const tree = join(root, name);
-  mkdirSync(join(tree, "etc"), { recursive: true });
-  writeFileSync(join(tree, "etc", "greeting"), content);
-  for (const path of ["etc/greeting", "etc", "."]) utimesSync(join(tree, path), 1_000_000, 1_000_000);
-  return tree;
-}
+const makeTree = (name: string, content: string): string => makeTreeIn(root, name, content);
 
-/** What is in the store beside its indexes. */
-const stored = () => readdirSync(join(root, "store")).filter((file) => file !== "names" && file !== "pins");
+const stored = () => storedIn(join(root, "store"));
 const imageOf = (digest: string, format: string) => join(root, "store", digest, `image.${format}`);
-const refused = (promise: Promise<unknown>): Promise<PlyboxError> =>
-  promise.then(
-    () => expect.fail("it was not refused"),
-    (error) => error,
-  );
 /** The device that a mount is of, or the file. */
 const sourceOf = (path: string): string =>
   readFileSync("/proc/self/mountinfo", "utf8")

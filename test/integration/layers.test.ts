@@ -22,7 +22,7 @@ import type { LayerStoreOptions } from "../../src/layers/layer-store.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
 import { readMountPoints } from "../../src/layers/mount-table.ts";
 import type { ImageMount, Mounter } from "../../src/layers/mounter.ts";
-import type { PlyboxError } from "../../src/model/errors.ts";
+import { makeTreeIn, refused, storedIn } from "../support/layer-trees.ts";
 
 const run = promisify(execFile);
 
@@ -58,24 +58,11 @@ function makeStore(options: Partial<LayerStoreOptions> = {}): LayerStore {
   });
 }
 
-/** A directory that is the same, times included, whenever it is made with the same content. */
-function makeTree(name: string, content: string): string {
-  const tree = join(root, name);
-  mkdirSync(join(tree, "etc"), { recursive: true });
-  writeFileSync(join(tree, "etc", "greeting"), content);
-  for (const path of ["etc/greeting", "etc", "."]) utimesSync(join(tree, path), 1_000_000, 1_000_000);
-  return tree;
-}
+const makeTree = (name: string, content: string): string => makeTreeIn(root, name, content);
 
 const mountsHere = async () => (await readMountPoints()).filter((point) => point.startsWith(root));
 const imageOf = (digest: string) => join(root, "store", digest, "image.squashfs");
-/** Everything in the store but its two indexes. */
-const stored = () => readdirSync(join(root, "store")).filter((file) => file !== "names" && file !== "pins");
-const refused = (promise: Promise<unknown>): Promise<PlyboxError> =>
-  promise.then(
-    () => expect.fail("it was not refused"),
-    (error) => error,
-  );
+const stored = () => storedIn(join(root, "store"));
 
 async function flipByte(path: string, position: number): Promise<void> {
   const file = await open(path, "r+");
