@@ -12,6 +12,7 @@ import { LayerTree } from "./tar/layer-tree.ts";
 import { spoolArchive } from "./tar/spool.ts";
 import { readTar } from "./tar/tar-reader.ts";
 import { writeTar } from "./tar/tar-writer.ts";
+import { TreeMeter } from "./tar/tree-meter.ts";
 import { unsquash } from "./unpacked-image.ts";
 
 export interface ArchiveWork {
@@ -36,11 +37,12 @@ export async function packArchive(archive: AsyncIterable<Buffer>, staging: strin
   });
   const file = await open(spool, "r");
   try {
-    const tree = new LayerTree(bounds);
+    const meter = new TreeMeter(bounds);
+    const tree = new LayerTree(meter);
     for await (const entry of readTar(file, (await file.stat()).size)) tree.add(entry);
-    const input = Readable.from(counted(writeTar(tree.root, file), tree.bytes, onProgress), { objectMode: false });
+    const input = Readable.from(counted(writeTar(tree.root, file), meter.bytes, onProgress), { objectMode: false });
     const rootMode = tree.root.mode;
-    const common = { input, rootMode, latest: tree.latest, totalBytes: tree.bytes, ...(signal && { signal }) };
+    const common = { input, rootMode, latest: meter.latest, totalBytes: meter.bytes, ...(signal && { signal }) };
     if (packing.format === "squashfs") {
       await packSquashfsFromTar({ ...common, image: imagePath(staging, "squashfs"), compression: packing.compression });
     } else await packThroughSquashfs(staging, work, common);

@@ -23,7 +23,8 @@ export function checkAttributes({ name, type, attributes }: TarEntry): Map<strin
     const [, overlay] = OVERLAY.exec(key) ?? [];
     if (overlay === undefined) {
       // Others, such as system.posix_acl_access, have no place in an image.
-      if (NAMESPACES.test(key)) kept.set(key, value);
+      // A copy, since what it was read from holds all that was said with it.
+      if (NAMESPACES.test(key)) kept.set(key, Buffer.from(value));
     } else if (overlay === "opaque" && type === "5" && value.toString("latin1") === "y") {
       kept.set(OPAQUE, value).set("user.overlay.opaque", value);
     } else if (!OF_THE_MACHINE.has(overlay)) {

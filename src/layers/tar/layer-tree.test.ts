@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Node } from "./layer-tree.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { TarEntry } from "./tar-reader.ts";
+import { TreeMeter } from "./tree-meter.ts";
 
 const BOUNDS = { inodes: 100, unpackedBytes: 1000 };
 const OPAQUE = "trusted.overlay.opaque";
@@ -18,7 +19,7 @@ const attribute = (name: string, value: string, type = "5") =>
   entry("a", type, { attributes: new Map([[name, Buffer.from(value)]]) });
 
 function treeOf(...entries: readonly TarEntry[]): LayerTree {
-  const tree = new LayerTree(BOUNDS);
+  const tree = new LayerTree(new TreeMeter(BOUNDS));
   for (const each of entries) tree.add(each);
   return tree;
 }
@@ -130,6 +131,23 @@ describe("a layer's tree", () => {
   ])("has no %s", (_what, entries, code, message) => {
     expect(() => treeOf(...entries)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),
+    );
+  });
+
+  it("counts the directories that names imply", () => {
+    expect(() => treeOf(entry("a/".repeat(100)))).not.toThrow();
+    expect(() => treeOf(entry("a/".repeat(101)))).toThrow(expect.objectContaining({ code: "layer/too-large" }));
+  });
+
+  it("bounds what has to be in memory until it is packed", () => {
+    const value = Buffer.alloc(60_000);
+    const attributes = new Map(Array.from({ length: 90 }, (_, n) => [`user.${n}`, value]));
+    const tree = new LayerTree(new TreeMeter({ inodes: 1000, unpackedBytes: 1000 }));
+    const add = () => tree.add(entry("same", "0", { attributes }));
+    // What is kept of them is that of the last entry.
+    for (let n = 0; n < 99; n++) add();
+    expect(add).toThrow(
+      expect.objectContaining({ code: "layer/too-large", message: expect.stringContaining("names") }),
     );
   });
 

@@ -2,13 +2,13 @@ import { PlyboxError } from "../../model/errors.ts";
 import { badArchive, shown } from "./archive-error.ts";
 import { checkAttributes, OPAQUE } from "./attributes.ts";
 import type { TarEntry } from "./tar-reader.ts";
+import type { TreeMeter } from "./tree-meter.ts";
+import { clampTime } from "./tree-meter.ts";
 
 /** Ids on disk start at 0 and a sandbox has this many. */
 const ID_COUNT = 65_536;
 const MOST_NAME_BYTES = 255;
 const MOST_PATH_BYTES = 4095;
-/** What an image has room for. */
-const LATEST = 2 ** 32 - 1;
 const WHITEOUT = ".wh.";
 const OPAQUE_MARKER = ".wh..wh..opq";
 const RESERVED = ".wh..wh.";
@@ -30,12 +30,12 @@ export interface Node {
   readonly attributes: Map<string, Buffer>;
   /** Of a directory, by name. */
   readonly children: Map<string, Node>;
+  /** A directory that has no entry of its own, only entries below it. */
+  readonly isImplied: boolean;
 }
 
-export interface TreeBounds {
-  readonly inodes: number;
-  readonly unpackedBytes: number;
-}
+/** What most files have of attributes and children; there are millions of them. */
+const NONE = new Map<string, never>();
 
 const TYPES: Readonly<Record<string, NodeType>> = {
   "0": "file",
@@ -53,23 +53,13 @@ const TYPES: Readonly<Record<string, NodeType>> = {
  */
 export class LayerTree {
   readonly root: Node = directory();
-  readonly #bounds: TreeBounds;
-  #entries = 0;
-  #bytes = 0;
-  #latest = 0;
+  readonly #meter: TreeMeter;
+  readonly #below: Node | undefined;
 
-  constructor(bounds: TreeBounds) {
-    this.#bounds = bounds;
-  }
-
-  /** Bytes of files, each name of a file counted once. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** The latest time of any entry, in seconds since 1970. */
-  get latest(): number {
-    return this.#latest;
+  /** @param below of an image's layer, the tree that it stands on: links may be to its files, and `/` is its root */
+  constructor(meter: TreeMeter, below?: Node) {
+    this.#meter = meter;
+    this.#below = below;
   }
 
   /**
@@ -77,8 +67,8 @@ export class LayerTree {
    * owner id that no sandbox has, `layer/too-large`
    */
   add(entry: TarEntry): void {
-    this.#count(entry);
-    const path = parsePath(entry.name, entry.name);
+    this.#meter.countEntry(entry);
+    const path = this.#parse(entry.name, entry.name);
     const name = path.pop();
     if (name === undefined) {
       if (entry.type !== "5") throw badArchive(`${shown(entry.name)} is the root, and no directory`);
@@ -93,15 +83,9 @@ export class LayerTree {
     else this.#place(parent, name, entry);
   }
 
-  #count({ size, mtime, name }: TarEntry): void {
-    this.#entries++;
-    this.#bytes += size;
-    this.#latest = Math.max(this.#latest, clampTime(mtime));
-    const { inodes, unpackedBytes } = this.#bounds;
-    if (this.#entries > inodes) throw tooLarge(`it has more than ${inodes} entries`);
-    if (this.#bytes > unpackedBytes) {
-      throw tooLarge(`with ${shown(name)} it has more than the ${unpackedBytes} bytes that are allowed`);
-    }
+  /** Builders of images write names of their roots either way. */
+  #parse(name: string, of: string): string[] {
+    return parsePath(this.#below === undefined ? name : name.replace(/^\/+/, ""), of);
   }
 
   #place(parent: Node, name: string, entry: TarEntry): void {
@@ -125,9 +109,8 @@ export class LayerTree {
   }
 
   #linkTarget({ name, link }: TarEntry): Node {
-    const path = parsePath(link, name);
-    let node: Node | undefined = this.root;
-    for (const part of path) node = node?.children.get(part);
+    const path = this.#parse(link, name);
+    const node = find(this.root, path) ?? (this.#below && find(this.#below, path));
     if (node === undefined || node.type === "directory") {
       throw badArchive(`${shown(name)} is a link to ${shown(link)}, which is no file of the archive before it`);
     }
@@ -139,6 +122,7 @@ export class LayerTree {
     for (const part of path) {
       let next = node.children.get(part);
       if (next === undefined || isWhiteout(next)) {
+        this.#meter.countInode();
         const made = directory();
         if (next !== undefined) makeOpaque(made);
         node.children.set(part, made);
@@ -149,6 +133,12 @@ export class LayerTree {
     }
     return node;
   }
+}
+
+function find(root: Node, path: readonly string[]): Node | undefined {
+  let node: Node | undefined = root;
+  for (const part of path) node = node?.children.get(part);
+  return node;
 }
 
 const isWhiteout = ({ type, major, minor }: Node): boolean => type === "character" && major === 0 && minor === 0;
@@ -168,8 +158,7 @@ function replace(parent: Node, name: string, node: Node, entry: TarEntry): void 
 
 function whiteOut(parent: Node, name: string, entry: TarEntry): void {
   if (name === "" || name === "." || name === "..") throw badArchive(`${shown(entry.name)} removes no name`);
-  const node: Node = { ...nodeOf(entry, "character"), mode: 0, major: 0, minor: 0, size: 0 };
-  node.attributes.clear();
+  const node: Node = { ...nodeOf(entry, "character"), mode: 0, major: 0, minor: 0, size: 0, attributes: NONE };
   replace(parent, name, node, entry);
 }
 
@@ -200,8 +189,6 @@ function typeOf({ name, type }: TarEntry): NodeType {
   return known;
 }
 
-const clampTime = (seconds: number): number => Math.min(Math.max(seconds, 0), LATEST);
-
 function nodeOf(entry: TarEntry, type: NodeType): Node {
   const { name, mode, uid, gid, mtime, link, major, minor, size, offset } = entry;
   for (const [what, id] of Object.entries({ owner: uid, group: gid })) {
@@ -213,14 +200,16 @@ function nodeOf(entry: TarEntry, type: NodeType): Node {
     throw badArchive(`${shown(name)} is a link to nothing that a path can be`);
   }
   const isDevice = type === "character" || type === "block";
+  const isDirectory = type === "directory";
   return {
     ...{ type, mode, uid, gid, mtime: clampTime(mtime), size: type === "file" ? size : 0, offset },
     link: type === "symlink" ? link : "",
     // As many as the image's format has room for.
     major: isDevice ? major & 0xfff : 0,
     minor: isDevice ? minor & 0xfffff : 0,
-    attributes: checkAttributes(entry),
-    children: new Map(),
+    attributes: isDirectory || entry.attributes.size > 0 ? checkAttributes(entry) : NONE,
+    children: isDirectory ? new Map() : NONE,
+    isImplied: false,
   };
 }
 
@@ -229,7 +218,6 @@ function directory(): Node {
     ...{ type: "directory", mode: 0o755, uid: 0, gid: 0, mtime: 0, link: "", major: 0, minor: 0, size: 0, offset: 0 },
     attributes: new Map(),
     children: new Map(),
+    isImplied: true,
   };
 }
-
-const tooLarge = (what: string): PlyboxError => new PlyboxError("layer/too-large", `the archive is refused: ${what}`);

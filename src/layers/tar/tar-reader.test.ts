@@ -15,6 +15,7 @@ import { formatHeader } from "./tar-header.ts";
 import type { TarEntry } from "./tar-reader.ts";
 import { readTar } from "./tar-reader.ts";
 import { writeTar } from "./tar-writer.ts";
+import { TreeMeter } from "./tree-meter.ts";
 
 const LONG = "n".repeat(150);
 let root: string;
@@ -55,6 +56,10 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 const header = (name: string, size = 0, type = "0"): Buffer =>
   formatHeader({ ...{ name, size, type, mode: 0o644, uid: 0, gid: 0, mtime: 0, link: "", major: 0, minor: 0 } });
 const END = Buffer.alloc(1024);
+const records = (key: string, type: string): Buffer[] => {
+  const body = formatPax(new Map([[key, Buffer.alloc(3000, "x")]]));
+  return [header("r", body.length, type), body, Buffer.alloc(512 - (body.length % 512))];
+};
 
 describe("reading archives", () => {
   it.each(["gnu", "pax", "oldgnu"])("of GNU tar's format %s", async (format) => {
@@ -82,6 +87,11 @@ describe("reading archives", () => {
       "with a name of 2 MiB",
       () => Buffer.concat([header("l", 2 ** 21, "L"), Buffer.alloc(2 ** 21), END]),
       "2097152 bytes",
+    ],
+    [
+      "with much to say of all entries",
+      () => Buffer.concat([...records("a", "g"), ...records("b", "g"), END]),
+      "global",
     ],
     ["with damaged records", () => Buffer.concat([header("x", 9, "x"), Buffer.alloc(512, "9 a=b"), END]), "pax record"],
   ])("refuses one that is %s", async (_what, make, message) => {
@@ -131,7 +141,7 @@ describe("reading archives", () => {
         const path = join(root, `archive${i}`);
         writeFileSync(path, bytes);
         const file = await open(path, "r");
-        const tree = new LayerTree({ inodes: 100, unpackedBytes: 1e6 });
+        const tree = new LayerTree(new TreeMeter({ inodes: 100, unpackedBytes: 1e6 }));
         for await (const entry of readTar(file, bytes.length)) tree.add({ ...entry, mtime: 5 });
         const chunks = await collect(writeTar(tree.root, file));
         await file.close();

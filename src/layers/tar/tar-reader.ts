@@ -7,6 +7,8 @@ import { BLOCK, isZero, parseHeader } from "./tar-header.ts";
 
 /** Long names and attributes of one entry; no honest one comes near. */
 const MOST_RECORD_BYTES = 1024 * 1024;
+/** What is said of all entries: it is looked at for each, and is a comment in all honest archives. */
+const MOST_GLOBAL_BYTES = 4096;
 /** Headers are read this much at once: most contents are shorter. */
 const AHEAD_BYTES = 256 * 1024;
 
@@ -29,26 +31,27 @@ const NOTHING: PaxRecords = new Map();
 const ATTRIBUTE = "SCHILY.xattr.";
 
 /**
- * The entries of an uncompressed archive in ustar, pax or GNU format, without their contents.
+ * The entries of an uncompressed archive in ustar, pax or GNU format, without their contents. It is what `file` has from
+ * byte `from` to byte `to`.
  * @throws PlyboxError `file/bad-archive`, also for one that is cut off, and for sparse entries
  */
-export async function* readTar(file: FileHandle, fileBytes: number): AsyncGenerator<TarEntry> {
-  const reader = new BlockReader(file, fileBytes);
+export async function* readTar(file: FileHandle, to: number, from = 0): AsyncGenerator<TarEntry> {
+  const reader = new BlockReader(file, to);
   let global = NOTHING;
   let said: Said = { records: NOTHING };
-  for (let at = 0; ; ) {
-    if (at + BLOCK > fileBytes) throw badArchive("it has no end: it is cut off");
+  for (let at = from; ; ) {
+    if (at + BLOCK > to) throw badArchive("it has no end: it is cut off");
     const block = await reader.read(at, BLOCK);
     if (isZero(block)) return;
     const header = parseHeader(block);
     const entry = join(header, at + BLOCK, global, said);
-    if (entry.offset + entry.size > fileBytes) throw badArchive("it is cut off in the middle of an entry");
+    if (entry.offset + entry.size > to) throw badArchive("it is cut off in the middle of an entry");
     at = entry.offset + Math.ceil(entry.size / BLOCK) * BLOCK;
     const record = await readRecord(reader, header, entry.offset);
     if (record === undefined) {
       said = { records: NOTHING };
       if (header.type !== "V") yield entry;
-    } else if (header.type === "g") global = new Map([...global, ...parsePax(record)]);
+    } else if (header.type === "g") global = withGlobal(global, parsePax(record));
     else if (header.type === "x") said.records = parsePax(record);
     else if (header.type === "L") said.name = untilNul(record);
     else said.link = untilNul(record);
@@ -62,12 +65,20 @@ async function readRecord(reader: BlockReader, { type, size }: TarHeader, at: nu
   return Buffer.from(await reader.read(at, size));
 }
 
+function withGlobal(global: PaxRecords, more: PaxRecords): PaxRecords {
+  const all = new Map([...global, ...more]);
+  let bytes = 0;
+  for (const [key, value] of all) bytes += key.length + value.length;
+  if (bytes > MOST_GLOBAL_BYTES) throw badArchive(`its global headers say more than ${MOST_GLOBAL_BYTES} bytes`);
+  return all;
+}
+
 const untilNul = (bytes: Buffer): string => bytes.toString("latin1").split("\0", 1)[0] ?? "";
 
 function join(header: TarHeader, offset: number, global: PaxRecords, said: Said): TarEntry {
   // Records are not said of records.
   if ("xgLK".includes(header.type)) return { ...header, offset, attributes: new Map() };
-  const records = new Map([...global, ...said.records]);
+  const records = global.size === 0 ? said.records : new Map([...global, ...said.records]);
   const attributes = new Map<string, Buffer>();
   for (const [key, value] of records) {
     if (key.startsWith(ATTRIBUTE)) attributes.set(key.slice(ATTRIBUTE.length), value);

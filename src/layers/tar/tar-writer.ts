@@ -25,7 +25,7 @@ const TYPE: Readonly<Record<Node["type"], string>> = {
 export async function* writeTar(root: Node, file: FileHandle): AsyncGenerator<Buffer> {
   /** The first name of each file; the others are links to it. */
   const written = new Map<Node, string>();
-  for (const [path, node] of walk(root, "")) {
+  for (const [path, node] of walk(root)) {
     const first = written.get(node);
     if (first !== undefined) {
       yield* head(path, { ...node, size: 0, attributes: new Map() }, "1", first);
@@ -38,11 +38,19 @@ export async function* writeTar(root: Node, file: FileHandle): AsyncGenerator<Bu
   yield Buffer.alloc(2 * BLOCK);
 }
 
-function* walk(node: Node, path: string): Generator<[path: string, node: Node]> {
-  for (const [name, child] of [...node.children].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const below = path === "" ? name : `${path}/${name}`;
-    yield [below, child];
-    yield* walk(child, below);
+/** Not by recursion: each step would go through as many generators as the tree is deep. */
+function* walk(root: Node): Generator<[path: string, node: Node]> {
+  const pending: [path: string, node: Node][] = [];
+  // The last one is taken first.
+  const push = (node: Node, prefix: string): void => {
+    if (node.children.size === 0) return;
+    const names = [...node.children].sort(([a], [b]) => (a < b ? 1 : -1));
+    for (const [name, child] of names) pending.push([prefix + name, child]);
+  };
+  push(root, "");
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    yield next;
+    push(next[1], `${next[0]}/`);
   }
 }
 
