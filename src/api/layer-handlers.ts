@@ -50,7 +50,11 @@ export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
   };
 }
 
-function layerView(manifest: LayerManifest): LayerView {
-  const { name, digest, format, bytes, compression, createdAt, parents, provenance, binds } = manifest;
-  return { name, digest, format, bytes, compression, createdAt, parents: [...parents], provenance, binds: [...binds] };
-}
+type Writable<T> = T extends string | number | boolean | null | undefined
+  ? T
+  : T extends readonly (infer Item)[]
+    ? Writable<Item>[]
+    : { -readonly [Key in keyof T]: Writable<T[Key]> };
+
+/** A manifest is shown as it is; a copy, since an answer may be written to. */
+const layerView = (manifest: LayerManifest): LayerView => structuredClone(manifest) as Writable<LayerManifest>;

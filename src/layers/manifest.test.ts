@@ -13,8 +13,20 @@ const MANIFEST = {
   binds: [{ source: "/usr", target: "/usr", readOnly: true, owner: "keep" }],
 };
 
+const OF_AN_IMAGE = {
+  ...MANIFEST,
+  provenance: {
+    ...{ kind: "image", source: "docker://registry/python", commands: [["skopeo", "copy"]], hosts: ["registry"] },
+    inputs: [{ kind: "image", name: "docker://registry/python", digest: `sha256:${"c".repeat(64)}` }],
+  },
+  config: {
+    ...{ env: { PATH: "/bin" }, workingDir: "/srv", user: null, entrypoint: [], cmd: ["python3"] },
+    ...{ exposedPorts: ["80/tcp"], labels: { a: "b" } },
+  },
+};
+
 describe("manifest", () => {
-  it.each([MANIFEST, { ...MANIFEST, compression: null, binds: [], parents: [], format: "dir" }])(
+  it.each([MANIFEST, OF_AN_IMAGE, { ...MANIFEST, compression: null, binds: [], parents: [], format: "dir" }])(
     "survives being stored: %j",
     (value) => {
       const manifest = parseManifest(JSON.stringify(value));
@@ -38,6 +50,12 @@ describe("manifest", () => {
     [{ binds: [{ source: "/usr", target: "/usr", readOnly: 1, owner: "keep" }] }],
     [{ binds: [{ source: "/usr", target: "/usr", readOnly: true, owner: "me" }] }],
     [{ surprise: true }],
+    [{ provenance: { ...OF_AN_IMAGE.provenance, commands: ["skopeo"] } }],
+    [{ provenance: { ...OF_AN_IMAGE.provenance, inputs: [{ kind: "other", name: "a", digest: "b" }] } }],
+    [{ config: null }],
+    [{ config: { ...OF_AN_IMAGE.config, env: ["A=b"] } }],
+    [{ config: { ...OF_AN_IMAGE.config, cmd: "sh" } }],
+    [{ config: { ...OF_AN_IMAGE.config, surprise: true } }],
   ])("refuses %j", (change) => {
     expect(() => parseManifest(JSON.stringify({ ...MANIFEST, ...change }))).toThrow();
   });

@@ -1,10 +1,12 @@
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
+import type { ImageConfig } from "../model/image-config.ts";
 import type { Bind } from "../model/launch-plan.ts";
-import type { LayerFormat, LayerManifest } from "../model/layer.ts";
+import type { LayerFormat, LayerManifest, Provenance, ProvenanceInput } from "../model/layer.ts";
 import type { Compression } from "./compression.ts";
 
 const FORMATS: readonly LayerFormat[] = ["squashfs", "erofs", "dir"];
+const INPUT_KINDS: readonly ProvenanceInput["kind"][] = ["layer", "archive", "image", "image-layer"];
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -24,8 +26,8 @@ export const formatManifest = (manifest: LayerManifest): string => `${JSON.strin
 export function parseManifest(text: string): LayerManifest {
   const fields = record(JSON.parse(text), "the top", [
     ...["name", "digest", "format", "bytes", "compression", "createdAt", "parents", "provenance", "binds"],
+    "config",
   ]);
-  const provenance = record(fields.provenance, "provenance", ["kind", "source"]);
   return {
     name: parseLayerName(string(fields.name, "name")) as LayerName,
     digest: parseDigest(string(fields.digest, "digest")),
@@ -34,11 +36,47 @@ export function parseManifest(text: string): LayerManifest {
     compression: fields.compression === null ? null : compression(fields.compression),
     createdAt: string(fields.createdAt, "createdAt"),
     parents: array(fields.parents, "parents").map((item): Digest => parseDigest(string(item, "parents"))),
-    provenance: {
-      kind: string(provenance.kind, "provenance.kind"),
-      source: string(provenance.source, "provenance.source"),
-    },
+    provenance: provenance(fields.provenance),
     binds: array(fields.binds, "binds").map(bind),
+    ...(fields.config !== undefined && { config: imageConfig(fields.config) }),
+  };
+}
+
+function provenance(value: unknown): Provenance {
+  const fields = record(value, "provenance", ["kind", "source", "commands", "inputs", "hosts"]);
+  const { commands, inputs, hosts } = fields;
+  return {
+    kind: string(fields.kind, "provenance.kind"),
+    source: string(fields.source, "provenance.source"),
+    ...(commands !== undefined && {
+      commands: array(commands, "provenance.commands").map((item) => strings(item, "provenance.commands")),
+    }),
+    ...(inputs !== undefined && { inputs: array(inputs, "provenance.inputs").map(input) }),
+    ...(hosts !== undefined && { hosts: strings(hosts, "provenance.hosts") }),
+  };
+}
+
+function input(value: unknown): ProvenanceInput {
+  const fields = record(value, "provenance.inputs", ["kind", "name", "digest"]);
+  return {
+    kind: oneOf(INPUT_KINDS, fields.kind, "provenance.inputs.kind"),
+    name: string(fields.name, "provenance.inputs.name"),
+    digest: string(fields.digest, "provenance.inputs.digest"),
+  };
+}
+
+function imageConfig(value: unknown): ImageConfig {
+  const fields = record(value, "config", [
+    ...["env", "workingDir", "user", "entrypoint", "cmd", "exposedPorts", "labels"],
+  ]);
+  return {
+    env: texts(fields.env, "config.env"),
+    workingDir: fields.workingDir === null ? null : string(fields.workingDir, "config.workingDir"),
+    user: fields.user === null ? null : string(fields.user, "config.user"),
+    entrypoint: strings(fields.entrypoint, "config.entrypoint"),
+    cmd: strings(fields.cmd, "config.cmd"),
+    exposedPorts: strings(fields.exposedPorts, "config.exposedPorts"),
+    labels: texts(fields.labels, "config.labels"),
   };
 }
 
@@ -72,6 +110,14 @@ function record(value: unknown, field: string, names: readonly string[]): Fields
 function array(value: unknown, field: string): readonly unknown[] {
   if (!Array.isArray(value)) throw new MalformedManifest(field);
   return value;
+}
+
+const strings = (value: unknown, field: string): readonly string[] =>
+  array(value, field).map((item) => string(item, field));
+
+function texts(value: unknown, field: string): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new MalformedManifest(field);
+  return Object.fromEntries(Object.entries(value).map(([name, text]) => [name, string(text, field)]));
 }
 
 function string(value: unknown, field: string): string {

@@ -1,4 +1,5 @@
 import type { Digest, LayerName } from "./ids.ts";
+import type { ImageConfig } from "./image-config.ts";
 import type { Bind } from "./launch-plan.ts";
 
 /** How a layer is stored that has to be mounted. */
@@ -20,10 +21,33 @@ export interface LayerManifest {
   } | null;
   readonly createdAt: string;
   readonly parents: readonly Digest[];
-  /** Where it came from: `directory`, `tar`, `host` or `busybox`, with what was read. */
-  readonly provenance: { readonly kind: string; readonly source: string };
+  readonly provenance: Provenance;
   /** Host paths that the layer shows read-only; only the `host` layer has any. */
   readonly binds: readonly Bind[];
+  /** What a sandbox on this layer has by default; of layers that were made of images. */
+  readonly config?: ImageConfig;
+}
+
+/** Where a layer came from. */
+export interface Provenance {
+  /** `directory`, `tar`, `image`, `host` or `busybox`. */
+  readonly kind: string;
+  /** What was read. */
+  readonly source: string;
+  /** Programs that were run for it beside the packer, with their arguments. */
+  readonly commands?: readonly (readonly string[])[];
+  /** What went into it. */
+  readonly inputs?: readonly ProvenanceInput[];
+  /** Whom of the network it came from, such as `registry.example:5000`. */
+  readonly hosts?: readonly string[];
+}
+
+export interface ProvenanceInput {
+  /** `layer` for what it was made on. */
+  readonly kind: "layer" | "archive" | "image" | "image-layer";
+  readonly name: string;
+  /** `sha256:` and 64 hex digits; of a layer, of its image. */
+  readonly digest: string;
 }
 
 /** How a layer is to be packed; what is not asked for is as the daemon's configuration has it. */

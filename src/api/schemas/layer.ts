@@ -24,6 +24,18 @@ export const buildLayerQuery = z.strictObject({
   blockBytes: z.exactOptional(z.int().describe("What is compressed at once: a power of two from 4096 to 1048576.")),
 });
 
+const imageConfig = z
+  .object({
+    env: z.record(z.string(), z.string()),
+    workingDir: z.string().nullable(),
+    user: z.string().nullable(),
+    entrypoint: z.array(z.string()),
+    cmd: z.array(z.string()),
+    exposedPorts: z.array(z.string()),
+    labels: z.record(z.string(), z.string()),
+  })
+  .describe("What a sandbox on this layer has by default; of layers that were made of images.");
+
 export const layerView = z.object({
   name: z.string(),
   digest: z.string().describe("SHA-256 of the image; for dir, of its sorted file list with contents."),
@@ -32,7 +44,23 @@ export const layerView = z.object({
   compression: z.object({ algorithm: z.string(), level: z.int().nullable(), blockBytes: z.int() }).nullable(),
   createdAt: z.string(),
   parents: z.array(z.string()),
-  provenance: z.object({ kind: z.string(), source: z.string() }),
+  provenance: z.object({
+    kind: z.string(),
+    source: z.string(),
+    commands: z.exactOptional(z.array(z.array(z.string())).describe("Programs that were run for it.")),
+    inputs: z.exactOptional(
+      z
+        .array(
+          z.object({
+            kind: z.enum(["layer", "archive", "image", "image-layer"]),
+            name: z.string(),
+            digest: z.string(),
+          }),
+        )
+        .describe("What went into it."),
+    ),
+    hosts: z.exactOptional(z.array(z.string()).describe("Whom of the network it came from.")),
+  }),
   binds: z.array(
     z.object({
       source: z.string(),
@@ -41,6 +69,7 @@ export const layerView = z.object({
       owner: z.enum(["keep", "root"]),
     }),
   ),
+  config: z.exactOptional(imageConfig),
 });
 
 export const layerList = z.object({ layers: z.array(layerView) });
