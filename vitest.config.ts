@@ -22,6 +22,8 @@ export default defineConfig({
     passWithNoTests: true,
     testTimeout: HANG_MS,
     hookTimeout: HANG_MS,
+    // A busy machine may stand still for seconds: what is polled for has half of the time that is a hang.
+    expect: { poll: { timeout: HANG_MS / 2, interval: 10 } },
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], sequence: { groupOrder: 0 } } },
       { extends: true, test: { name: "repository", include: ["test/*.test.ts"], sequence: { groupOrder: 0 } } },

@@ -185,7 +185,7 @@ describe("a stream of events", () => {
     using reader = await stream("?after=0");
     (reader.incoming as IncomingMessage).pause();
     write(90_000, { type: "file.changed", change: "written", path: "/x".repeat(100) });
-    await vi.waitUntil(() => read.mock.calls.length > 1);
+    await expect.poll(() => read.mock.calls.length).toBeGreaterThan(1);
     let before = -1;
     while (before !== read.mock.calls.length) {
       before = read.mock.calls.length;

@@ -39,7 +39,7 @@ describe("shared layers", () => {
     opener.close.mockReturnValueOnce(closed.promise);
     await shared.use(LAYER, opener);
     const releasing = shared.release(LAYER);
-    await vi.waitFor(() => expect(opener.close).toHaveBeenCalled());
+    await expect.poll(() => opener.close).toHaveBeenCalled();
     expect(shared.tryUse(LAYER)).toBeUndefined();
     const using = shared.use(LAYER, opener);
     expect(opener.open).toHaveBeenCalledTimes(1);

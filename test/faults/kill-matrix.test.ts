@@ -1,16 +1,14 @@
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Sandbox, SandboxView } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
 import { end, isRunning, killLauncher, serve } from "../support/daemon-process.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
-import { cgroupsWith, loopsWith, processesWith } from "../support/traces.ts";
+import { cgroupsWith, loopsGone, processesWith } from "../support/traces.ts";
 
-/** A hang ends what is waited for; nothing asserts on time. */
-const WAIT = { timeout: 60_000, interval: 10 };
 const HOOK = new URL("../support/stop-at-state.mjs", import.meta.url).href;
 
 let cli: BuiltCli;
@@ -27,7 +25,7 @@ afterAll(async () => {
   client.close();
   await end(daemon, "SIGTERM");
   const remains = everything();
-  await vi.waitFor(() => expect(loopsWith(cli.directory)).toEqual([]), WAIT);
+  await loopsGone(cli.directory);
   cli[Symbol.dispose]();
   expect(remains).toEqual(NOTHING);
 });
@@ -112,7 +110,7 @@ async function stopAt(kind: Kind, { before, enter }: Case): Promise<{ sandbox: S
   writeFileSync(trigger(), kind);
   const doing = enter(sandbox).catch(() => {});
   const { pid } = daemon;
-  await expect.poll(() => stateOfProcess(pid as number), WAIT).toBe("T");
+  await expect.poll(() => stateOfProcess(pid as number)).toBe("T");
   return { sandbox, doing };
 }
 
@@ -125,7 +123,7 @@ async function makeGood(kind: Kind, sandbox: Sandbox): Promise<void> {
   if (kind === "failed") rmSync(blocked(sandbox), { recursive: true, force: true });
   const settled: readonly Kind[] = ["running", "paused", "stopped", "failed"];
   const isSettled = async () => settled.includes((await find("subject"))?.view.state.kind ?? "stopped");
-  await expect.poll(isSettled, WAIT).toBe(true);
+  await expect.poll(isSettled).toBe(true);
   const found = await find("subject");
   if (found !== undefined) {
     if (found.view.state.kind === "paused") await found.resume().catch(() => {});
@@ -134,14 +132,14 @@ async function makeGood(kind: Kind, sandbox: Sandbox): Promise<void> {
       .poll(async () => {
         await found.start();
         return (await found.exec(["cat", "/file"])).stdout;
-      }, WAIT)
+      })
       .toBe("kept\n");
     await found.remove();
   }
   await (await find("fresh"))?.remove();
   expect(processesWith(`--sandbox ${sandbox.id}`)).toEqual([]);
   expect(cgroupsWith(sandbox.id)).toEqual([]);
-  await expect.poll(everything, WAIT).toEqual(NOTHING);
+  await expect.poll(everything).toEqual(NOTHING);
 }
 
 const cases = Object.entries(CASES) as [Kind, Case][];

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
-import { loopsWith } from "../support/traces.ts";
+import { loopsGone } from "../support/traces.ts";
 
 /** The steps of docs/architecture.md, host first; a launch that works is asked below whether these are all. */
 const STEPS = [
@@ -34,9 +34,6 @@ const STEPS = [
   "agent",
 ];
 
-/** A hang ends what is waited for; nothing asserts on time. */
-const WAIT = { timeout: 60_000, interval: 10 };
-
 let daemon: TestDaemon;
 let failing: string | undefined;
 
@@ -46,7 +43,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   failing = undefined;
-  await vi.waitFor(() => expect(loopsWith(join(daemon.config.stateDir, "uppers"))).toEqual([]), WAIT);
+  await loopsGone(join(daemon.config.stateDir, "uppers"));
   await daemon[Symbol.asyncDispose]();
 });
 

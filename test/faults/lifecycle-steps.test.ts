@@ -1,13 +1,11 @@
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
-import { loopsWith } from "../support/traces.ts";
+import { loopsGone } from "../support/traces.ts";
 
 const RETRY_MS = 100;
-/** A hang ends what is waited for; nothing asserts on time. */
-const WAIT = { timeout: 60_000, interval: 10 };
 /** What plylaunch does to take a sandbox away, in this order. */
 const DESTROY_STEPS = ["kill", "cgroup", "unmount", "remove"];
 /** What the daemon does to pause one, where cgroups of version 1 freeze it. */
@@ -25,7 +23,7 @@ afterEach(() => {
   failing = undefined;
 });
 afterAll(async () => {
-  await vi.waitFor(() => expect(loopsWith(join(daemon.config.stateDir, "uppers"))).toEqual([]), WAIT);
+  await loopsGone(join(daemon.config.stateDir, "uppers"));
   await daemon[Symbol.asyncDispose]();
 });
 
@@ -56,7 +54,7 @@ describe.each([
       await expect(daemon.client.get(sandbox.id)).rejects.toMatchObject({ code: "sandbox/not-found" });
       expect(remainsOf(daemon)).not.toEqual(NOTHING);
       failing = undefined;
-      await expect.poll(() => remainsOf(daemon), WAIT).toEqual(NOTHING);
+      await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
       expect(agentsOf([sandbox.id])).toEqual([]);
     },
   );
@@ -69,7 +67,7 @@ describe.each([
     const restarted = daemon.restart({ failAt: () => failing, retryMs: RETRY_MS });
     failing = undefined;
     await restarted;
-    await expect.poll(() => remainsOf(daemon), WAIT).toEqual(NOTHING);
+    await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
     expect(agentsOf([sandbox.id])).toEqual([]);
   });
 });
@@ -93,7 +91,7 @@ describe("a stop that fails", () => {
       expect(await stateOf(sandbox)).toBe("stopping");
     }
     failing = undefined;
-    await expect.poll(() => stateOf(sandbox), WAIT).toBe("stopped");
+    await expect.poll(() => stateOf(sandbox)).toBe("stopped");
     expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
     await sandbox.start();
     await works(sandbox);

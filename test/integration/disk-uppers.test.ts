@@ -22,8 +22,6 @@ import { TestDaemon } from "../support/test-daemon.ts";
 import { loopsWith, mountsWith } from "../support/traces.ts";
 
 const MIB = 1024 ** 2;
-/** A hang ends what is waited for; nothing asserts on time. */
-const WAIT = { timeout: 60_000, interval: 10 };
 const RUNS = "echo runs; exec sleep 600";
 const SIZED = { kind: "disk", bytes: 32 * MIB, inodes: 1000 } as const;
 
@@ -35,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => daemon[Symbol.asyncDispose]());
 afterEach(async () => {
   expect(remainsOf(daemon)).toEqual(NOTHING);
-  await expect.poll(() => loopsWith(uppers()), WAIT).toEqual([]);
+  await expect.poll(() => loopsWith(uppers())).toEqual([]);
 });
 
 const create = (changes: CreateOptions = {}, of: TestDaemon = daemon): Promise<Sandbox> =>
@@ -116,7 +114,7 @@ describe("an upper on disk with a size", () => {
     await shell(sandbox, "dd if=/dev/zero of=/root/file bs=1M count=16 2>/dev/null; sync");
     expect(taken()).toBeGreaterThan(16 * MIB);
     await shell(sandbox, "rm /root/file; sync");
-    await expect.poll(taken, WAIT).toBeLessThan(8 * MIB);
+    await expect.poll(taken).toBeLessThan(8 * MIB);
   });
 
   it("is a file and nothing else while the sandbox is stopped", async () => {
@@ -124,7 +122,7 @@ describe("an upper on disk with a size", () => {
     await shell(sandbox, "echo kept > /file");
     await sandbox.stop();
     expect(remainsOf(daemon)).toEqual({ ...NOTHING, disks: [`${sandbox.id}.ext4`] });
-    await expect.poll(() => loopsWith(uppers()), WAIT).toEqual([]);
+    await expect.poll(() => loopsWith(uppers())).toEqual([]);
     // What was written is in it, whatever the page cache still had.
     expect(
       execFileSync("/usr/sbin/debugfs", ["-R", "cat /upper/file", imageOf(sandbox)], { stdio: "pipe" }).toString(),
@@ -238,7 +236,7 @@ describe("plybox run that is killed", () => {
     const ended = once(child, "close");
     child.kill("SIGKILL");
     await ended;
-    await expect.poll(() => loopsWith(directory), WAIT).toEqual([]);
+    await expect.poll(() => loopsWith(directory)).toEqual([]);
   });
 });
 
@@ -284,7 +282,7 @@ describe("a disk that is full beneath the images", () => {
     const { stderr } = await sandbox.exec("dd if=/dev/zero of=/root/big bs=1M count=100 conv=fsync");
     expect(stderr).toMatch(/No space left on device|Input\/output error/);
     // The file system's own writes fail sooner or later.
-    await expect.poll(async () => (await sandbox.exec("echo x >> /after; sync")).stderr, WAIT).toContain("/after");
+    await expect.poll(async () => (await sandbox.exec("echo x >> /after; sync")).stderr).toContain("/after");
     expect(await shell(sandbox, "cat /before")).toBe("kept\n");
     await sandbox.stop();
     // What was not written takes no room any more once it has been mended.
@@ -302,7 +300,7 @@ describe("a disk that is full beneath the images", () => {
     execFileSync("fsfreeze", ["--freeze", uppers(small)]);
     const stopping = sandbox.stop();
     const isUnmounted = () => mountsWith(mountOf(sandbox, small)).length === 0;
-    await expect.poll(isUnmounted, WAIT).toBe(true);
+    await expect.poll(isUnmounted).toBe(true);
     const neighbour = await create({ upper: { kind: "tmpfs" } }, small);
     expect(await shell(neighbour, "echo works")).toBe("works\n");
     await neighbour.remove();

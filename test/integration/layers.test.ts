@@ -16,7 +16,7 @@ import {
 import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LAYER_PACKINGS } from "../../src/layers/compression.ts";
 import type { LayerStoreOptions } from "../../src/layers/layer-store.ts";
 import { LayerStore } from "../../src/layers/layer-store.ts";
@@ -140,7 +140,7 @@ afterEach(async () => {
   const left = await mountsHere();
   for (const point of left) await run("umount", [point]);
   // The kernel frees a loop device when the last that looks at it, such as another losetup, has closed it.
-  await vi.waitFor(async () => expect(await loopsHere()).toEqual([]));
+  await expect.poll(() => loopsHere()).toEqual([]);
   await rm(root, { recursive: true, force: true });
   expect({ left, warnings }).toEqual({ left: [], warnings: [] });
 });

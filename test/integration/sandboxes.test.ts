@@ -145,7 +145,7 @@ describe("the launcher", () => {
     for (let i = 0; i < 5; i++) await (await daemon.client.create({ layers: ["busybox"] })).remove();
     const [launcher] = processesWith(`plylaunch --agent`).filter((pid) => parentOf(pid) === process.pid);
     // A launcher that spins would be runnable at nearly every look.
-    await expect.poll(() => stateOf(launcher as number), { timeout: 10_000 }).toBe("S");
+    await expect.poll(() => stateOf(launcher as number)).toBe("S");
     const looks = Array.from({ length: 2000 }, () => stateOf(launcher as number));
     expect(looks.filter((state) => state === "R").length).toBeLessThan(200);
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { parseExposition, sampleValue } from "../support/exposition.ts";
 import { send } from "../support/http.ts";
 import { otlpSpans } from "../support/otlp.ts";
@@ -77,7 +77,7 @@ describe("spans", () => {
     expect((await send(api, exec)).json()).toMatchObject({ exitCode: 7 });
     await send(api, { ...traced, method: "DELETE", path: `/v1/sandboxes/${id}` });
     await daemon.restart();
-    await vi.waitUntil(() => otlpSpans(receiver.requests).length >= 3);
+    await expect.poll(() => otlpSpans(receiver.requests).length).toBeGreaterThanOrEqual(3);
     const spans = otlpSpans(receiver.requests).filter((span) => span.traceId === traceId);
     expect(spans.map(({ name }) => name)).toEqual(
       expect.arrayContaining(["POST /v1/sandboxes", "POST /v1/sandboxes/:ref/exec", "DELETE /v1/sandboxes/:ref"]),

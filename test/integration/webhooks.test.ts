@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli } from "../support/cli-context.ts";
 import type { Received } from "../support/receiver.ts";
 import { Receiver } from "../support/receiver.ts";
@@ -61,7 +61,7 @@ describe("a receiver", () => {
       expect(request.headers["webhook-signature"]).toBe(signatureOf(request, secret));
     }
     const [webhook] = await daemon.client.webhooks.list();
-    await vi.waitUntil(async () => (await daemon.client.webhooks.get(webhook?.id ?? "")).state === "active");
+    await expect.poll(async () => (await daemon.client.webhooks.get(webhook?.id ?? "")).state).toBe("active");
   });
 });
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 /** Words of the command line of every process of this machine that can be seen, by pid. */
 function commandLines(): ReadonlyMap<number, string> {
@@ -38,6 +39,11 @@ export const loopsWith = (directory: string): readonly string[] =>
       return []; // It is no loop device, or shows nothing.
     }
   });
+
+/** Resolves when none shows a file below `directory` any more; for hooks, where nothing can be polled. */
+export async function loopsGone(directory: string): Promise<void> {
+  while (loopsWith(directory).length > 0) await setTimeout(10);
+}
 
 /** Cgroups below every hierarchy whose name has this text. */
 export function cgroupsWith(text: string): readonly string[] {

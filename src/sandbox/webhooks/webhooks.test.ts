@@ -64,7 +64,7 @@ describe("a webhook", () => {
       expect(Math.abs(Number(headers["webhook-timestamp"]) - Date.now() / 1000)).toBeLessThan(60);
     }
     expect(new Set(receiver.requests.map(({ headers }) => headers["webhook-id"])).size).toBe(5);
-    await vi.waitUntil(() => status(id).deliveredId === 8);
+    await expect.poll(() => status(id).deliveredId).toBe(8);
   });
 
   it("is sent only what it wants", async () => {
@@ -88,7 +88,7 @@ describe("a webhook", () => {
     receiver.respond = (_request, response) => response.writeHead(500).end();
     write(2);
     await receiver.until(() => receiver.requests.length === 4);
-    await vi.waitUntil(() => status(id).failures >= 4);
+    await expect.poll(() => status(id).failures).toBeGreaterThanOrEqual(4);
     expect(status(id)).toMatchObject({ state: "failing", deliveredId: 0, lastError: "HTTP 500", lastSuccessAt: null });
     receiver.respond = (_request, response) => response.writeHead(200).end();
     await receiver.until(() => ids().includes(2));
@@ -100,7 +100,7 @@ describe("a webhook", () => {
     const [first, second] = receiver.requests;
     expect(second?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
     expect(second?.body).toBe(first?.body);
-    await vi.waitUntil(() => status(id).deliveredId === 2);
+    await expect.poll(() => status(id).deliveredId).toBe(2);
     expect(status(id)).toMatchObject({ state: "active", failures: 0, lastError: null, failingSince: null });
   });
 
@@ -125,7 +125,7 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => response.writeHead(500).end();
     write(1);
-    await vi.waitUntil(() => status(id).failures === 1);
+    await expect.poll(() => status(id).failures).toBe(1);
     await webhooks.close();
     webhooks = open();
     expect(status(id).nextAttemptAt?.getTime()).toBeGreaterThan(Date.now() + 1_700_000);
@@ -138,7 +138,7 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => response.writeHead(429, { "retry-after": "1000" }).end();
     write(1);
-    await vi.waitUntil(() => status(id).failures === 1);
+    await expect.poll(() => status(id).failures).toBe(1);
     expect(status(id).nextAttemptAt?.getTime()).toBeGreaterThan(Date.now() + 900_000);
   });
 
@@ -146,7 +146,7 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => response.writeHead(410).end();
     write(2);
-    await vi.waitUntil(() => status(id).state === "disabled");
+    await expect.poll(() => status(id).state).toBe("disabled");
     expect(receiver.requests).toHaveLength(1);
     expect(status(id)).toMatchObject({ lastError: "HTTP 410", nextAttemptAt: null });
     await webhooks.close();
@@ -163,7 +163,7 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => response.writeHead(500).end();
     write(1);
-    await vi.waitUntil(() => status(id).state === "disabled");
+    await expect.poll(() => status(id).state).toBe("disabled");
     expect(status(id).failures).toBeGreaterThan(1);
   });
 
@@ -172,17 +172,17 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => void response.writeHead(302, { location: `${receiver.url}/else` }).end();
     write(1);
-    await vi.waitUntil(() => status(id).failures >= 1);
+    await expect.poll(() => status(id).failures).toBeGreaterThanOrEqual(1);
     expect(status(id).lastError).toBe("HTTP 302, and redirects are not followed");
     receiver.respond = () => {};
-    await vi.waitUntil(() => status(id).lastError === "no answer in 50 ms");
+    await expect.poll(() => status(id).lastError).toBe("no answer in 50 ms");
     expect(receiver.requests.every(({ path }) => path === "/")).toBe(true);
   });
 
   it("says what is wrong where nobody listens", async () => {
     const { id } = webhooks.create({ tenant: null, url: "http://127.0.0.1:9" });
     write(1);
-    await vi.waitUntil(() => status(id).failures > 0);
+    await expect.poll(() => status(id).failures).toBeGreaterThan(0);
     expect(status(id).lastError).toMatch(/ECONNREFUSED/);
   });
 
@@ -190,7 +190,7 @@ describe("a webhook", () => {
     const { id } = webhooks.create({ tenant: null, url: receiver.url });
     receiver.respond = (_request, response) => response.writeHead(410).end();
     write(1);
-    await vi.waitUntil(() => status(id).state === "disabled");
+    await expect.poll(() => status(id).state).toBe("disabled");
     for (let i = 0; i < 3; i++) write(1000);
     receiver.requests.length = 0;
     receiver.respond = (_request, response) => response.writeHead(200).end();
@@ -210,7 +210,7 @@ describe("a webhook", () => {
     expect(() => webhooks.get(id, null)).toThrow(expect.objectContaining({ code: "webhook/not-found" }));
     const { id: later } = webhooks.create({ tenant: null, url: `${receiver.url}/later` });
     write(1);
-    await vi.waitUntil(() => status(later).deliveredId === 5);
+    await expect.poll(() => status(later).deliveredId).toBe(5);
     expect(receiver.requests.map(({ path }) => path)).toEqual(["/", "/later"]);
     await webhooks.close();
     webhooks = open();
