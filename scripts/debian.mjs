@@ -58,6 +58,8 @@ const PACKAGES = [
   { package: "bzip2", present: anyProgram("bzip2"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },
+  { package: "skopeo", present: anyProgram("skopeo"), for: ["test"] },
+  { package: "openssl", present: anyProgram("openssl"), for: ["test"] },
   { package: "procps", present: anyProgram("pgrep"), for: ["test"] },
   {
     package: "golang-github-containers-common",

@@ -58,6 +58,7 @@ import type {
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
+import type { layerSignature, signedLayer } from "./schemas/transfer.ts";
 import type { processList, usageList, usageView } from "./schemas/usage.ts";
 import type {
   createWebhookBody,
@@ -99,6 +100,8 @@ export type ChangedView = z.infer<typeof changed>;
 export type UnpackedView = z.infer<typeof unpacked>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
+export type LayerSignatureView = z.infer<typeof layerSignature>;
+export type SignedLayerView = z.infer<typeof signedLayer>;
 export type StorageUsageView = z.infer<typeof storageUsage>;
 export type CollectionView = z.infer<typeof collection>;
 export type CollectBody = z.input<typeof collectBody>;

@@ -39,6 +39,8 @@ import { sandboxHandlers } from "./sandbox-handlers.ts";
 import type { Storage } from "./storage-handlers.ts";
 import { storageHandlers } from "./storage-handlers.ts";
 import { systemHandlers } from "./system-handlers.ts";
+import type { Transfer } from "./transfer-handlers.ts";
+import { transferHandlers } from "./transfer-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 import { webhookHandlers } from "./webhook-handlers.ts";
 
@@ -51,6 +53,7 @@ export interface ApiOptions {
   readonly sandboxes: Sandboxes;
   readonly lifecycle: SandboxLifecycle;
   readonly layers: Layers & Storage;
+  readonly transfer: Transfer;
   readonly agents: Agents;
   readonly commands: Commands;
   readonly usage: UsageSampler;
@@ -106,6 +109,7 @@ export function createApi(options: ApiOptions): Api {
       onUnknownError: fail,
     }),
     ...layerHandlers(layers),
+    ...transferHandlers(options.transfer),
     ...storageHandlers(layers),
     ...accessHandlers(options.accounts),
     ...portHandlers({

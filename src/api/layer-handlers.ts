@@ -57,4 +57,4 @@ type Writable<T> = T extends string | number | boolean | null | undefined
     : { -readonly [Key in keyof T]: Writable<T[Key]> };
 
 /** A manifest is shown as it is; a copy, since an answer may be written to. */
-const layerView = (manifest: LayerManifest): LayerView => structuredClone(manifest) as Writable<LayerManifest>;
+export const layerView = (manifest: LayerManifest): LayerView => structuredClone(manifest) as Writable<LayerManifest>;

@@ -29,6 +29,7 @@ import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
+import { TRANSFER_ROUTES } from "./transfer-routes.ts";
 import { USAGE_ROUTES } from "./usage-routes.ts";
 import { WEBHOOK_ROUTES } from "./webhook-routes.ts";
 
@@ -306,6 +307,7 @@ export const ROUTES = {
   ...LIFECYCLE_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
+  ...TRANSFER_ROUTES,
   ...STORAGE_ROUTES,
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,

@@ -110,8 +110,12 @@ export const COMMANDS = {
     load: async () => (await import("./commands/rm.ts")).defineRm,
   },
   layer: {
-    summary: "build, list, inspect and remove layers",
+    summary: "build, list, inspect, remove, export and import layers",
     load: async () => (await import("./commands/layer.ts")).defineLayer,
+  },
+  sign: {
+    summary: "sign layers with a key, for other machines to check",
+    load: async () => (await import("./commands/sign.ts")).defineSign,
   },
   df: {
     summary: "show what layers take on the disk",

@@ -13,3 +13,9 @@ export async function loadOneShot(context: CliContext) {
   ]);
   return await openOneShot(loadConfig(context.env));
 }
+
+/** What signs with a key of this machine. Throws `input/invalid` for a file that holds none. */
+export async function loadSigner(path: string) {
+  const { openSigner } = await import("../daemon/signer.ts");
+  return await openSigner(path);
+}

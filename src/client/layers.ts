@@ -2,6 +2,8 @@ import type { LayerListView, LayerView } from "../api/contract.ts";
 import { bodyOf, jsonOf } from "./bodies.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import type { FileContent } from "./files.ts";
+import type { ExportLayersOptions, ImportLayersOptions, LayerSignature, SignedLayer } from "./layer-archives.ts";
+import { exportLayers, importLayers } from "./layer-archives.ts";
 
 /** How a layer is made; as the daemon is configured where nothing is said. */
 export interface BuildLayerOptions extends CallOptions {
@@ -40,6 +42,26 @@ export class Layers {
     for (const parent of parents) query.append("parent", parent);
     const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
     return await jsonOf(await this.#connection.open("POST", `/v1/layers?${query}`, asked, { signal }));
+  }
+
+  /** Layers as one file, a tar archive in the OCI layout, as it comes: one that breaks off throws. */
+  async export(names: readonly string[], options: ExportLayersOptions = {}): Promise<AsyncIterable<Uint8Array>> {
+    return await exportLayers(this.#connection, names, options);
+  }
+
+  /** Takes in what `export` gave, whole or not at all; those that others were made on come first. */
+  async import(archive: FileContent, options: ImportLayersOptions = {}): Promise<readonly LayerView[]> {
+    return await importLayers(this.#connection, archive, options);
+  }
+
+  /** A layer's manifest as it is signed, and who signed it. */
+  async signatures(name: string, options?: CallOptions): Promise<SignedLayer> {
+    return await this.#connection.json("GET", `${pathOf(name)}/signatures`, undefined, options);
+  }
+
+  /** Keeps a signature with a layer, made over `manifestDigest` as docs/portability.md says. */
+  async addSignature(name: string, signature: LayerSignature, options?: CallOptions): Promise<SignedLayer> {
+    return await this.#connection.json("POST", `${pathOf(name)}/signatures`, signature, options);
   }
 
   async get(name: string, options?: CallOptions): Promise<LayerView> {

@@ -18,6 +18,8 @@ describe("parseConfig", () => {
       sandboxMetrics: false,
       layerBounds: { inodes: 4_194_304, unpackedBytes: 68_719_476_736 },
       layerBudget: null,
+      trustedKeys: [],
+      requireSignatures: false,
       layerPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
@@ -35,6 +37,12 @@ describe("parseConfig", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", PLYBOX_SANDBOX_METRICS: "true" };
     expect(parseConfig(env)).toMatchObject({ otlpEndpoint: "http://127.0.0.1:4318", sandboxMetrics: true });
     expect(parseConfig({}, 'sandboxMetrics = "true"')).toMatchObject({ sandboxMetrics: true });
+  });
+
+  it("takes trusted keys from the variable and the file, as absolute paths", () => {
+    const env = { PLYBOX_TRUSTED_KEYS: "/etc/a.pem:/etc/b.pem", PLYBOX_REQUIRE_SIGNATURES: "true" };
+    expect(parseConfig(env)).toMatchObject({ trustedKeys: ["/etc/a.pem", "/etc/b.pem"], requireSignatures: true });
+    expect(parseConfig({}, 'trustedKeys = "/etc/a.pem"')).toMatchObject({ requireSignatures: false });
   });
 
   it("takes a budget in any unit", () => {
@@ -94,6 +102,10 @@ describe("parseConfig", () => {
     [{ PLYBOX_SANDBOX_METRICS: "yes" }, "", "sandboxMetrics", "sandboxMetrics is true or false"],
     [{ PLYBOX_LAYER_INODES: "many" }, "", "layerInodes", "layerInodes is a number of 1 or more"],
     [{ PLYBOX_LAYER_BYTES: "0" }, "", "layerBytes", "layerBytes is a number of 1 or more"],
+    [{ PLYBOX_REQUIRE_SIGNATURES: "true" }, "", "requireSignatures", "requireSignatures needs trustedKeys"],
+    [{ PLYBOX_REQUIRE_SIGNATURES: "yes" }, "", "requireSignatures", 'requireSignatures is true or false, not "yes"'],
+    [{ PLYBOX_TRUSTED_KEYS: "/a::/b" }, "", "trustedKeys", "trustedKeys has an empty path; paths are separated by :"],
+    [{}, 'requireSignature = "true"', "requireSignature", "requireSignature is not known"],
     [{ PLYBOX_LAYER_BUDGET: "much" }, "", "layerBudget", "layerBudget is bytes, or a number with K, M, G or T"],
     [{ PLYBOX_LAYER_FORMAT: "zip" }, "", "layerFormat", "layerFormat is squashfs or erofs"],
     [{ SQUASH_COMP: "lzma" }, "", "squashComp", "it has gzip, lz4, lzo, xz, zstd"],

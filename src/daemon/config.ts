@@ -32,6 +32,10 @@ export interface Config {
   readonly layerBounds: ImageBounds;
   /** Bytes that layers may take before the least recently used go; null for no bound. */
   readonly layerBudget: number | null;
+  /** Files of public keys whose signatures count for layers that come from elsewhere. */
+  readonly trustedKeys: readonly string[];
+  /** Whether a layer from elsewhere that none of them signed is refused. */
+  readonly requireSignatures: boolean;
   /** How layers are packed. */
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
@@ -59,6 +63,8 @@ const VARIABLES = {
   layerInodes: "PLYBOX_LAYER_INODES",
   layerBytes: "PLYBOX_LAYER_BYTES",
   layerBudget: "PLYBOX_LAYER_BUDGET",
+  trustedKeys: "PLYBOX_TRUSTED_KEYS",
+  requireSignatures: "PLYBOX_REQUIRE_SIGNATURES",
   layerFormat: "PLYBOX_LAYER_FORMAT",
   squashComp: "SQUASH_COMP",
   squashCompLevel: "SQUASH_COMP_LEVEL",
@@ -101,6 +107,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
       unpackedBytes: parseCount("layerBytes", given.layerBytes) ?? IMAGE_BOUNDS.unpackedBytes,
     }),
     layerBudget: parseBytes("layerBudget", given.layerBudget),
+    ...parseTrust(given),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
   });
@@ -168,6 +175,16 @@ function parseEndpoint(text: string): string {
 function parseFlag(setting: keyof Settings, text: string): boolean {
   if (text === "true" || text === "false") return text === "true";
   throw invalid(setting, `is true or false, not ${JSON.stringify(text)}`);
+}
+
+/** What requires signatures of nobody is a mistake that would show as refusals one day, or as none. */
+function parseTrust(given: Settings): Pick<Config, "trustedKeys" | "requireSignatures"> {
+  const requireSignatures = parseFlag("requireSignatures", given.requireSignatures ?? "false");
+  const trustedKeys = given.trustedKeys === undefined ? [] : given.trustedKeys.split(":");
+  if (trustedKeys.some((path) => path === ""))
+    throw invalid("trustedKeys", "has an empty path; paths are separated by :");
+  if (requireSignatures && trustedKeys.length === 0) throw invalid("requireSignatures", "needs trustedKeys");
+  return { trustedKeys: Object.freeze(trustedKeys.map((path) => resolve(path))), requireSignatures };
 }
 
 function parseCount(setting: keyof Settings, text: string | undefined): number | undefined {

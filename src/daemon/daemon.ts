@@ -80,9 +80,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),
-    layerBounds: config.layerBounds,
-    layerPackings: config.layerPackings,
-    layerBudget: config.layerBudget,
+    layerSettings: config,
     // Every sandbox of the registry has a lease once it is recovered; until then this is all that is known of it.
     isStoodOn: async (digest) => registry.all().some(({ digests }) => digests.includes(digest)),
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
@@ -109,6 +107,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     sandboxes: runtime.sandboxes,
     lifecycle: runtime.sandboxes.lifecycle,
     layers: runtime.layers,
+    transfer: runtime.layers.transfer,
     agents: runtime.sandboxes,
     commands,
     portAccess: {

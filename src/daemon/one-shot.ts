@@ -32,9 +32,7 @@ export async function openOneShot(config: Config): Promise<OneShot> {
   const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),
-    layerBounds: config.layerBounds,
-    layerPackings: config.layerPackings,
-    layerBudget: config.layerBudget,
+    layerSettings: config,
     isStoodOn: (digest) => isStoodOnByKept(join(config.stateDir, REGISTRY_FILE), digest),
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
     realm,

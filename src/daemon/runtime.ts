@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { BACKENDS } from "../backends/registry.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { StandingCheck } from "../layers/catalog.ts";
-import type { Packings } from "../layers/compression.ts";
-import type { ImageBounds } from "../layers/image-bounds.ts";
 import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
+import { readSignaturePolicy } from "../layers/signatures/signature-policy.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
 import type { FaultAt } from "../native/launcher.ts";
 import { NativeLauncher } from "../native/launcher.ts";
@@ -19,8 +18,14 @@ import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/con
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 import { SeccompFilters } from "../seccomp/filters.ts";
+import type { Config } from "./config.ts";
 import { weighAnchor } from "./rootless/anchor.ts";
 import type { Realm } from "./rootless/realm.ts";
+
+type LayerSettings = Pick<
+  Config,
+  "layerBounds" | "layerPackings" | "layerBudget" | "trustedKeys" | "requireSignatures"
+>;
 
 export interface RuntimeOptions {
   /** Of the machine: layers and disk uppers. */
@@ -29,9 +34,7 @@ export interface RuntimeOptions {
   readonly runDir: string;
   /** Paths that no sandbox may be shown: all that belongs to the daemon of this configuration. */
   readonly own: readonly string[];
-  readonly layerBounds: ImageBounds;
-  readonly layerPackings: Packings;
-  readonly layerBudget: number | null;
+  readonly layerSettings: LayerSettings;
   /** Of sandboxes that are not this runtime's own. */
   readonly isStoodOn: StandingCheck;
   readonly cgroupParent: string;
@@ -76,6 +79,8 @@ export function cgroupMounts(realm: Realm): string {
 /** @throws PlyboxError `host/missing` when the native programs are not built */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { stateDir, runDir, realm, cgroupParent, registry, ids, ephemeral, log, failAt } = options;
+  const { layerSettings: settings } = options;
+  const signatures = await readSignaturePolicy(settings.trustedKeys, settings.requireSignatures);
   await using undo = new UndoStack();
   undo.push("let go of the namespaces", () => {
     if (realm.kind === "namespace" && !ephemeral && registry.all().length === 0) weighAnchor(runDir);
@@ -106,12 +111,13 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const starting = launcher.start();
   const layers = new LayerStore({
     storeDirectory: join(stateDir, "layers"),
-    bounds: options.layerBounds,
-    packings: options.layerPackings,
-    budgetBytes: options.layerBudget,
+    bounds: settings.layerBounds,
+    packings: settings.layerPackings,
+    budgetBytes: settings.layerBudget,
     isStoodOn: options.isStoodOn,
     mountDirectory: mounts,
     mounter: launcher,
+    signatures,
     unpack: realm.kind === "namespace",
     log,
   });

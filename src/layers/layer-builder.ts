@@ -14,6 +14,7 @@ import { isCurrent, makeHostTree } from "./host-tree.ts";
 import { imagePath, packImage } from "./pack-image.ts";
 import type { BuildProgress } from "./pack-program.ts";
 import type { PackingProbe } from "./packing-probe.ts";
+import { giveName } from "./publish.ts";
 import { scanTree } from "./scan-tree.ts";
 import { digestFile, digestTree } from "./tree-digest.ts";
 
@@ -193,7 +194,7 @@ export class LayerBuilder {
       catalog.pins.hold(manifest.digest);
       try {
         await catalog.install(staging, manifest);
-        await this.#giveName(name, manifest.digest, replace);
+        await giveName(catalog, name, manifest.digest, replace);
       } finally {
         catalog.pins.drop(manifest.digest);
         await catalog.discardUnnamed(manifest.digest);
@@ -204,21 +205,6 @@ export class LayerBuilder {
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
-  }
-
-  async #giveName(name: LayerName, digest: Digest, replace: boolean): Promise<void> {
-    const { names } = this.#catalog;
-    if (names.claim(name, digest)) return;
-    const holder = names.current().get(name);
-    if (holder === digest) return;
-    if (holder !== undefined && !replace) {
-      throw new PlyboxError("layer/exists", `layer ${name} exists already, with other content; remove or replace it`, {
-        field: "name",
-      });
-    }
-    names.point(name, digest);
-    // What is still in use goes with its last user.
-    if (holder !== undefined) await this.#catalog.discardUnnamed(holder);
   }
 }
 

@@ -18,6 +18,9 @@ import { LayerMounts } from "./layer-mounts.ts";
 import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
 import { PackingProbe } from "./packing-probe.ts";
+import type { SignaturePolicy } from "./signatures/signature-policy.ts";
+import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
+import { LayerTransfer } from "./transfer/layer-transfer.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
 /** The launcher takes no more; docs/protocol.md §7. */
@@ -52,6 +55,8 @@ export interface LayerStoreOptions {
   readonly budgetBytes?: number | null;
   /** Whether a sandbox stands on a layer that this process has no lease of, such as a stopped one of a daemon. */
   readonly isStoodOn?: StandingCheck;
+  /** Whose signatures layers from elsewhere are to have; none by default. */
+  readonly signatures?: SignaturePolicy;
   /** Tests only: goes before each path of the machine that the host layer shows. */
   readonly machine?: string;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
@@ -72,6 +77,8 @@ export interface LayerSweep {
  * `busybox` are built when they are first used. Several processes may use one store, each with its own mount directory.
  */
 export class LayerStore {
+  /** Takes layers to other machines and from them. */
+  readonly transfer: LayerTransfer;
   readonly #catalog: Catalog;
   readonly #builder: LayerBuilder;
   readonly #mounts: LayerMounts;
@@ -91,6 +98,11 @@ export class LayerStore {
     const probe = new PackingProbe({ ...places, packsOnly: unpacks });
     this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox });
     this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
+    const find = async (layer: string): Promise<LayerManifest> => {
+      await this.#ensureBuilt(layer);
+      return await this.#find(layer);
+    };
+    this.transfer = new LayerTransfer({ catalog: this.#catalog, policy: options.signatures ?? NO_SIGNATURES, find });
     this.#collector = new Collector({
       catalog: this.#catalog,
       budgetBytes: options.budgetBytes ?? null,

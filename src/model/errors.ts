@@ -52,6 +52,7 @@ export const ERRORS = {
   "layer/in-use": { http: 409, exit: 125, retry: false },
   "layer/corrupt": { http: 500, exit: 125, retry: false },
   "layer/too-large": { http: 422, exit: 125, retry: false },
+  "layer/untrusted": { http: 422, exit: 125, retry: false },
   "layer/build-failed": { http: 422, exit: 125, retry: false },
   "agent/protocol": { http: 502, exit: 125, retry: false },
   "agent/unreachable": { http: 502, exit: 125, retry: true },

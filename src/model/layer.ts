@@ -50,6 +50,15 @@ export interface ProvenanceInput {
   readonly digest: string;
 }
 
+/** A signature over the digest of a layer's canonical manifest; docs/portability.md says what is signed. */
+export interface LayerSignature {
+  readonly algorithm: "ed25519";
+  /** SHA-256 of the public key in DER, in hexadecimal. */
+  readonly keyId: string;
+  /** In base64. */
+  readonly value: string;
+}
+
 /** How a layer is to be packed; what is not asked for is as the daemon's configuration has it. */
 export interface PackingRequest {
   readonly format?: ImageFormat;

@@ -30,7 +30,7 @@ interface Served extends AsyncDisposable {
 /** Of what a test does not give, the rest is made here. */
 export type ServeOptions = Omit<
   ApiOptions,
-  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess"
+  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess" | "transfer"
 > &
   Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
 
@@ -39,6 +39,8 @@ const NO_LIFECYCLE: SandboxLifecycle = {
   ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },
   ...{ update: unused, waitReady: unused },
 };
+
+const NO_TRANSFER = { export: unused, import: unused, signed: unused, addSignature: unused };
 
 /** Serves an API on a Unix socket and on TCP. */
 export async function serve(options: ServeOptions, token: string): Promise<Served> {
@@ -54,7 +56,18 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const socketPath = join(directory, "api.sock");
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
   const metrics = { contentType: "text/plain", text: unused };
-  const parts = { accounts, commands, events, webhooks, metrics, portAccess, lifecycle: NO_LIFECYCLE, ...options };
+  const transfer = NO_TRANSFER;
+  const parts = {
+    transfer,
+    accounts,
+    commands,
+    events,
+    webhooks,
+    metrics,
+    portAccess,
+    lifecycle: NO_LIFECYCLE,
+    ...options,
+  };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const portProxy = createPortProxy(parts, upgrades);

@@ -12,6 +12,7 @@ import { describeLayer, layerTable } from "../render/layer.ts";
 import { paintFor } from "../render/style.ts";
 import { parseCompression } from "../values/compression.ts";
 import { parseSize } from "../values/size.ts";
+import { defineExport, defineImport } from "./layer-transfer.ts";
 
 export function defineLayer(program: Command, context: CliContext): void {
   const layer = program.command("layer");
@@ -19,6 +20,8 @@ export function defineLayer(program: Command, context: CliContext): void {
   defineLs(layer, context);
   defineInspect(layer, context);
   defineRm(layer, context);
+  defineExport(layer, context);
+  defineImport(layer, context);
 }
 
 function defineBuild(layer: Command, context: CliContext): void {

@@ -108,7 +108,7 @@ function needRecursive(from: string, { recursive }: CopyOptions): void {
 }
 
 /** A file takes its place when all of it has come; what is no regular file, such as /dev/null, is written to. */
-async function writeLocal(content: AsyncIterable<Uint8Array>, place: string, mode: number): Promise<void> {
+export async function writeLocal(content: AsyncIterable<Uint8Array>, place: string, mode: number): Promise<void> {
   const there = await stat(place).catch(() => undefined);
   const isDirect = there !== undefined && !there.isFile();
   const draft = isDirect ? place : join(dirname(place), `.plybox-${randomBytes(8).toString("hex")}`);
