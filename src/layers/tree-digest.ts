@@ -1,4 +1,3 @@
-import type { Hash } from "node:crypto";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
@@ -10,25 +9,53 @@ export interface TreeDigest {
   readonly bytes: number;
 }
 
-/**
- * The SHA-256 of a tree: one line an entry, in the order of the paths, with type, mode, owner, group and content
- * (of a link its target). Times are not part of it: a tree that is generated twice is the same tree.
- */
-export async function digestTree(root: string): Promise<TreeDigest> {
-  const hash = createHash("sha256");
-  const bytes = await addEntry(hash, root, "");
-  return { digest: hash.digest("hex") as Digest, bytes };
+/** What a tree's digest says of one entry. */
+export interface DigestedEntry {
+  readonly path: string;
+  /** With the bits of its type. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** SHA-256 of a file's bytes, a link's target, a device's number; nothing of a directory. */
+  readonly content?: string | number;
+  /** What else is told where the digest is to have it. */
+  readonly more?: Readonly<Record<string, unknown>>;
 }
 
-async function addEntry(hash: Hash, root: string, path: string): Promise<number> {
+/** The SHA-256 of one line an entry, in the order in which they are added. */
+export class TreeHasher {
+  readonly #hash = createHash("sha256");
+
+  add({ path, mode, uid, gid, content, more }: DigestedEntry): void {
+    const told = [path, mode.toString(8), uid, gid, content, more].filter((value) => value !== undefined);
+    this.#hash.update(`${JSON.stringify(told)}\n`);
+  }
+
+  /** To be asked for once. */
+  digest(): Digest {
+    return this.#hash.digest("hex") as Digest;
+  }
+}
+
+/**
+ * The SHA-256 of a tree that Plybox has generated: one line an entry, in the order of the paths, with type, mode, owner,
+ * group and content. Times are not part of it: a tree that is generated twice is the same tree.
+ */
+export async function digestTree(root: string): Promise<TreeDigest> {
+  const hasher = new TreeHasher();
+  const bytes = await addEntry(hasher, root, "");
+  return { digest: hasher.digest(), bytes };
+}
+
+async function addEntry(hasher: TreeHasher, root: string, path: string): Promise<number> {
   const absolute = `${root}/${path}`;
   const stats = await lstat(absolute);
-  const header = [path, stats.mode.toString(8), stats.uid, stats.gid];
+  const { mode, uid, gid } = stats;
   if (stats.isDirectory()) {
-    hash.update(`${JSON.stringify(header)}\n`);
+    hasher.add({ path, mode, uid, gid });
     let bytes = 0;
     for (const name of (await readdir(absolute)).sort())
-      bytes += await addEntry(hash, root, path === "" ? name : `${path}/${name}`);
+      bytes += await addEntry(hasher, root, path === "" ? name : `${path}/${name}`);
     return bytes;
   }
   const content = stats.isSymbolicLink()
@@ -36,7 +63,7 @@ async function addEntry(hash: Hash, root: string, path: string): Promise<number>
     : stats.isFile()
       ? await digestFile(absolute)
       : stats.rdev;
-  hash.update(`${JSON.stringify([...header, content])}\n`);
+  hasher.add({ path, mode, uid, gid, content });
   return stats.isFile() ? stats.size : 0;
 }
 

@@ -262,6 +262,7 @@ describe("plybox doctor", () => {
       "plylaunch",
       "plyagent",
       "plyfilter",
+      "plytree",
       "new namespaces",
       "overlay mounts",
       "id-mapped mounts",

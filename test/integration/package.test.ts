@@ -45,7 +45,7 @@ beforeAll(() => {
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 test("its install script builds the native programs from what was packed", () => {
-  for (const program of ["plylaunch", "plyagent", "plyfilter"]) {
+  for (const program of ["plylaunch", "plyagent", "plyfilter", "plytree"]) {
     const { mode, size } = statSync(join(installed, "build", program));
     expect(mode & 0o111).toBe(0o111);
     expect(size).toBeGreaterThan(0);

@@ -60,7 +60,7 @@ async function addPrograms(tree: string): Promise<void> {
 
 async function addPlybox(path: string): Promise<void> {
   await place(join(ROOT, "package.json"), join(path, "package.json"));
-  for (const name of ["plyagent", "plyfilter", "plylaunch"])
+  for (const name of ["plyagent", "plyfilter", "plylaunch", "plytree"])
     await place(join(ROOT, "build", name), join(path, "build", name));
   await cp(join(ROOT, "dist"), join(path, "dist"), { recursive: true });
   const lock: { packages: Record<string, { dev?: boolean }> } = JSON.parse(

@@ -372,7 +372,7 @@ describe("programs", () => {
     expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
   });
 
-  it.each(["plylaunch", "plyagent", "plyfilter"])("%s must be there, and be itself", async (name) => {
+  it.each(["plylaunch", "plyagent", "plyfilter", "plytree"])("%s must be there, and be itself", async (name) => {
     const own = join(root, name);
     const absent = { ...thisMachine(), nativeProgram: notBuilt };
     expect(await find(name, absent)).toMatchObject({ status: "missing", detail: "it is not built" });

@@ -57,6 +57,7 @@ export const NATIVE_CHECKS: readonly Check[] = [
   nativeCheck("plylaunch"),
   nativeCheck("plyagent"),
   nativeCheck("plyfilter"),
+  nativeCheck("plytree"),
 ];
 
 function find(program: string, directories: readonly string[]): string | undefined {
