@@ -254,7 +254,7 @@ describe("many terminals", () => {
     const [before, open] = [await inside(), readdirSync("/proc/self/fd").length];
     for (let round = 0; round < 10; round++) {
       const clients = Array.from({ length: 20 }, () => new Client(`/terminal?command=${encodeURIComponent(cat)}`));
-      await Promise.all(
+      const execs = await Promise.all(
         clients.map(async (client) => {
           await client.see("ready");
           const { exec } = await client.message("started");
@@ -262,13 +262,14 @@ describe("many terminals", () => {
           if (round % 2 === 0) client.ask({ type: "signal", signal: "SIGKILL" });
           else client.ws.terminate();
           await closed;
-          // What has lost its client goes on, and ends only when somebody ends it.
-          if (round % 2 !== 0) await sandbox.killExec(exec as string, "SIGKILL");
+          return exec as string;
         }),
       );
+      // What has lost its client goes on, and ends only when somebody ends it.
+      if (round % 2 !== 0) for (const exec of execs) await sandbox.killExec(exec, "SIGKILL");
     }
     await expect.poll(inside).toBe(before);
     // The daemon is in this process. Its side of a connection closes a moment after ours.
-    while (readdirSync("/proc/self/fd").length > open) await new Promise((resolve) => setImmediate(resolve));
+    await expect.poll(() => readdirSync("/proc/self/fd").length).toBeLessThanOrEqual(open);
   });
 });

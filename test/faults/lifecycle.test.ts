@@ -71,6 +71,12 @@ const processesOf = (sandbox: Sandbox) => {
   return { pid, startTime: Number(stat[19]) };
 };
 
+/** The kernel takes a moment to end what was killed. */
+async function kill(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+}
+
 async function nothingRuns(sandbox: Sandbox): Promise<void> {
   expect(processesWith(sandbox.id)).toEqual([]);
   expect(cgroupsWith(sandbox.id)).toEqual([]);
@@ -153,7 +159,7 @@ describe("processes that ended while no daemon ran", () => {
     await sandbox.exec("echo kept > /file");
     const pid = agentOf(sandbox);
     await end("SIGKILL");
-    process.kill(pid, "SIGKILL");
+    await kill([pid]);
     await serve();
     const again = await found(sandbox);
     expect((await again.inspect()).state).toEqual({
@@ -182,8 +188,8 @@ describe("the machine's start", () => {
   const IMAGE = { kind: "disk", bytes: 16 * 1024 ** 2 } as const;
 
   /** What it does: every process ends, every mount goes, and /run is empty. */
-  function reboot(sandboxes: readonly Sandbox[]): void {
-    for (const sandbox of sandboxes) for (const pid of processesWith(sandbox.id)) process.kill(pid, "SIGKILL");
+  async function reboot(sandboxes: readonly Sandbox[]): Promise<void> {
+    await kill(sandboxes.flatMap(({ id }) => processesWith(id)));
     for (const line of mountsWith(join(cli.directory, "run"))) execFileSync("umount", ["-l", line.split(" ")[4] ?? ""]);
     rmSync(join(cli.directory, "run"), { recursive: true });
   }
@@ -198,7 +204,7 @@ describe("the machine's start", () => {
     for (const sandbox of [disk, image, ...stopped, memory]) await sandbox.exec("echo kept > /file");
     for (const sandbox of stopped) await sandbox.stop();
     await end("SIGKILL");
-    reboot([disk, image, memory]);
+    await reboot([disk, image, memory]);
     await serve();
     expect((await found(disk)).view).toMatchObject({
       state: { kind: "stopped", reason: { type: "exited", code: null, signal: null } },
@@ -223,19 +229,17 @@ describe("the machine's start", () => {
 
 describe("a start command", () => {
   it("that ended while no daemon ran is run again by the next, and one that goes on is not", async () => {
-    const script = (file: string) =>
-      `echo run >> /runs; while [ ! -e ${file} ]; do sleep 0.01; done; rm ${file}; exit 5`;
-    const start = (file: string) => ({ command: script(file), restart: "on-failure", backoffMs: 1 }) as const;
-    const ended = await create({ start: start("/stop") });
-    const lasting = await create({ start: start("/other") });
+    const script = "trap 'exit 5' TERM; echo run >> /runs; sleep 600 & wait";
+    const mark = `started-by-${process.pid}`;
+    const restart = { restart: "on-failure", backoffMs: 1 } as const;
+    const ended = await create({ start: { command: ["sh", "-c", script, mark], ...restart } });
+    const lasting = await create({ start: { command: ["sh", "-c", script], ...restart } });
     const runs = async (sandbox: Sandbox) => (await sandbox.exec("cat /runs 2>/dev/null | wc -l")).stdout.trim();
     for (const sandbox of [ended, lasting]) await expect.poll(() => runs(sandbox)).toBe("1");
-    await ended.detach("sleep 0.2; touch /stop");
     await end("SIGKILL");
-    // The file comes and goes with the command's end.
-    const flag = join(upperOf(ended), "upper/stop");
-    await expect.poll(() => existsSync(flag), { interval: 1 }).toBe(true);
-    await expect.poll(() => existsSync(flag)).toBe(false);
+    const [pid] = processesWith(mark);
+    process.kill(pid as number, "SIGTERM");
+    await expect.poll(() => processesWith(mark)).toEqual([]);
     await serve();
     const again = await found(ended);
     await expect.poll(() => runs(again)).toBe("2");
@@ -257,7 +261,8 @@ describe("time that is over when a daemon comes back", () => {
     const reason = { type: "lifetime", lifetimeMs: 150 };
     await expect.poll(async () => (await found(stopped)).view.state).toEqual({ kind: "stopped", reason });
     await expect.poll(() => client.list({ state: "running" })).toEqual([]);
-    await nothingRuns(overdue);
+    // It is gone for everybody before its processes are.
+    await expect.poll(() => [...processesWith(overdue.id), ...cgroupsWith(overdue.id)]).toEqual([]);
     await (await found(stopped)).remove();
   });
 });

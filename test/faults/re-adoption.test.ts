@@ -34,8 +34,8 @@ async function restart(): Promise<ChildProcess> {
   return child;
 }
 
-/** A line a hundredth of a second, numbered. */
-const COUNTER = ["python3", "-uc", "import time\nfor i in range(400): print(i); time.sleep(0.01)"];
+/** 400 numbered lines, and in the middle of them it waits until it is let go on. */
+const COUNTER = "seq 0 199; until [ -e /tmp/go ]; do sleep 0.01; done; seq 200 399";
 
 async function readSome(command: Command, bytes: number): Promise<string> {
   let text = "";
@@ -78,6 +78,7 @@ describe("a daemon that comes back after kill -9", () => {
     const found = await client.get(id);
     expect((await found.inspect()).state.kind).toBe("running");
     expect(await found.execs()).toMatchObject([{ exec, running: true }]);
+    await found.exec(["touch", "/tmp/go"]);
     const rest = await readRest(await found.attach(exec, offsets));
     expect(before + rest.text).toBe(ALL);
     expect(rest).toMatchObject({ lost: 0, exitCode: 0 });
@@ -102,6 +103,7 @@ describe("a daemon that comes back after kill -9", () => {
     const { id } = await client.create({ name: "fated" });
     await end(daemon, "SIGKILL");
     process.kill(processesWith(`--sandbox ${id}`)[0] as number, "SIGKILL");
+    await expect.poll(() => processesWith(`--sandbox ${id}`)).toEqual([]);
     const upper = join(cli.directory, "run/uppers", id);
     execFileSync("umount", [upper]);
     client.close();

@@ -199,8 +199,11 @@ describe("plybox exec", () => {
     child.kill("SIGINT");
     expect(String(await once(child.stdout, "data"))).toBe("no\n");
     expect(await stop(child, "SIGINT")).toBe(137);
-    const { execs } = (await json(["info", "box"])) as { execs: readonly { running: boolean }[] };
-    expect(execs.filter(({ running }) => running)).toEqual([]);
+    const running = async () =>
+      ((await json(["info", "box"])) as { execs: readonly { running: boolean }[] }).execs.filter(
+        ({ running }) => running,
+      );
+    await expect.poll(running).toEqual([]);
   });
 });
 
@@ -310,7 +313,8 @@ describe("commands that nobody stays with", () => {
     const again = await text(["exec", "-d", "--key", "one", "jobs", "--", "sh", "-c", script]);
     expect(again.stdout).toBe(started.stdout);
     await expect.poll(async () => (await text(["logs", "jobs"])).stdout).toBe("out\n");
-    expect(await text(["logs", "jobs", id, "--stderr"])).toMatchObject({ exitCode: 0, stdout: "", stderr: "err\n" });
+    const errors = () => text(["logs", "jobs", id, "--stderr"]);
+    await expect.poll(errors).toMatchObject({ exitCode: 0, stdout: "", stderr: "err\n" });
     const follower = plybox.start(["logs", "-f", "jobs", id]);
     const followed = once(follower, "close");
     await once(follower.stdout, "data");
@@ -319,7 +323,9 @@ describe("commands that nobody stays with", () => {
     );
     expect(await text(["kill", "jobs", id, "--signal", "kill"])).toMatchObject({ exitCode: 0 });
     await followed;
-    expect(await json(["ps", "jobs"])).toMatchObject([{ exec: id, running: false, signal: "SIGKILL", detached: true }]);
+    await expect
+      .poll(() => json(["ps", "jobs"]))
+      .toMatchObject([{ exec: id, running: false, signal: "SIGKILL", detached: true }]);
     expect((await text(["ps", "jobs"])).stdout).toContain("SIGKILL");
     expect(await text(["kill", "jobs", id, "--signal", "nonsense"])).toMatchObject({ exitCode: 125 });
     expect(await text(["rm", "jobs"])).toMatchObject({ exitCode: 0 });

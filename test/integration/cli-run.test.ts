@@ -293,7 +293,7 @@ describe("afterwards", () => {
     ["failed", "exit 3", []],
     ["was killed", "kill -9 $$", []],
     ["left processes behind", "setsid sleep 600 & setsid sleep 600 & exit 0", []],
-    ["ran into its time limit", "sleep 600", ["--time-limit", "100ms"]],
+    ["ran into its memory limit", "tail /dev/zero", ["--memory-limit", "32M"]],
     ["wrote a lot", "head -c 50000000 /dev/zero > /tmp/file", []],
   ])("nothing is left of a command that %s", async (_what, line, options) => {
     const { stdout } = await shell(`${WHO}; ${line}`, options);

@@ -1,12 +1,13 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BuiltCli } from "../support/built-cli.ts";
 import { Tmux } from "../support/tmux.ts";
+import { processesWith } from "../support/traces.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
@@ -59,6 +60,12 @@ async function leavesTheTerminalAsItWas(inside: () => Promise<void>): Promise<vo
   expect(after).toBe(before);
 }
 
+/** Of the processes of this command line, as the kernel calls them: "S" sleeps, "T" is stopped. */
+const statesOf = (command: string): readonly string[] =>
+  processesWith(command)
+    .filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n")
+    .map((pid) => /^State:\t(\S)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "");
+
 describe("plybox shell", () => {
   it("is a shell inside, whose exit code is ours", async () => {
     await leavesTheTerminalAsItWas(async () => {
@@ -81,13 +88,15 @@ describe("plybox shell", () => {
     await terminal.press("C-c");
     await terminal.line("echo code $?");
     await terminal.see(/^code 130\nroot@box/m);
-    await terminal.line("sleep 1000");
-    // A key that stops what runs takes along what was typed before the shell has read it.
-    await terminal.see(/# sleep 1000\n$/m);
+    const sleep = `sleep 1000.${process.pid}`;
+    await terminal.line(sleep);
+    // A key that stops what runs stops nothing where the shell has not yet given it the terminal.
+    await expect.poll(() => statesOf(sleep)).toEqual(["S"]);
     await terminal.press("C-z");
     await terminal.see(/Stopped +sleep 1000/);
+    expect(statesOf(sleep)).toEqual(["T"]);
     await terminal.line("fg");
-    await terminal.see(/# fg\nsleep 1000$/m);
+    await expect.poll(() => statesOf(sleep)).toEqual(["S"]);
     await terminal.press("C-c");
     await terminal.line("exit");
     await terminal.see(/outside\$ *\n*$/);

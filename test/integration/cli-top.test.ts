@@ -25,7 +25,7 @@ const plybox = (line: string) => terminal.line(`${process.execPath} ${MAIN} ${li
 /** Whether what is typed is shown and lines end, as before. */
 async function usable(): Promise<void> {
   await terminal.line("echo still'-'usable");
-  expect(await terminal.see(/^still-usable$/m)).toMatch(/outside\$ echo still'-'usable\nstill-usable\noutside\$/);
+  await terminal.see(/outside\$ echo still'-'usable\nstill-usable\noutside\$/);
 }
 
 describe("plybox top on a terminal", () => {

@@ -124,7 +124,7 @@ describe.each([
       child.kill("SIGTERM");
       expect(String(await told)).toBe("told\n");
       expect(await ended).toEqual([3, null]);
-      expect(user.processes()).toEqual([]);
+      await expect.poll(() => user.processes()).toEqual([]);
     });
 
     it("nothing under a limit that nothing here can hold", async () => {
@@ -148,6 +148,7 @@ describe.each([
       const ended = once(daemon, "close");
       for (const one of user.processes()) if (which(one)) process.kill(one.pid, "SIGKILL");
       await ended;
+      await expect.poll(() => user.processes().filter(which)).toEqual([]);
     }
 
     it("sandboxes that stop, start and keep what was written", async () => {
@@ -237,7 +238,7 @@ describe.each([
       const ended = once(daemon, "close");
       daemon.kill("SIGTERM");
       expect(await ended).toEqual([0, null]);
-      expect(user.processes()).toEqual([]);
+      await expect.poll(() => user.processes()).toEqual([]);
       expect(readdirSync(join(user.home, "run"))).not.toContain("namespace");
     });
   });

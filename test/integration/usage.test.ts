@@ -97,13 +97,13 @@ describe("usage", () => {
     const ended = failureOf(async () => {
       for await (const usage of busy.watchUsage({ intervalMs: 100 })) {
         cores.push(usage.cores);
-        if (cores.length === 3) await busy.remove();
+        if ((usage.cores ?? 0) > 0.05) await busy.remove();
       }
     });
     expect(await ended).toMatchObject({ code: "sandbox/not-found" });
     expect(cores[0]).toBeNull();
-    expect(cores[1]).toBeGreaterThan(0.05);
-    expect(cores[1]).toBeLessThan(4);
+    expect(cores.length).toBeGreaterThan(1);
+    for (const each of cores.slice(1)) expect(each).toBeLessThan(4);
   });
 
   it("ends a series of all when the reader leaves", async () => {
@@ -123,12 +123,14 @@ describe("processes", () => {
   it("are those inside, as the sandbox sees them", async () => {
     await sandbox.exec("adduser -D -u 1234 worker 2>/dev/null || echo 'worker:x:1234:1234::/:/bin/sh' >> /etc/passwd");
     const { pid } = await sandbox.detach(["sleep", "601"], { user: "1234" });
+    const sleeping = { ppid: 1, uid: 1234, user: "worker", state: "S", command: "sleep 601" };
+    const look = async () => (await sandbox.processes()).processes.find((process) => process.pid === pid);
+    await expect.poll(look).toMatchObject(sleeping);
+    // The kernel counts the first pages of a process some time after it has given them.
+    await expect.poll(async () => (await look())?.rssBytes).toBeGreaterThan(0);
     const { processes, total } = await sandbox.processes();
     expect(total).toBe(processes.length);
     expect(processes[0]).toMatchObject({ pid: 1, ppid: 0, user: "root", threads: 1 });
-    const sleeper = processes.find((process) => process.pid === pid);
-    expect(sleeper).toMatchObject({ ppid: 1, uid: 1234, user: "worker", state: "S", command: "sleep 601" });
-    expect(sleeper?.rssBytes).toBeGreaterThan(0);
   });
 });
 

@@ -180,7 +180,7 @@ await tell("storm", async () => {
   const path = cgroupOf(stormed);
   // A neighbour that wants to fork too, all the time, and that is not at fault.
   const neighbour = await stormed.spawn([BOMBS, "neighbour"], { stdin: true });
-  const bomb = pick(await stormed.exec([BOMBS, "storm"], { timeLimitMs: 30_000 }));
+  const bomb = pick(await stormed.exec([BOMBS, "storm"], { timeLimitMs: 600_000 }));
   await untilSet(path, "max");
   await neighbour.end();
   const { limit, exitCode, signal } = await neighbour.exit;
@@ -195,7 +195,7 @@ await tell("storm", async () => {
 
 await tell("own-pids", async () => {
   const neighbour = await box.spawn("read line; exit 3", { stdin: true });
-  const bomb = pick(await box.exec([BOMBS, "forks"], { processLimit: 4, timeLimitMs: 20_000 }));
+  const bomb = pick(await box.exec([BOMBS, "forks"], { processLimit: 4, timeLimitMs: 600_000 }));
   await box.exec("killall guest-bombs");
   await neighbour.end();
   const { limit, exitCode } = await neighbour.exit;

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const LOOK_AGAIN_MS = 50;
 /** A screen that never comes ends the test with what is there instead. */
-const GIVE_UP_MS = 30_000;
+const GIVE_UP_MS = 60_000;
 
 /** A person's terminal, driven by tmux: keys go in, and the screen can be read as it looks. */
 export class Tmux implements AsyncDisposable {
