@@ -142,3 +142,28 @@ export async function* walk(stack: Stack): AsyncGenerator<Step> {
     for (const { children } of open) await children.return(undefined);
   }
 }
+
+/** Whether all below two directories is the same because it is of the same plies. */
+export const isSameBelow = (a: Node, b: Node): boolean =>
+  a.parts.length === b.parts.length && a.parts.every((tree, i) => tree === b.parts[i]);
+
+/** One place of a directory, its node and stack; undefined where a side has no directory. */
+export type Side = { readonly stack: Stack; readonly directory: Node } | undefined;
+
+/** What is in the directories of several sides, name by name, by the bytes of the names. A whiteout counts as nothing. */
+export async function* zipChildren(sides: readonly Side[]): AsyncGenerator<readonly (Node | undefined)[]> {
+  const lists = sides.map((side) => (side === undefined ? undefined : side.stack.children(side.directory)));
+  const advance = async (i: number) => (await lists[i]?.next())?.value as Node | undefined;
+  try {
+    const heads = await Promise.all(lists.map((_, i) => advance(i)));
+    for (;;) {
+      const name = least(heads.map((head) => head?.entry));
+      if (name === undefined) return;
+      const found = heads.map((head) => (head?.entry.name === name ? head : undefined));
+      yield found.map((node) => (node?.entry.kind === "whiteout" ? undefined : node));
+      for (const [i, node] of found.entries()) if (node !== undefined) heads[i] = await advance(i);
+    }
+  } finally {
+    for (const list of lists) await list?.return(undefined);
+  }
+}
