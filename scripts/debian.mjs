@@ -58,6 +58,10 @@ const PACKAGES = [
   { package: "bzip2", present: anyProgram("bzip2"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },
+  // Object storage, whose gateway needs a cluster of its own: test/support/object-server.ts.
+  { package: "radosgw", present: anyProgram("radosgw"), for: ["test"] },
+  { package: "ceph-mon", present: anyProgram("ceph-mon"), for: ["test"] },
+  { package: "ceph-osd", present: anyProgram("ceph-osd"), for: ["test"] },
   { package: "skopeo", present: anyProgram("skopeo"), for: ["test"] },
   { package: "openssl", present: anyProgram("openssl"), for: ["test"] },
   { package: "procps", present: anyProgram("pgrep"), for: ["test"] },

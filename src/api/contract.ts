@@ -55,6 +55,7 @@ import type {
   signedUrlView,
   signUrlBody,
 } from "./schemas/port.ts";
+import type { movedLayers, pullBody, pushBody, remoteProgress } from "./schemas/remote.ts";
 import type { createSandboxBody, sandboxList, sandboxView } from "./schemas/sandbox.ts";
 import type { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import type { errorBody, health, version } from "./schemas/system.ts";
@@ -100,6 +101,10 @@ export type ChangedView = z.infer<typeof changed>;
 export type UnpackedView = z.infer<typeof unpacked>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
+export type PushBody = z.infer<typeof pushBody>;
+export type PullBody = z.infer<typeof pullBody>;
+export type MovedLayersView = z.infer<typeof movedLayers>;
+export type RemoteProgressView = z.infer<typeof remoteProgress>;
 export type LayerSignatureView = z.infer<typeof layerSignature>;
 export type SignedLayerView = z.infer<typeof signedLayer>;
 export type StorageUsageView = z.infer<typeof storageUsage>;

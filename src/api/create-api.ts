@@ -33,6 +33,8 @@ import { observe } from "./observe.ts";
 import { parse } from "./parse.ts";
 import { portHandlers } from "./port-handlers.ts";
 import { readQuery } from "./query.ts";
+import type { RemoteStore } from "./remote-handlers.ts";
+import { remoteHandlers } from "./remote-handlers.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
@@ -54,6 +56,7 @@ export interface ApiOptions {
   readonly lifecycle: SandboxLifecycle;
   readonly layers: Layers & Storage;
   readonly transfer: Transfer;
+  readonly remote: RemoteStore;
   readonly agents: Agents;
   readonly commands: Commands;
   readonly usage: UsageSampler;
@@ -110,6 +113,7 @@ export function createApi(options: ApiOptions): Api {
     }),
     ...layerHandlers(layers),
     ...transferHandlers(options.transfer),
+    ...remoteHandlers(options.remote, streams),
     ...storageHandlers(layers),
     ...accessHandlers(options.accounts),
     ...portHandlers({

@@ -30,6 +30,7 @@ const OF_AREA: Readonly<Record<string, readonly [reads: Requirement, writes: Req
   events: ["events", "operator"],
   webhooks: ["events", "events"],
   layers: ["layers:read", "operator"],
+  remote: ["operator", "operator"],
   "layer-archive": ["operator", "operator"],
   storage: ["operator", "operator"],
   keys: ["admin", "admin"],

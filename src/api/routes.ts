@@ -4,6 +4,7 @@ import { FILE_ROUTES } from "./file-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
 import { METRICS_ROUTES } from "./metrics-routes.ts";
 import { PORT_ROUTES } from "./port-routes.ts";
+import { REMOTE_ROUTES } from "./remote-routes.ts";
 import type { Route } from "./route.ts";
 import {
   endEvent,
@@ -308,6 +309,7 @@ export const ROUTES = {
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
   ...TRANSFER_ROUTES,
+  ...REMOTE_ROUTES,
   ...STORAGE_ROUTES,
   ...ACCESS_ROUTES,
   ...USAGE_ROUTES,

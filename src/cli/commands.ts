@@ -117,6 +117,18 @@ export const COMMANDS = {
     summary: "sign layers with a key, for other machines to check",
     load: async () => (await import("./commands/sign.ts")).defineSign,
   },
+  push: {
+    summary: "send layers to the object storage",
+    load: async () => (await import("./commands/remote.ts")).definePush,
+  },
+  pull: {
+    summary: "fetch layers from the object storage",
+    load: async () => (await import("./commands/remote.ts")).definePull,
+  },
+  sync: {
+    summary: "send layers that the object storage lacks, and fetch those that this machine lacks",
+    load: async () => (await import("./commands/remote.ts")).defineSync,
+  },
   df: {
     summary: "show what layers take on the disk",
     load: async () => (await import("./commands/storage.ts")).defineDf,

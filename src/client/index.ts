@@ -64,6 +64,7 @@ export type {
   SignedUrl,
   WaitForPortOptions,
 } from "./ports.ts";
+export type { MovedLayer, Remote, RemoteOptions, RemoteProgress } from "./remote.ts";
 export type { Sandbox } from "./sandbox.ts";
 export type { Collection, Storage, StorageUsage } from "./storage.ts";
 export type { Tenants } from "./tenants.ts";

@@ -10,6 +10,7 @@ import { Keys } from "./keys.ts";
 import { Layers } from "./layers.ts";
 import type { ListOptions, PageOptions } from "./list-sandboxes.ts";
 import { eachSandbox, listPage } from "./list-sandboxes.ts";
+import { Remote } from "./remote.ts";
 import { Sandbox } from "./sandbox.ts";
 import { Storage } from "./storage.ts";
 import { Tenants } from "./tenants.ts";
@@ -62,6 +63,7 @@ export interface AuditQuery {
 export class Plybox {
   readonly layers: Layers;
   readonly storage: Storage;
+  readonly remote: Remote;
   readonly keys: Keys;
   readonly tenants: Tenants;
   readonly webhooks: Webhooks;
@@ -71,6 +73,7 @@ export class Plybox {
     this.#connection = new Connection(transportFor(options), options.token);
     this.layers = new Layers(this.#connection);
     this.storage = new Storage(this.#connection);
+    this.remote = new Remote(this.#connection);
     this.keys = new Keys(this.#connection);
     this.tenants = new Tenants(this.#connection);
     this.webhooks = new Webhooks(this.#connection);

@@ -20,6 +20,7 @@ describe("parseConfig", () => {
       layerBudget: null,
       trustedKeys: [],
       requireSignatures: false,
+      remote: null,
       layerPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },

@@ -8,6 +8,8 @@ import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { PackingSettings } from "./packing-settings.ts";
 import { parsePackings } from "./packing-settings.ts";
+import type { RemoteSettings } from "./remote-settings.ts";
+import { parseRemote } from "./remote-settings.ts";
 
 /** What a daemon, or a one-shot run, is told; absolute paths. */
 export interface Config {
@@ -36,6 +38,8 @@ export interface Config {
   readonly trustedKeys: readonly string[];
   /** Whether a layer from elsewhere that none of them signed is refused. */
   readonly requireSignatures: boolean;
+  /** Where layers are kept besides; null for nowhere. */
+  readonly remote: RemoteSettings | null;
   /** How layers are packed. */
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
@@ -65,6 +69,11 @@ const VARIABLES = {
   layerBudget: "PLYBOX_LAYER_BUDGET",
   trustedKeys: "PLYBOX_TRUSTED_KEYS",
   requireSignatures: "PLYBOX_REQUIRE_SIGNATURES",
+  remote: "PLYBOX_REMOTE",
+  remoteEndpoint: "PLYBOX_REMOTE_ENDPOINT",
+  remoteRegion: "PLYBOX_REMOTE_REGION",
+  remotePush: "PLYBOX_REMOTE_PUSH",
+  remotePull: "PLYBOX_REMOTE_PULL",
   layerFormat: "PLYBOX_LAYER_FORMAT",
   squashComp: "SQUASH_COMP",
   squashCompLevel: "SQUASH_COMP_LEVEL",
@@ -73,12 +82,14 @@ const VARIABLES = {
   erofsCompLevel: "EROFS_COMP_LEVEL",
   erofsBlockSize: "EROFS_BLOCK_SIZE",
 } as const satisfies Record<
-  Exclude<keyof Config, Derived> | keyof PackingSettings | "layerInodes" | "layerBytes",
+  Exclude<keyof Config, Derived> | keyof PackingSettings | RemoteParts | "layerInodes" | "layerBytes",
   string
 >;
 
 /** What several settings make together. */
 type Derived = "layerBounds" | "layerPackings" | "snapshotPackings";
+
+type RemoteParts = "remoteEndpoint" | "remoteRegion" | "remotePush" | "remotePull";
 
 type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 
@@ -108,6 +119,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
     }),
     layerBudget: parseBytes("layerBudget", given.layerBudget),
     ...parseTrust(given),
+    remote: parseRemote(env, given),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
   });

@@ -108,6 +108,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     lifecycle: runtime.sandboxes.lifecycle,
     layers: runtime.layers,
     transfer: runtime.layers.transfer,
+    remote: runtime.remote,
     agents: runtime.sandboxes,
     commands,
     portAccess: {

@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
 import { idsOf, ONE_SHOT_IDS } from "./id-space.ts";
 import { isStoodOnByKept, REGISTRY_FILE } from "./kept-sandboxes.ts";
+import type { RemoteLayers } from "./open-remote.ts";
 import { readRealm } from "./rootless/realm.ts";
 import { openRuntime } from "./runtime.ts";
 import { claimSlot } from "./slots.ts";
@@ -15,6 +16,7 @@ import { claimSlot } from "./slots.ts";
 export interface OneShot {
   readonly sandboxes: Sandboxes;
   readonly layers: LayerStore;
+  readonly remote: RemoteLayers;
   /** Removes every sandbox that was made, and whatever this process put on the host. */
   close(): Promise<void>;
 }
@@ -41,5 +43,10 @@ export async function openOneShot(config: Config): Promise<OneShot> {
   undo.push("close the runtime", () => runtime.close());
   undo.push("remove the sandboxes", () => runtime.sandboxes.removeAll());
   const held = undo.move();
-  return { sandboxes: runtime.sandboxes, layers: runtime.layers, close: () => held[Symbol.asyncDispose]() };
+  return {
+    sandboxes: runtime.sandboxes,
+    layers: runtime.layers,
+    remote: runtime.remote,
+    close: () => held[Symbol.asyncDispose](),
+  };
 }

@@ -19,12 +19,14 @@ import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 import { SeccompFilters } from "../seccomp/filters.ts";
 import type { Config } from "./config.ts";
+import type { RemoteLayers } from "./open-remote.ts";
+import { openRemote } from "./open-remote.ts";
 import { weighAnchor } from "./rootless/anchor.ts";
 import type { Realm } from "./rootless/realm.ts";
 
 type LayerSettings = Pick<
   Config,
-  "layerBounds" | "layerPackings" | "layerBudget" | "trustedKeys" | "requireSignatures"
+  "layerBounds" | "layerPackings" | "layerBudget" | "trustedKeys" | "requireSignatures" | "remote"
 >;
 
 export interface RuntimeOptions {
@@ -59,6 +61,7 @@ export interface RuntimeOptions {
 export interface Runtime {
   readonly sandboxes: SandboxService;
   readonly layers: LayerStore;
+  readonly remote: RemoteLayers;
   readonly launcher: NativeLauncher;
   readonly places: SandboxPlaces;
   /** Lets go of what this process holds, newest first. */
@@ -121,6 +124,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     unpack: realm.kind === "namespace",
     log,
   });
+  const remote = openRemote(settings.remote, layers);
   undo.push("unmount idle layers", () => layers.unmountIdle());
   const filters = new SeccompFilters({
     ...{ arch: process.arch, kernel: release(), capabilities: new Set(CAPABILITIES) },
@@ -139,5 +143,5 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   undo.push("let go of the sandboxes", () => sandboxes.close());
   await starting;
   const held = undo.move();
-  return { sandboxes, layers, launcher, places, close: () => held[Symbol.asyncDispose]() };
+  return { sandboxes, layers, remote, launcher, places, close: () => held[Symbol.asyncDispose]() };
 }

@@ -9,6 +9,7 @@ import { Catalog } from "./catalog.ts";
 import { Collector } from "./collector.ts";
 import type { Packings } from "./compression.ts";
 import { LAYER_PACKINGS } from "./compression.ts";
+import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import type { BuildOptions, TarBuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
@@ -86,6 +87,7 @@ export class LayerStore {
   readonly #collector: Collector;
   readonly #log: LayerLog;
   readonly #building = new KeyedLock();
+  #elsewhere: Elsewhere | undefined;
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LayerStoreOptions) {
@@ -112,6 +114,11 @@ export class LayerStore {
     });
   }
 
+  /** From here on layers that are not here are asked of `elsewhere`, and what is built is kept there too. */
+  useElsewhere(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere;
+  }
+
   /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
   async list(): Promise<readonly LayerManifest[]> {
     const manifests: LayerManifest[] = [];
@@ -136,7 +143,8 @@ export class LayerStore {
   }
 
   /**
-   * The layers that `layers` name, bottom first; `host` and `busybox` are built where they are not.
+   * The layers that `layers` name, bottom first; `host` and `busybox` are built where they are not, and others are
+   * fetched from elsewhere where that is known.
    * @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid` for duplicates, none, or more than 64, and
    * as building does
    */
@@ -147,7 +155,7 @@ export class LayerStore {
     const found: LayerManifest[] = [];
     for (const layer of layers) {
       await this.#ensureBuilt(layer);
-      const manifest = await this.#find(layer);
+      const manifest = await this.#findOrFetch(layer);
       const twin = found.find(({ digest }) => digest === manifest.digest);
       if (twin !== undefined) {
         const reason = twin.name === manifest.name ? "is named twice" : `has the same content as ${twin.name}`;
@@ -184,7 +192,7 @@ export class LayerStore {
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
     const parents = await this.#digestsOf(options.parents ?? []);
-    return await this.#makeRoom(
+    return await this.#finish(
       await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
     );
   }
@@ -196,7 +204,7 @@ export class LayerStore {
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
     const parents = await this.#digestsOf(options.parents ?? []);
-    return await this.#makeRoom(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
+    return await this.#finish(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
   }
 
   /** What layers take, and who could go. */
@@ -216,15 +224,20 @@ export class LayerStore {
     return (await Promise.all(layers.map((layer) => this.#find(layer)))).map(({ digest }) => digest);
   }
 
-  async #makeRoom(built: LayerManifest): Promise<LayerManifest> {
-    if (!this.#collector.hasBudget) return built;
+  async #finish(built: LayerManifest): Promise<LayerManifest> {
+    await this.#makeRoom(built);
+    await this.#elsewhere?.keep(built.name);
+    return built;
+  }
+
+  async #makeRoom(built: LayerManifest): Promise<void> {
+    if (!this.#collector.hasBudget) return;
     try {
       const { isOverBudget, layerBytes } = await this.#collector.collect({}, built.digest);
       if (isOverBudget) this.#log.warn({ layerBytes }, "layers that are stood on take more than the budget");
     } catch (err) {
       this.#log.warn({ err }, "no room could be made for layers");
     }
-    return built;
   }
 
   /** @throws PlyboxError `layer/not-found`, `layer/in-use` while it is leased or mounted, `input/invalid` */
@@ -259,6 +272,23 @@ export class LayerStore {
       });
     }
     return { unmounted, removed: await this.#catalog.sweep() };
+  }
+
+  async #findOrFetch(layer: string): Promise<LayerManifest> {
+    try {
+      return await this.#find(layer);
+    } catch (error) {
+      const isMissing = error instanceof PlyboxError && error.code === "layer/not-found";
+      if (!isMissing || this.#elsewhere === undefined) throw error;
+      const isHere = (): boolean => this.#isHere(layer);
+      if (!(await this.#elsewhere.fetchMissing(layer, isHere))) throw error;
+    }
+    return await this.#find(layer);
+  }
+
+  #isHere(layer: string): boolean {
+    if (DIGEST.test(layer)) return this.#catalog.has(parseDigest(layer));
+    return this.#catalog.names.current().has(layer as LayerName);
   }
 
   async #find(layer: string): Promise<LayerManifest> {

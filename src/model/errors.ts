@@ -54,6 +54,8 @@ export const ERRORS = {
   "layer/too-large": { http: 422, exit: 125, retry: false },
   "layer/untrusted": { http: 422, exit: 125, retry: false },
   "layer/build-failed": { http: 422, exit: 125, retry: false },
+  "remote/unreachable": { http: 503, exit: 125, retry: true },
+  "remote/refused": { http: 502, exit: 125, retry: false },
   "agent/protocol": { http: 502, exit: 125, retry: false },
   "agent/unreachable": { http: 502, exit: 125, retry: true },
   "launcher/failed": { http: 500, exit: 125, retry: true },

@@ -30,7 +30,7 @@ interface Served extends AsyncDisposable {
 /** Of what a test does not give, the rest is made here. */
 export type ServeOptions = Omit<
   ApiOptions,
-  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess" | "transfer"
+  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess" | "transfer" | "remote"
 > &
   Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
 
@@ -57,8 +57,10 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
   const metrics = { contentType: "text/plain", text: unused };
   const transfer = NO_TRANSFER;
+  const remote = { push: unused, pull: unused, sync: unused };
   const parts = {
     transfer,
+    remote,
     accounts,
     commands,
     events,

@@ -42,11 +42,11 @@ export async function writeSigned(directory: string, signed: SignedManifest): Pr
   await writeFileAtomically(signedPath(directory, signed.manifest), formatSigned(signed), 0o600);
 }
 
-const formatSigned = ({ manifest, signatures }: SignedManifest): string =>
+export const formatSigned = ({ manifest, signatures }: SignedManifest): string =>
   `{"manifest":${canonicalManifest(manifest)},"signatures":${JSON.stringify(signatures)}}\n`;
 
 /** @throws Error saying what is wrong */
-function parseSigned(text: string): SignedManifest {
+export function parseSigned(text: string): SignedManifest {
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null) throw new Error("what was signed is malformed");
   const { manifest, signatures, ...unknown } = value as Readonly<Record<string, unknown>>;

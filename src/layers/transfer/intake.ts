@@ -14,11 +14,17 @@ import type { SignedManifest } from "../signatures/signed-manifests.ts";
 import { writeSigned } from "../signatures/signed-manifests.ts";
 import { readSuperblock } from "../superblock.ts";
 
+const SHORT_DIGEST = 12;
+/** Of what a name may have. */
+const LONGEST_NAME = 67;
+
 /** A layer that has come from elsewhere: its image matches the digest, its manifest is anybody's word. */
 export interface Arrival {
   readonly signed: SignedManifest;
   /** Where its image is, in the store's file system; it is taken from there. Null where the layer is here already. */
   readonly image: string | null;
+  /** It was not asked for by its name: where that is taken it stands beside it under its digest. */
+  readonly yieldsName?: boolean;
 }
 
 export interface IntakeOptions {
@@ -31,7 +37,7 @@ export interface IntakeOptions {
  * Judges a manifest from elsewhere before its image is fetched or looked at.
  * @throws PlyboxError `layer/untrusted`, `input/invalid` for what no other machine can have
  */
-function admit({ manifest, signatures }: SignedManifest, policy: SignaturePolicy): void {
+export function admit({ manifest, signatures }: SignedManifest, policy: SignaturePolicy): void {
   const { name, format, binds } = manifest;
   if (name === HOST_LAYER || format === "dir" || binds.length > 0) {
     throw new PlyboxError("input/invalid", `layer ${name} is refused: it shows another machine's own files`);
@@ -49,10 +55,11 @@ export async function takeIn(
   arrivals: readonly Arrival[],
   { policy, replace }: IntakeOptions,
 ): Promise<readonly LayerManifest[]> {
-  for (const { signed, image } of arrivals) {
+  for (const arrival of arrivals) {
+    const { signed, image } = arrival;
     admit(signed, policy);
     if (image !== null) await judgeImage(catalog, signed.manifest, image);
-    const holder = catalog.names.current().get(localName(catalog, signed.manifest));
+    const holder = catalog.names.current().get(localName(catalog, arrival));
     if (holder !== undefined && holder !== signed.manifest.digest && !replace) throw nameTaken(signed.manifest.name);
   }
   const digests = new Set(arrivals.map(({ signed }) => signed.manifest.digest));
@@ -62,7 +69,7 @@ export async function takeIn(
     const taken: LayerManifest[] = [];
     for (const arrival of arrivals) {
       const { digest } = arrival.signed.manifest;
-      const name = localName(catalog, arrival.signed.manifest);
+      const name = localName(catalog, arrival);
       await install(catalog, arrival);
       await giveName(catalog, name, digest, replace);
       taken.push(await catalog.manifest(digest, name));
@@ -77,9 +84,12 @@ export async function takeIn(
 }
 
 /** What Plybox makes itself keeps its name to this machine's own: another one stands beside it under its digest. */
-function localName(catalog: Catalog, { name, digest }: LayerManifest): LayerName {
-  if (name !== BUSYBOX_LAYER || catalog.names.current().get(name) === digest) return name;
-  return `${name}-${digest.slice(0, 12)}` as LayerName;
+function localName(catalog: Catalog, { signed, yieldsName }: Arrival): LayerName {
+  const { name, digest } = signed.manifest;
+  const holder = catalog.names.current().get(name);
+  const isFree = holder === digest || (holder === undefined && name !== BUSYBOX_LAYER);
+  if (isFree || (name !== BUSYBOX_LAYER && yieldsName !== true)) return name;
+  return `${name.slice(0, LONGEST_NAME - SHORT_DIGEST - 1)}-${digest.slice(0, SHORT_DIGEST)}` as LayerName;
 }
 
 async function judgeImage(catalog: Catalog, { name, format }: LayerManifest, image: string): Promise<void> {

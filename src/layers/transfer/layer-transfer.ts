@@ -3,20 +3,22 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { Digest } from "../../model/ids.ts";
 import type { LayerManifest, LayerSignature } from "../../model/layer.ts";
 import type { Catalog } from "../catalog.ts";
+import { tooLarge } from "../image-bounds.ts";
 import { manifestDigest } from "../signatures/canonical-manifest.ts";
 import { parseSignatures } from "../signatures/signature.ts";
 import type { SignaturePolicy } from "../signatures/signature-policy.ts";
 import { requireTrust } from "../signatures/signature-policy.ts";
 import type { SignedManifest } from "../signatures/signed-manifests.ts";
 import { readSigned, withSignature, writeSigned } from "../signatures/signed-manifests.ts";
-import { takeIn } from "./intake.ts";
+import type { Arrival } from "./intake.ts";
+import { admit, takeIn } from "./intake.ts";
 import { readArchive } from "./read-archive.ts";
 import type { ExportedLayer } from "./write-archive.ts";
 import { writeArchive } from "./write-archive.ts";
 
 export interface ExportOptions {
-  /** Also the layers that they were made on, and those that these were made on. */
-  readonly parents?: boolean;
+  /** Also the layers that they were made on, and those that these were made on; `here` does without those that are gone. */
+  readonly parents?: boolean | "here";
 }
 
 export interface ImportOptions {
@@ -31,6 +33,8 @@ export interface ImportOptions {
 
 /** Layers that stay in the store until this is disposed of. */
 export interface Export extends Disposable {
+  /** Each with its image, compared with its digest; those that others were made on come first. */
+  readonly layers: readonly ExportedLayer[];
   /** The file. Throws `layer/corrupt` in the middle, for an image that changes while it is read. */
   chunks(): AsyncGenerator<Buffer>;
 }
@@ -61,14 +65,14 @@ export class LayerTransfer {
    */
   async export(layers: readonly string[], { parents = false }: ExportOptions = {}): Promise<Export> {
     const { catalog } = this.#options;
-    const manifests = await this.portable(layers, parents);
+    const manifests = await this.#portable(layers, parents);
     for (const { digest } of manifests) catalog.pins.hold(digest);
     const release = (): void => {
       for (const { digest } of manifests) catalog.pins.drop(digest);
     };
     try {
       const exported = await Promise.all(manifests.map((manifest) => this.#sound(manifest)));
-      return { chunks: () => writeArchive(exported), [Symbol.dispose]: release };
+      return { layers: exported, chunks: () => writeArchive(exported), [Symbol.dispose]: release };
     } catch (error) {
       release();
       throw error;
@@ -81,21 +85,26 @@ export class LayerTransfer {
    * `layer/build-failed` where it cannot be written, `aborted`
    */
   async import(archive: AsyncIterable<Buffer>, options: ImportOptions = {}): Promise<readonly LayerManifest[]> {
-    const { catalog, policy } = this.#options;
-    const { replace = false, requireSignature = false, signal, onBytes } = options;
+    const { signal, onBytes } = options;
+    const mostBytes = this.#options.catalog.bounds.unpackedBytes;
+    return await this.takeFrom((staging) => readArchive(archive, staging, { mostBytes, signal, onBytes }), options);
+  }
+
+  /**
+   * Takes in layers whose images `fetch` puts into a directory of the store, whole or not at all.
+   * @throws PlyboxError as `import`, and what `fetch` throws
+   */
+  async takeFrom(
+    fetch: (staging: string) => Promise<readonly Arrival[]>,
+    options: Pick<ImportOptions, "replace" | "requireSignature">,
+  ): Promise<readonly LayerManifest[]> {
+    const { catalog } = this.#options;
+    const { replace = false, requireSignature = false } = options;
     await catalog.prepare();
     await catalog.sweepStaging();
     const staging = await catalog.stage();
     try {
-      const arrivals = await readArchive(archive, staging, {
-        mostBytes: catalog.bounds.unpackedBytes,
-        signal,
-        onBytes,
-      });
-      return await takeIn(catalog, arrivals, {
-        replace,
-        policy: { ...policy, required: policy.required || requireSignature },
-      });
+      return await takeIn(catalog, await fetch(staging), { replace, policy: this.policy(requireSignature) });
     } catch (cause) {
       if (cause instanceof PlyboxError) throw cause;
       const { message, code } = cause as NodeJS.ErrnoException;
@@ -104,6 +113,43 @@ export class LayerTransfer {
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
+  }
+
+  /** Whose signatures count here. */
+  policy(requireSignature = false): SignaturePolicy {
+    const { policy } = this.#options;
+    return { ...policy, required: policy.required || requireSignature };
+  }
+
+  /**
+   * Judges a layer by its manifest, before its image is fetched.
+   * @throws PlyboxError `layer/untrusted`, `layer/too-large`, `input/invalid` for what no other machine can have
+   */
+  admit(signed: SignedManifest, requireSignature?: boolean): void {
+    const { name, bytes } = signed.manifest;
+    const most = this.#options.catalog.bounds.unpackedBytes;
+    admit(signed, this.policy(requireSignature));
+    if (bytes > most) throw tooLarge(name, `its image has ${bytes} bytes, and ${most} are allowed`);
+  }
+
+  /** Whether a layer of this content is here, and undamaged. */
+  async isSound(digest: Digest): Promise<boolean> {
+    const { catalog } = this.#options;
+    if (!catalog.has(digest)) return false;
+    return await catalog
+      .manifest(digest)
+      .then((manifest) => catalog.soundPath(manifest))
+      .then(
+        () => true,
+        () => false,
+      );
+  }
+
+  /** Every layer that has a name and can leave this machine. */
+  async named(): Promise<readonly LayerManifest[]> {
+    const { catalog } = this.#options;
+    const named = [...catalog.names.current()].map(([name, digest]) => catalog.manifest(digest, name));
+    return (await Promise.all(named)).filter(({ format }) => format !== "dir");
   }
 
   /** A layer's manifest as it is signed, and who signed it. Throws as `inspect` does. */
@@ -127,31 +173,30 @@ export class LayerTransfer {
   }
 
   /**
-   * The manifests that `layers` name, each once, those that it was made on before it.
+   * The manifests that `layers` name, each once, those that it was made on before it, of which `here` leaves out what is
+   * not in the store. What shows the machine's own files
+   * stays: every machine has such a layer of its own.
    * @throws PlyboxError `input/invalid` for what shows this machine's own files, `layer/not-found`, `layer/corrupt`
    */
-  async portable(layers: readonly string[], parents: boolean): Promise<readonly LayerManifest[]> {
+  async #portable(layers: readonly string[], parents: ExportOptions["parents"]): Promise<readonly LayerManifest[]> {
     const seen = new Set<Digest>();
     const found = new Map<Digest, LayerManifest>();
-    const add = async (layer: string, of: LayerManifest | null): Promise<void> => {
+    const add = async (layer: string, isParent: boolean): Promise<void> => {
       const manifest = await this.#named(layer);
       // Nobody checks that what a manifest says of parents makes sense.
       if (seen.has(manifest.digest)) return;
       seen.add(manifest.digest);
       if (manifest.format === "dir") {
-        const made = of === null ? "" : `, and ${of.name} was made on it`;
-        throw new PlyboxError(
-          "input/invalid",
-          `layer ${manifest.name} shows this machine's own files${made}: it stays here`,
-          {
-            field: "layers",
-          },
-        );
+        if (isParent) return;
+        const message = `layer ${manifest.name} shows this machine's own files: it stays here`;
+        throw new PlyboxError("input/invalid", message, { field: "layers" });
       }
-      if (parents) for (const parent of manifest.parents) await add(parent, manifest);
+      for (const parent of parents ? manifest.parents : []) {
+        if (parents !== "here" || this.#options.catalog.has(parent)) await add(parent, true);
+      }
       found.set(manifest.digest, manifest);
     };
-    for (const layer of layers) await add(layer, null);
+    for (const layer of layers) await add(layer, false);
     return [...found.values()];
   }
 

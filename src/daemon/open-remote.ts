@@ -1,0 +1,45 @@
+import type { LayerStore } from "../layers/layer-store.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { MovedLayer, PullOptions, PushOptions, RemoteOptions } from "../model/remote.ts";
+import type { Remote } from "../snapshots/remote/remote.ts";
+import type { RemoteSettings } from "./remote-settings.ts";
+
+/** The object storage of this configuration, or the answer that there is none. */
+export interface RemoteLayers {
+  push(layers: readonly string[], options?: PushOptions): Promise<readonly MovedLayer[]>;
+  pull(layers: readonly string[], options?: PullOptions): Promise<readonly MovedLayer[]>;
+  sync(options?: RemoteOptions): Promise<readonly MovedLayer[]>;
+}
+
+/** Lets a store fetch what it does not have and send what it builds, as configured. */
+export function openRemote(settings: RemoteSettings | null, layers: LayerStore): RemoteLayers {
+  if (settings === null) return { push: noRemote, pull: noRemote, sync: noRemote };
+  // Loaded when it is needed: most runs in the foreground have all that they stand on.
+  let loading: Promise<Remote> | undefined;
+  const remote = (): Promise<Remote> => {
+    loading ??= load(settings, layers);
+    return loading;
+  };
+  layers.useElsewhere({
+    fetchMissing: async (layer, isHere) => settings.pulls && (await (await remote()).fetchMissing(layer, isHere)),
+    keep: async (layer) => void (settings.pushes && (await (await remote()).push([layer]))),
+  });
+  return {
+    push: async (...args) => (await remote()).push(...args),
+    pull: async (...args) => (await remote()).pull(...args),
+    sync: async (...args) => (await remote()).sync(...args),
+  };
+}
+
+async function load(settings: RemoteSettings, layers: LayerStore): Promise<Remote> {
+  const [{ S3Store }, { Remote }] = await Promise.all([
+    import("../snapshots/object-store/s3-store.ts"),
+    import("../snapshots/remote/remote.ts"),
+  ]);
+  return new Remote(new S3Store(settings), settings.prefix, layers.transfer);
+}
+
+async function noRemote(): Promise<never> {
+  const message = "no object storage is configured: set PLYBOX_REMOTE to s3://BUCKET";
+  throw new PlyboxError("input/invalid", message, { field: "remote" });
+}
