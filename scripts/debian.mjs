@@ -56,6 +56,8 @@ const PACKAGES = [
   { package: "zstd", present: anyProgram("zstd"), for: ["test"] },
   { package: "xz-utils", present: anyProgram("xz"), for: ["test"] },
   { package: "bzip2", present: anyProgram("bzip2"), for: ["test"] },
+  { package: "skopeo", present: anyProgram("skopeo"), for: ["test"] },
+  { package: "docker-registry", present: anyProgram("docker-registry"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },
   // Object storage, whose gateway needs a cluster of its own: test/support/object-server.ts.

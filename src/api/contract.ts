@@ -44,7 +44,7 @@ import type {
   unpacked,
   written,
 } from "./schemas/file.ts";
-import type { layerList, layerView } from "./schemas/layer.ts";
+import type { buildProgress, layerList, layerView } from "./schemas/layer.ts";
 import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
 import type {
   createPortTokenBody,
@@ -99,6 +99,7 @@ export type CreatedView = z.infer<typeof created>;
 export type RemovedView = z.infer<typeof removed>;
 export type ChangedView = z.infer<typeof changed>;
 export type UnpackedView = z.infer<typeof unpacked>;
+export type BuildProgressView = z.infer<typeof buildProgress>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type PushBody = z.infer<typeof pushBody>;

@@ -37,6 +37,7 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     list: unused,
     inspect: unused,
     buildFromTar: unused,
+    buildFromImage: unused,
     usage: unused,
     collect: unused,
     remove: unused,

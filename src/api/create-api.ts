@@ -111,7 +111,7 @@ export function createApi(options: ApiOptions): Api {
       keepAliveMs,
       onUnknownError: fail,
     }),
-    ...layerHandlers(layers),
+    ...layerHandlers(layers, streams),
     ...transferHandlers(options.transfer),
     ...remoteHandlers(options.remote, streams),
     ...storageHandlers(layers),

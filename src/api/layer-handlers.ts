@@ -1,10 +1,16 @@
 import { PassThrough } from "node:stream";
-import type { LayerManifest, PackingRequest } from "../model/layer.ts";
-import { json, noContent } from "./answers.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { ImageSource, Platform, RegistryCredentials } from "../model/image-source.ts";
+import { parseImageName, parseImageSource, parsePlatform } from "../model/image-source.ts";
+import type { BuildProgress, LayerManifest, PackingRequest } from "../model/layer.ts";
+import { acceptsEvents, json, noContent } from "./answers.ts";
+import { buildEvents } from "./build-events.ts";
 import type { LayerView } from "./contract.ts";
 import { receiveBody } from "./file-transfer.ts";
-import type { Handlers } from "./route.ts";
+import type { Call, Handlers } from "./route.ts";
 import type { LayerRoutes } from "./routes.ts";
+import type { ServerSentEventOptions } from "./server-sent-events.ts";
+import { serverSentEvents } from "./server-sent-events.ts";
 
 /** What the API needs of the layer store. `layer` is a name, its part after the number, or a digest. */
 export interface Layers {
@@ -12,33 +18,81 @@ export interface Layers {
   /** Throws `layer/not-found`. */
   inspect(layer: string): Promise<LayerManifest>;
   /** Makes a layer of a tar archive. Throws `input/invalid`, `file/bad-archive`, `layer/exists` and what a build fails with. */
-  buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: BuildFromTarOptions): Promise<LayerManifest>;
+  buildFromTar(
+    name: string,
+    archive: AsyncIterable<Buffer>,
+    options: BuildOptions & { readonly source: string; readonly parents: readonly string[] },
+  ): Promise<LayerManifest>;
+  /** Makes a layer of an image. Throws as `buildFromTar`, `image/invalid` and `image/pull-failed`. */
+  buildFromImage(name: string, request: ImageRequest, options: BuildOptions): Promise<LayerManifest>;
   /** Throws `layer/not-found`, and `layer/in-use` while a sandbox stands on it. */
   remove(layer: string): Promise<void>;
 }
 
-export interface BuildFromTarOptions {
-  /** Who sent it, for the manifest. */
-  readonly source: string;
+export interface BuildOptions {
   readonly replace: boolean;
-  readonly parents: readonly string[];
   readonly packing: PackingRequest;
   readonly signal: AbortSignal;
+  readonly onProgress?: (progress: BuildProgress) => void;
 }
 
-export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
+/** The image that a layer is to be made of; `archive` where it is not in a registry. */
+export interface ImageRequest {
+  readonly source: ImageSource;
+  readonly archive?: AsyncIterable<Buffer>;
+  readonly platform?: Platform;
+  readonly credentials?: RegistryCredentials;
+}
+
+/** Who sent it, for the manifest. */
+const UPLOAD = "upload";
+
+export function layerHandlers(layers: Layers, streams: ServerSentEventOptions): Handlers<LayerRoutes> {
+  /** Answers with the layer, or with the events of its build. */
+  const answer = async (
+    { incoming, signal }: Pick<Call<LayerRoutes["buildLayer"]>, "incoming" | "signal">,
+    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerManifest>,
+  ): Promise<Response> => {
+    if (!acceptsEvents(incoming)) return json(201, layerView(await build({ signal })));
+    return serverSentEvents(
+      (gone) => buildEvents(async (onProgress) => layerView(await build({ signal: gone, onProgress }))),
+      streams,
+    );
+  };
+
   return {
     async listLayers() {
       const manifests = await layers.list();
       return json(200, { layers: manifests.map(layerView) });
     },
-    async buildLayer({ query, incoming, signal }) {
-      const { name, replace = false, parent: parents = [], ...packing } = query;
-      const archive = new PassThrough();
-      // Whichever fails first is the answer: a body that is cut off, or a build that wants no more of it.
-      const building = layers.buildFromTar(name, archive, { source: "upload", replace, parents, packing, signal });
-      await Promise.race([receiveBody(incoming, archive), building]);
-      return json(201, layerView(await building));
+    async buildLayer(call) {
+      const { name, replace = false, parent: parents = [], archive: kind = "tar", ...rest } = call.query;
+      const { image, platform, ...packing } = rest;
+      const request = kind === "tar" ? undefined : uploaded(kind, image, platform);
+      refuseUnused({ kind, image, platform, parents });
+      return await answer(call, async (way) => {
+        const body = new PassThrough();
+        const options = { replace, packing, ...way };
+        // Whichever fails first is the answer: a body that is cut off, or a build that wants no more of it.
+        const building =
+          request === undefined
+            ? layers.buildFromTar(name, body, { ...options, source: UPLOAD, parents })
+            : layers.buildFromImage(name, { ...request, archive: body }, options);
+        await Promise.race([receiveBody(call.incoming, body), building]);
+        return await building;
+      });
+    },
+    async pullLayer(call) {
+      const { name, replace = false, image, platform, credentials, ...packing } = call.body;
+      const source = parseImageSource(image, "image");
+      // Paths of this machine are its own user's.
+      if (source.transport !== "docker") throw invalid("image", "an image is pulled from docker://");
+      const request = {
+        source,
+        ...(platform !== undefined && { platform: parsePlatform(platform, "platform") }),
+        ...(credentials && { credentials }),
+      };
+      return await answer(call, (way) => layers.buildFromImage(name, request, { replace, packing, ...way }));
     },
     async getLayer({ params }) {
       return json(200, layerView(await layers.inspect(params.layer)));
@@ -49,6 +103,32 @@ export function layerHandlers(layers: Layers): Handlers<LayerRoutes> {
     },
   };
 }
+
+function uploaded(
+  transport: "oci-archive" | "docker-archive",
+  image: string | undefined,
+  platform: string | undefined,
+): ImageRequest {
+  const name = image === undefined ? null : parseImageName(image, "image");
+  return {
+    source: { transport, path: UPLOAD, image: name },
+    ...(platform !== undefined && { platform: parsePlatform(platform, "platform") }),
+  };
+}
+
+function refuseUnused({
+  kind,
+  image,
+  platform,
+  parents,
+}: Record<"kind" | "image" | "platform", string | undefined> & { readonly parents: readonly string[] }): void {
+  if (kind !== "tar" && parents.length > 0) throw invalid("parent", "an image stands on nothing");
+  if (kind === "tar" && image !== undefined) throw invalid("image", "a tree is no image; say what the archive is");
+  if (kind === "tar" && platform !== undefined)
+    throw invalid("platform", "a tree is no image; say what the archive is");
+}
+
+const invalid = (field: string, message: string): PlyboxError => new PlyboxError("input/invalid", message, { field });
 
 type Writable<T> = T extends string | number | boolean | null | undefined
   ? T

@@ -25,7 +25,7 @@ import {
   stdinQuery,
   terminalSize,
 } from "./schemas/exec.ts";
-import { buildLayerQuery, layerList, layerParams, layerView } from "./schemas/layer.ts";
+import { buildLayerQuery, buildProgress, layerList, layerParams, layerView, pullLayerBody } from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { collectBody, collection, storageUsage } from "./schemas/storage.ts";
@@ -240,6 +240,15 @@ const EXEC_ROUTES = {
   },
 } as const satisfies Record<string, Route>;
 
+const BUILD_ERRORS = ["layer/exists", "layer/too-large", "layer/build-failed", "host/missing"] as const;
+const MADE = {
+  200: {
+    description: "How far it is, then the layer's manifest",
+    events: { progress: buildProgress, layer: layerView, error: errorBody.shape.error },
+  },
+  201: { description: "The layer's manifest", json: layerView },
+} as const satisfies Route["answers"];
+
 const LAYER_ROUTES = {
   listLayers: {
     method: "GET",
@@ -251,19 +260,19 @@ const LAYER_ROUTES = {
   buildLayer: {
     method: "POST",
     path: "/v1/layers",
-    summary: "Make a layer of the tar archive that is the body",
+    summary: "Make a layer of the archive that is the body: a tree, or an image",
     query: buildLayerQuery,
     body: "bytes",
-    answers: { 201: { description: "The layer's manifest", json: layerView } },
-    errors: [
-      "layer/not-found",
-      "layer/exists",
-      "layer/too-large",
-      "layer/build-failed",
-      "layer/corrupt",
-      "file/bad-archive",
-      "host/missing",
-    ],
+    answers: MADE,
+    errors: ["layer/not-found", ...BUILD_ERRORS, "layer/corrupt", "file/bad-archive", "image/invalid"],
+  },
+  pullLayer: {
+    method: "POST",
+    path: "/v1/layers/pull",
+    summary: "Make a layer of an image in a registry",
+    body: pullLayerBody,
+    answers: MADE,
+    errors: [...BUILD_ERRORS, "file/bad-archive", "image/invalid", "image/pull-failed"],
   },
   getLayer: {
     method: "GET",

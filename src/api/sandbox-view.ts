@@ -4,14 +4,14 @@ import type { SandboxView } from "./contract.ts";
 
 /** What the API shows: no host paths, no id range. */
 export function sandboxView(sandbox: Sandbox): SandboxView {
-  const { id, tenant, name, incarnation, layers, upper, env, hostname } = sandbox;
+  const { id, tenant, name, incarnation, layers, upper, env, cwd, user, hostname } = sandbox;
   const { labels, lifetimeMs, idleMs, idleCountsCommands, onExpire, resumeOnDemand, ready } = sandbox;
   const { allowPrivilegeEscalation } = sandbox;
   return {
     ...{ id, tenant, name, incarnation },
     state: stateView(sandbox.state),
     layers: [...layers],
-    ...{ upper, limits: heldLimits(sandbox), env, hostname },
+    ...{ upper, limits: heldLimits(sandbox), env, cwd, user, hostname },
     ...{ seccomp: sandbox.seccomp as SandboxView["seccomp"], allowPrivilegeEscalation },
     createdAt: sandbox.createdAt.toISOString(),
     ...{ labels, lifetimeMs },

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
+import type { ImageSource, Platform } from "../model/image-source.ts";
 import type { ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfSignal } from "./exit-code.ts";
@@ -18,6 +19,10 @@ export interface BuildOptions {
   readonly fromDir?: string;
   /** A file, or `-` for stdin. */
   readonly fromTar?: string;
+  readonly from?: ImageSource;
+  readonly platform?: Platform;
+  /** A file with credentials of registries. */
+  readonly authfile?: string;
   readonly parent?: readonly string[];
   readonly format?: ImageFormat;
   /** `ALGORITHM` or `ALGORITHM:LEVEL`. */
@@ -27,14 +32,15 @@ export interface BuildOptions {
   readonly json?: true;
 }
 
+type Step = "pull" | "read" | "pack";
+const STEPS: Readonly<Record<Step, string>> = { pull: "pulling", read: "reading", pack: "packing" };
+
 type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
 
 /** Builds in this process: the tree is this machine's, and a layer needs no daemon. */
 export async function buildLayer(name: string, options: BuildOptions, context: CliContext): Promise<void> {
   const parsed = parseLayerName(name, "name");
-  if ((options.fromDir === undefined) === (options.fromTar === undefined)) {
-    throw new PlyboxError("input/invalid", "give what the layer is made of: either --from-dir or --from-tar");
-  }
+  checkSource(options);
   const abort = new AbortController();
   using interrupts = new Interrupts(context.interrupts, (signal) =>
     abort.abort(new PlyboxError("aborted", `interrupted by ${signal}`)),
@@ -52,37 +58,71 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
   }
 }
 
+function checkSource(options: BuildOptions): void {
+  const { fromDir, fromTar, from, parent, platform, authfile } = options;
+  if ([fromDir, fromTar, from].filter((each) => each !== undefined).length !== 1) {
+    throw new PlyboxError("input/invalid", "give what the layer is made of: one of --from-dir, --from-tar and --from");
+  }
+  const refuse = (option: string, message: string): never => {
+    throw new PlyboxError("input/invalid", message, { field: option });
+  };
+  if (from !== undefined && parent !== undefined) refuse("--parent", "an image stands on nothing");
+  if (from === undefined && platform !== undefined) refuse("--platform", "goes with --from");
+  if (from?.transport !== "docker" && authfile !== undefined) refuse("--authfile", "goes with --from docker://");
+}
+
 async function buildHere(
   { layers }: OneShot,
   name: string,
   options: BuildOptions & { readonly signal: AbortSignal },
   context: CliContext,
 ): Promise<LayerManifest> {
-  const { fromDir, fromTar = "-", replace, parent: parents = [], signal } = options;
+  const { fromDir, fromTar = "-", from, replace, parent: parents = [], signal } = options;
   using progress = new Progress(context.stderr, `packing ${name}`);
   const build = {
-    ...{ replace: replace === true, parents, packing: packingOf(options), signal },
-    onProgress: ({ step, doneBytes, totalBytes }: { step: string; doneBytes: number; totalBytes: number | null }) => {
+    ...{ replace: replace === true, packing: packingOf(options), signal },
+    onProgress: ({ step, doneBytes, totalBytes }: { step: Step; doneBytes: number; totalBytes: number | null }) => {
       const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)}`;
-      progress.update(`${step === "read" ? "reading" : "packing"} ${name}: ${formatSize(doneBytes)}${of}`);
+      progress.update(`${STEPS[step]} ${name}: ${formatSize(doneBytes)}${of}`);
     },
   };
-  if (fromDir !== undefined) return await layers.buildFromDirectory(name, resolve(context.cwd(), fromDir), build);
-  if (fromTar === "-")
-    return await layers.buildFromTar(name, context.stdin as AsyncIterable<Buffer>, { ...build, source: "stdin" });
-  const source = resolve(context.cwd(), fromTar);
-  return await layers.buildFromTar(name, await openArchive(source), { ...build, source });
+  if (from !== undefined) return await layers.buildFromImage(name, await requestOf(from, options, context), build);
+  if (fromDir !== undefined) {
+    return await layers.buildFromDirectory(name, resolve(context.cwd(), fromDir), { ...build, parents });
+  }
+  const { archive, source } = await openArchive(fromTar, "--from-tar", context);
+  return await layers.buildFromTar(name, archive, { ...build, parents, source });
 }
 
-async function openArchive(path: string): Promise<Readable> {
-  const refuse = (reason: string, cause?: unknown): never => {
-    throw new PlyboxError("input/invalid", `${JSON.stringify(path)} ${reason}`, { field: "--from-tar", cause });
+/** Paths are this user's, so they are opened here. */
+async function requestOf(source: ImageSource, { platform, authfile }: BuildOptions, context: CliContext) {
+  const common = {
+    ...(platform !== undefined && { platform }),
+    ...(authfile !== undefined && { authFile: resolve(context.cwd(), authfile) }),
   };
-  const stats = await stat(path).catch((cause) => refuse("does not exist", cause));
-  if (stats.isDirectory()) refuse("is a directory; give it to --from-dir");
-  const stream = createReadStream(path, { highWaterMark: 1024 * 1024 });
-  await once(stream, "open").catch((cause) => refuse("cannot be read", cause));
-  return stream;
+  if (source.transport === "docker") return { ...common, source };
+  if (source.transport === "oci")
+    return { ...common, source: { ...source, path: resolve(context.cwd(), source.path) } };
+  const { archive, source: path } = await openArchive(source.path, "--from", context);
+  return { ...common, source: { ...source, path }, archive };
+}
+
+/** @param path of a file, or `-` for stdin */
+async function openArchive(
+  path: string,
+  field: string,
+  context: CliContext,
+): Promise<{ readonly archive: AsyncIterable<Buffer>; readonly source: string }> {
+  if (path === "-") return { archive: context.stdin as AsyncIterable<Buffer>, source: "stdin" };
+  const source = resolve(context.cwd(), path);
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new PlyboxError("input/invalid", `${JSON.stringify(source)} ${reason}`, { field, cause });
+  };
+  const stats = await stat(source).catch((cause) => refuse("does not exist", cause));
+  if (stats.isDirectory()) refuse(`is a directory; give it to ${field === "--from" ? "--from oci:" : "--from-dir"}`);
+  const archive: Readable = createReadStream(source, { highWaterMark: 1024 * 1024 });
+  await once(archive, "open").catch((cause) => refuse("cannot be read", cause));
+  return { archive, source };
 }
 
 const packingOf = ({ format, compression, blockSize }: BuildOptions): PackingRequest => ({

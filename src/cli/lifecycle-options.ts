@@ -18,7 +18,8 @@ export interface LifecycleOptions {
   readonly idleCountsCommands?: true;
   readonly onExpire?: OnExpire;
   readonly resumeOnDemand?: true;
-  readonly start?: string;
+  /** False for `--no-start`. */
+  readonly start?: string | false;
   readonly restart?: Pick<StartCommandSpec, "restart" | "maxRestarts">;
   readonly whenDone?: "keep" | "stop";
   readonly readyExec?: string;
@@ -40,7 +41,8 @@ export function lifecycleOptions(command: Command): Command {
       new Option("--on-expire <what>", "what its end in time is (default: destroy)").choices(["destroy", "stop"]),
     )
     .option("--resume-on-demand", "when it is paused, whatever is asked of it resumes it")
-    .option("--start <line>", "a line for /bin/sh that runs from each start on")
+    .option("--start <line>", "a line for /bin/sh that runs from each start on (default: what its image runs)")
+    .option("--no-start", "run nothing, also where an image has something to run")
     .addOption(
       parsed(
         "--restart <policy>",
@@ -94,10 +96,10 @@ export function lifecycleSpecOf(options: LifecycleOptions): LifecycleSpec {
 }
 
 function startOf({ start, restart, whenDone }: LifecycleOptions): LifecycleSpec["start"] {
-  if (start !== undefined) return { command: start, ...restart, ...(whenDone !== undefined && { whenDone }) };
+  if (start) return { command: start, ...restart, ...(whenDone !== undefined && { whenDone }) };
   if (restart !== undefined) throw needs("--restart", "--start");
   if (whenDone !== undefined) throw needs("--when-done", "--start");
-  return undefined;
+  return start === false ? null : undefined;
 }
 
 function probeOf(options: LifecycleOptions): LifecycleSpec["readyProbe"] {

@@ -48,7 +48,7 @@ export type {
 export type { KeptOutput, KeptOutputOptions, LostRange, ReadOutputOptions } from "./kept-output.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { ExportLayersOptions, ImportLayersOptions, LayerSignature, SignedLayer } from "./layer-archives.ts";
-export type { BuildLayerOptions, Layers } from "./layers.ts";
+export type { BuildLayerOptions, BuildProgress, Layers, PullLayerOptions } from "./layers.ts";
 export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";

@@ -1,21 +1,44 @@
-import type { LayerListView, LayerView } from "../api/contract.ts";
+import type { BuildProgressView, ErrorBody, LayerListView, LayerView } from "../api/contract.ts";
 import { bodyOf, jsonOf } from "./bodies.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import type { FileContent } from "./files.ts";
 import type { ExportLayersOptions, ImportLayersOptions, LayerSignature, SignedLayer } from "./layer-archives.ts";
 import { exportLayers, importLayers } from "./layer-archives.ts";
+import { PlyboxApiError, unreachable } from "./plybox-api-error.ts";
+import { serverSentEvents } from "./server-sent-events.ts";
+import type { TransportRequest } from "./transport.ts";
+
+/** How far a build is. */
+export type BuildProgress = BuildProgressView;
 
 /** How a layer is made; as the daemon is configured where nothing is said. */
-export interface BuildLayerOptions extends CallOptions {
+export interface NewLayerOptions extends CallOptions {
   /** Take the name from the layer that has it. */
   readonly replace?: boolean;
-  /** The layers that it was made on, by name or digest; the manifest has their digests. */
-  readonly parents?: readonly string[];
   readonly format?: "squashfs" | "erofs";
   readonly algorithm?: string;
   readonly level?: number;
   /** A power of two from 4096 to 1048576. */
   readonly blockBytes?: number;
+  /** Told how far it is, a few times a second. */
+  readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
+}
+
+export interface BuildLayerOptions extends NewLayerOptions {
+  /** The layers that it was made on, by name or digest; the manifest has their digests. Of a tree alone. */
+  readonly parents?: readonly string[];
+  /** What is sent: a tree (`tar`, the default), or an image in the OCI layout or as `docker save` has it. */
+  readonly archive?: "tar" | "oci-archive" | "docker-archive";
+  /** Which image of several. */
+  readonly image?: string;
+  /** `OS/ARCHITECTURE` of an image that there are several of; the daemon's own by default. */
+  readonly platform?: string;
+}
+
+export interface PullLayerOptions extends NewLayerOptions {
+  readonly platform?: string;
+  /** For the registry; by default what the daemon's own user has in its file. */
+  readonly credentials?: { readonly username: string; readonly password: string };
 }
 
 /** The daemon's layers. */
@@ -31,17 +54,46 @@ export class Layers {
   }
 
   /**
-   * Makes a layer of a tar archive: ustar, pax or GNU, plain or compressed by gzip, zstd, xz or bzip2.
+   * Makes a layer of an archive, plain or compressed by gzip, zstd, xz or bzip2: a tree in tar's formats ustar, pax or
+   * GNU, or an image.
    * @param name three digits, its place in the stack, and a name: `100-python`
    */
   async build(name: string, archive: FileContent, options: BuildLayerOptions = {}): Promise<LayerView> {
-    const { replace, parents = [], format, algorithm, level, blockBytes, signal } = options;
-    const fields = { name, replace, format, algorithm, level, blockBytes };
+    const { parents = [], signal, onProgress, archive: kind, ...rest } = options;
     const query = new URLSearchParams();
-    for (const [field, value] of Object.entries(fields)) if (value !== undefined) query.set(field, String(value));
+    for (const [field, value] of Object.entries({ name, archive: kind, ...rest })) {
+      if (value !== undefined) query.set(field, String(value));
+    }
     for (const parent of parents) query.append("parent", parent);
     const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
-    return await jsonOf(await this.#connection.open("POST", `/v1/layers?${query}`, asked, { signal }));
+    return await this.#make(`/v1/layers?${query}`, asked, { signal, onProgress });
+  }
+
+  /**
+   * Makes a layer of an image in a registry.
+   * @param image `docker://HOST/NAME:TAG` or `docker://HOST/NAME@DIGEST`
+   */
+  async pull(name: string, image: string, options: PullLayerOptions = {}): Promise<LayerView> {
+    const { signal, onProgress, ...rest } = options;
+    const asked = { headers: JSON_HEADERS, body: JSON.stringify({ name, image, ...rest }) };
+    return await this.#make("/v1/layers/pull", asked, { signal, onProgress });
+  }
+
+  async #make(
+    path: string,
+    { headers, body }: Required<Pick<TransportRequest, "headers" | "body">>,
+    { signal, onProgress }: Pick<NewLayerOptions, "onProgress"> & CallOptions,
+  ): Promise<LayerView> {
+    const asked = { headers: { ...headers, ...(onProgress && { accept: "text/event-stream" }) }, body };
+    const answer = await this.#connection.open("POST", path, asked, { signal });
+    if (onProgress === undefined) return await jsonOf(answer);
+    for await (const { event, data } of serverSentEvents(answer.chunks())) {
+      const value = JSON.parse(data);
+      if (event === "progress") onProgress(value as BuildProgress);
+      else if (event === "layer") return value as LayerView;
+      else if (event === "error") throw new PlyboxApiError(value as ErrorBody["error"], 0);
+    }
+    throw unreachable("the daemon went away before the layer was made");
   }
 
   /** Layers as one file, a tar archive in the OCI layout, as it comes: one that breaks off throws. */
@@ -73,5 +125,7 @@ export class Layers {
     await this.#connection.json("DELETE", pathOf(name), undefined, options);
   }
 }
+
+const JSON_HEADERS = { "content-type": "application/json" };
 
 const pathOf = (name: string): string => `/v1/layers/${encodeURIComponent(name)}`;

@@ -5,6 +5,16 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig, parseConfig } from "./config.ts";
 
 describe("parseConfig", () => {
+  it("knows what programs are told that speak to the network, and nothing else", () => {
+    const { networkEnvironment } = parseConfig({
+      HTTPS_PROXY: "http://proxy:3128",
+      HOME: "/root",
+      SECRET: "x",
+      NO_PROXY: "",
+    });
+    expect(networkEnvironment).toEqual({ HTTPS_PROXY: "http://proxy:3128", HOME: "/root" });
+  });
+
   it("has a default for everything", () => {
     expect(parseConfig({})).toEqual({
       stateDir: "/var/lib/plybox",
@@ -15,6 +25,7 @@ describe("parseConfig", () => {
       portDomain: null,
       logLevel: "warn",
       otlpEndpoint: null,
+      networkEnvironment: {},
       sandboxMetrics: false,
       layerBounds: { inodes: 4_194_304, unpackedBytes: 68_719_476_736 },
       layerBudget: null,

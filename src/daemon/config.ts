@@ -44,6 +44,8 @@ export interface Config {
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
   readonly snapshotPackings: Packings;
+  /** What programs are told that speak to the network for a build. */
+  readonly networkEnvironment: Readonly<Record<string, string>>;
 }
 
 /** What only the daemon and its users may reach. */
@@ -87,7 +89,13 @@ const VARIABLES = {
 >;
 
 /** What several settings make together. */
-type Derived = "layerBounds" | "layerPackings" | "snapshotPackings";
+type Derived = "layerBounds" | "layerPackings" | "snapshotPackings" | "networkEnvironment";
+
+/** Proxies, certificates, and where registries' credentials are kept, by the names that all programs have for them. */
+const NETWORK_VARIABLES = [
+  ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"],
+  ...["SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME"],
+];
 
 type RemoteParts = "remoteEndpoint" | "remoteRegion" | "remotePush" | "remotePull";
 
@@ -122,6 +130,9 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
     remote: parseRemote(env, given),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
+    networkEnvironment: Object.freeze(
+      Object.fromEntries(NETWORK_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
+    ),
   });
 }
 

@@ -26,7 +26,13 @@ import type { Realm } from "./rootless/realm.ts";
 
 type LayerSettings = Pick<
   Config,
-  "layerBounds" | "layerPackings" | "layerBudget" | "trustedKeys" | "requireSignatures" | "remote"
+  | "layerBounds"
+  | "layerPackings"
+  | "layerBudget"
+  | "networkEnvironment"
+  | "trustedKeys"
+  | "requireSignatures"
+  | "remote"
 >;
 
 export interface RuntimeOptions {
@@ -117,6 +123,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     bounds: settings.layerBounds,
     packings: settings.layerPackings,
     budgetBytes: settings.layerBudget,
+    environment: settings.networkEnvironment,
     isStoodOn: options.isStoodOn,
     mountDirectory: mounts,
     mounter: launcher,

@@ -1,18 +1,20 @@
-import { mkdir, readFile, realpath, rm, stat } from "node:fs/promises";
+import { appendFile, mkdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../base/atomic-file.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseLayerName } from "../model/ids.ts";
-import type { LayerManifest, PackingRequest } from "../model/layer.ts";
+import type { BuildProgress, LayerManifest, PackingRequest, Provenance } from "../model/layer.ts";
 import { packArchive } from "./archive-layer.ts";
 import { makeBusyboxTree } from "./busybox-tree.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Packing, Packings } from "./compression.ts";
 import { choosePacking } from "./compression.ts";
 import { isCurrent, makeHostTree } from "./host-tree.ts";
+import type { ImageRequest } from "./oci/image-layer.ts";
+import { packImageLayers } from "./oci/image-layer.ts";
 import { imagePath, packImage } from "./pack-image.ts";
-import type { BuildProgress } from "./pack-program.ts";
+import type { PlanWork } from "./pack-plan.ts";
 import type { PackingProbe } from "./packing-probe.ts";
 import { giveName } from "./publish.ts";
 import { scanTree } from "./scan-tree.ts";
@@ -37,6 +39,9 @@ export interface TarBuildOptions extends BuildOptions {
   readonly source: string;
 }
 
+/** An image is a whole file system, which stands on nothing. */
+export type ImageBuildOptions = Omit<BuildOptions, "parents">;
+
 interface BuilderOptions {
   readonly storeDirectory: string;
   readonly packings: Packings;
@@ -44,13 +49,19 @@ interface BuilderOptions {
   /** Goes before each path of the machine that the host layer shows; empty but in tests. */
   readonly machine: string;
   readonly busybox: string;
+  /** Of programs that speak to the network. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
+/** A layer that another is made on. */
+export type Parent = Pick<LayerManifest, "name" | "digest">;
 /** With the parents that were meant. */
-type OnParents<Options extends BuildOptions> = Omit<Options, "parents"> & { readonly parents?: readonly Digest[] };
+type OnParents<Options extends BuildOptions> = Omit<Options, "parents"> & { readonly parents?: readonly Parent[] };
 type Make = (staging: string) => Promise<LayerManifest>;
 type Work = Omit<OnParents<BuildOptions>, "packing"> &
   Pick<LayerManifest, "name" | "provenance"> & { readonly packing: Packing; readonly fileTime?: number };
+/** What is said of an image that is packed. */
+type Description = Pick<Work, "packing" | "name" | "provenance" | "parents"> & Pick<LayerManifest, "config">;
 
 /** Makes layers and puts them into the catalog, whole or not at all. */
 export class LayerBuilder {
@@ -77,21 +88,32 @@ export class LayerBuilder {
     archive: AsyncIterable<Buffer>,
     options: OnParents<TarBuildOptions>,
   ): Promise<LayerManifest> {
-    const { source, replace = false, parents = [], signal, onProgress } = options;
+    const { source, replace = false, parents = [] } = options;
     const packing = choosePacking(this.#options.packings, options.packing);
     const make: Make = async (staging) => {
-      await this.#options.probe.require(packing);
-      const work = {
-        packing,
-        bounds: this.#catalog.bounds,
-        ...(signal && { signal }),
-        ...(onProgress && { onProgress }),
-      };
-      const digest = await packArchive(archive, staging, work);
-      const provenance = { kind: "tar", source: `${source} sha256:${digest}` };
+      const digest = `sha256:${await packArchive(archive, staging, await this.#planWork(packing, options))}`;
+      const inputs = [{ kind: "archive" as const, name: source, digest }];
+      const provenance = { kind: "tar", source: `${source} ${digest}`, inputs };
       return await this.#describeImage(staging, { packing, name, parents, provenance });
     };
     return await this.#publish(name, make, replace);
+  }
+
+  /** See `LayerStore.buildFromImage`. */
+  async fromImage(name: LayerName, request: ImageRequest, options: ImageBuildOptions): Promise<LayerManifest> {
+    const packing = choosePacking(this.#options.packings, options.packing);
+    const make: Make = async (staging) => {
+      const work = { ...(await this.#planWork(packing, options)), environment: this.#options.environment };
+      const notes = await packImageLayers(request, staging, work);
+      return await this.#describeImage(staging, { packing, name, ...notes });
+    };
+    return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  async #planWork(packing: Packing, { signal, onProgress }: ImageBuildOptions): Promise<PlanWork> {
+    await this.#options.probe.require(packing);
+    const { bounds } = this.#catalog;
+    return { packing, bounds, ...(signal && { signal }), ...(onProgress && { onProgress }) };
   }
 
   async busybox(): Promise<LayerManifest> {
@@ -175,12 +197,15 @@ export class LayerBuilder {
 
   async #describeImage(
     staging: string,
-    { packing, ...fields }: Pick<Work, "packing" | "name" | "provenance"> & Pick<LayerManifest, "parents">,
+    { packing, parents = [], provenance, ...fields }: Description,
   ): Promise<LayerManifest> {
     const image = imagePath(staging, packing.format);
+    // Behind the file system, which ends before: two images of one tree are two layers where they are run otherwise.
+    if (fields.config !== undefined) await appendFile(image, JSON.stringify(fields.config));
     const digest = await digestFile(image);
     const { size } = await stat(image);
-    return { ...describe(fields.name, digest, size), ...packing, ...fields, binds: [] };
+    const standing = { parents: parents.map((parent) => parent.digest), provenance: onParents(provenance, parents) };
+    return { ...describe(fields.name, digest, size), ...packing, ...fields, ...standing, binds: [] };
   }
 
   async #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {
@@ -206,6 +231,12 @@ export class LayerBuilder {
       await rm(staging, { recursive: true, force: true });
     }
   }
+}
+
+function onParents(provenance: Provenance, parents: readonly Parent[]): Provenance {
+  if (parents.length === 0) return provenance;
+  const layers = parents.map(({ name, digest }) => ({ kind: "layer" as const, name, digest: `sha256:${digest}` }));
+  return { ...provenance, inputs: [...layers, ...(provenance.inputs ?? [])] };
 }
 
 const describe = (name: LayerName, digest: Digest, bytes: number) => ({

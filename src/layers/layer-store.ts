@@ -1,6 +1,6 @@
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { Digest, LayerName } from "../model/ids.ts";
+import type { LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
@@ -11,13 +11,14 @@ import type { Packings } from "./compression.ts";
 import { LAYER_PACKINGS } from "./compression.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
-import type { BuildOptions, TarBuildOptions } from "./layer-builder.ts";
+import type { BuildOptions, ImageBuildOptions, Parent, TarBuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
 import type { LayerLease } from "./layer-leases.ts";
 import { LayerLeases } from "./layer-leases.ts";
 import { LayerMounts } from "./layer-mounts.ts";
 import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
+import type { ImageRequest } from "./oci/image-layer.ts";
 import { PackingProbe } from "./packing-probe.ts";
 import type { SignaturePolicy } from "./signatures/signature-policy.ts";
 import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
@@ -60,6 +61,8 @@ export interface LayerStoreOptions {
   readonly signatures?: SignaturePolicy;
   /** Tests only: goes before each path of the machine that the host layer shows. */
   readonly machine?: string;
+  /** Of programs that speak to the network for a build: proxies, certificates, where credentials are. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** The program that the busybox layer is made of; `/bin/busybox` by default. */
   readonly busybox?: string;
 }
@@ -92,13 +95,14 @@ export class LayerStore {
 
   constructor(options: LayerStoreOptions) {
     const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
+    const { environment = {} } = options;
     this.#log = options.log;
     const unpacks = options.unpack === true;
     this.#catalog = new Catalog(storeDirectory, options.bounds, options.isStoodOn);
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
     const places = { catalog: this.#catalog, mounts: this.#mounts };
     const probe = new PackingProbe({ ...places, packsOnly: unpacks });
-    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox });
+    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox, environment });
     this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
     const find = async (layer: string): Promise<LayerManifest> => {
       await this.#ensureBuilt(layer);
@@ -191,7 +195,7 @@ export class LayerStore {
    * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    const parents = await this.#digestsOf(options.parents ?? []);
+    const parents = await this.#parentsOf(options.parents ?? []);
     return await this.#finish(
       await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
     );
@@ -203,8 +207,16 @@ export class LayerStore {
    * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
-    const parents = await this.#digestsOf(options.parents ?? []);
+    const parents = await this.#parentsOf(options.parents ?? []);
     return await this.#finish(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
+  }
+
+  /**
+   * Makes a layer called `name` of an OCI image: its layers become one, its configuration is kept in the manifest.
+   * @throws PlyboxError as `buildFromTar`, `image/invalid`, `image/pull-failed`
+   */
+  async buildFromImage(name: string, request: ImageRequest, options: ImageBuildOptions = {}): Promise<LayerManifest> {
+    return await this.#finish(await this.#builder.fromImage(parseNewName(name), request, options));
   }
 
   /** What layers take, and who could go. */
@@ -220,8 +232,8 @@ export class LayerStore {
     return await this.#collector.collect(request);
   }
 
-  async #digestsOf(layers: readonly string[]): Promise<Digest[]> {
-    return (await Promise.all(layers.map((layer) => this.#find(layer)))).map(({ digest }) => digest);
+  async #parentsOf(layers: readonly string[]): Promise<readonly Parent[]> {
+    return await Promise.all(layers.map((layer) => this.#find(layer)));
   }
 
   async #finish(built: LayerManifest): Promise<LayerManifest> {

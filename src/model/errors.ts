@@ -56,6 +56,8 @@ export const ERRORS = {
   "layer/build-failed": { http: 422, exit: 125, retry: false },
   "remote/unreachable": { http: 503, exit: 125, retry: true },
   "remote/refused": { http: 502, exit: 125, retry: false },
+  "image/invalid": { http: 422, exit: 125, retry: false },
+  "image/pull-failed": { http: 502, exit: 125, retry: false },
   "agent/protocol": { http: 502, exit: 125, retry: false },
   "agent/unreachable": { http: 502, exit: 125, retry: true },
   "launcher/failed": { http: 500, exit: 125, retry: true },

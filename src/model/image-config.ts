@@ -13,3 +13,6 @@ export interface ImageConfig {
   readonly exposedPorts: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
+
+/** The program that an image is made to run, with its arguments; empty where it has none. */
+export const commandOf = ({ entrypoint, cmd }: ImageConfig): readonly string[] => [...entrypoint, ...cmd];

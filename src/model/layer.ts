@@ -59,6 +59,17 @@ export interface LayerSignature {
   readonly value: string;
 }
 
+/**
+ * How far a build is: `doneBytes` of an image have been pulled or of an archive have been read, or of `totalBytes` of
+ * files have been packed.
+ */
+export interface BuildProgress {
+  readonly step: "pull" | "read" | "pack";
+  readonly doneBytes: number;
+  /** Null while nobody knows. */
+  readonly totalBytes: number | null;
+}
+
 /** How a layer is to be packed; what is not asked for is as the daemon's configuration has it. */
 export interface PackingRequest {
   readonly format?: ImageFormat;

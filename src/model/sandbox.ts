@@ -119,7 +119,8 @@ export interface SandboxSpec {
   readonly onExpire?: OnExpire;
   /** Whether it resumes when something is asked of it while it is paused; false by default. */
   readonly resumeOnDemand?: boolean;
-  readonly start?: StartCommandSpec;
+  /** By default the command that its image is made to run; null for none. */
+  readonly start?: StartCommandSpec | null;
   readonly readyProbe?: ReadyProbe;
 }
 
@@ -160,6 +161,10 @@ export interface Sandbox {
   /** Those of its limits that nothing held where it was made: they are defaults, since others are refused then. */
   readonly unheld: readonly CgroupLimit[];
   readonly env: Readonly<Record<string, string>>;
+  /** Where commands start that do not say; null for their user's home. */
+  readonly cwd: string | null;
+  /** Whose commands are that do not say; null for root. */
+  readonly user: string | null;
   readonly hostname: string;
   readonly binds: readonly Bind[];
   /** First host id of the sandbox's range of 65,536. */

@@ -52,8 +52,10 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 }
 
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
-type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld"> & {
+type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld" | "cwd" | "user"> & {
   readonly unheld?: Sandbox["unheld"];
+  readonly cwd?: string | null;
+  readonly user?: string | null;
   readonly createdAt: string;
   readonly expiresAt: string | null;
   readonly boot?: string;
@@ -68,6 +70,8 @@ function readRow({ body, digests }: Row, now: string): KeptEntry {
       // What an earlier version did not know has its default.
       limits: { ...DEFAULT_LIMITS, ...stored.limits },
       unheld: stored.unheld ?? [],
+      cwd: stored.cwd ?? null,
+      user: stored.user ?? null,
       createdAt: new Date(createdAt),
       expiresAt: expiresAt === null ? null : new Date(expiresAt),
     },

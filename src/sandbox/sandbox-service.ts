@@ -22,6 +22,7 @@ import type { Usage } from "../model/usage.ts";
 import { ReceiveMemory } from "../wire/receive-memory.ts";
 import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
+import { withDefaults } from "./image-defaults.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
@@ -81,8 +82,8 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent, activity } = await this.agent(ref, "run a command");
-    return activeSession(await agent.exec(request, signal), activity);
+    const { agent, sandbox, activity } = await this.agent(ref, "run a command");
+    return activeSession(await agent.exec(withDefaults(request, sandbox), signal), activity);
   }
 
   async execs(ref: string): Promise<readonly ExecSummary[]> {

@@ -45,9 +45,9 @@ export const execBody = z
           "A line for /bin/sh -c, or a program with its arguments, looked up in the command's own PATH. The user's shell where it is left out, with `pty`.",
         ),
     ),
-    cwd: z.exactOptional(absolutePath.describe("Working directory; the user's home by default.")),
+    cwd: z.exactOptional(absolutePath.describe("Working directory; the sandbox's by default, or the user's home.")),
     env: z.exactOptional(environment.describe("Added to the sandbox's environment.")),
-    user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; root by default.")),
+    user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; the sandbox's by default, or root.")),
     stdin: z.exactOptional(
       stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
     ),

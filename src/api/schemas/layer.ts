@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { LAYER_NAME } from "../../model/ids.ts";
+import { VERBATIM } from "../query.ts";
 
 /** A layer's name, its part after the number, or its digest; which layer it means is the store's answer. */
 export const layerRef = z
@@ -11,17 +12,51 @@ export const layerParams = z.strictObject({
   layer: layerRef.describe("The layer's name, the part of it after the number, or its digest."),
 });
 
-export const buildLayerQuery = z.strictObject({
+/** Of every layer that is made. */
+const newLayer = {
   name: z
     .string()
     .regex(LAYER_NAME, "must be three digits, - and a-z 0-9 . _ -")
     .describe("Of the new layer: its place in the stack, and a name."),
   replace: z.exactOptional(z.boolean().describe("Take the name from the layer that has it; false by default.")),
-  parent: z.exactOptional(z.array(layerRef).max(64).describe("A layer that it was made on; may be repeated.")),
   format: z.exactOptional(z.enum(["squashfs", "erofs"]).describe("As configured by default, like what follows.")),
   algorithm: z.exactOptional(z.string().max(16).describe("Such as zstd; one that the format has.")),
   level: z.exactOptional(z.int().describe("Of the compression, where the algorithm has levels.")),
   blockBytes: z.exactOptional(z.int().describe("What is compressed at once: a power of two from 4096 to 1048576.")),
+};
+
+const platform = z
+  .string()
+  .max(80)
+  .describe("Of an image that there are several of: OS/ARCHITECTURE; the daemon's own by default.");
+
+export const buildLayerQuery = z.strictObject({
+  ...newLayer,
+  parent: z.exactOptional(z.array(layerRef).max(64).describe("A layer that it was made on; may be repeated.")),
+  archive: z.exactOptional(
+    z
+      .enum(["tar", "oci-archive", "docker-archive"])
+      .describe("What the body is: a tree (tar, the default), or an image in the OCI layout or as docker save has it."),
+  ),
+  image: z.exactOptional(z.string().max(512).describe("Which image of several, by its name.").meta(VERBATIM)),
+  platform: z.exactOptional(platform),
+});
+
+export const pullLayerBody = z.strictObject({
+  ...newLayer,
+  image: z.string().max(520).describe("docker://HOST/NAME:TAG or docker://HOST/NAME@DIGEST."),
+  platform: z.exactOptional(platform),
+  credentials: z.exactOptional(
+    z
+      .strictObject({ username: z.string().min(1).max(255), password: z.string().max(8192) })
+      .describe("For the registry; by default what the daemon's own user has in its file."),
+  ),
+});
+
+export const buildProgress = z.object({
+  step: z.enum(["pull", "read", "pack"]).describe("What is being done: pulled, read or packed."),
+  doneBytes: z.int(),
+  totalBytes: z.int().nullable().describe("Null while nobody knows."),
 });
 
 const imageConfig = z

@@ -89,7 +89,9 @@ export const lifecycleFields = {
   idleCountsCommands: z.exactOptional(idleCountsCommands),
   onExpire: z.exactOptional(onExpire),
   resumeOnDemand: z.exactOptional(resumeOnDemand),
-  start: z.exactOptional(startCommand),
+  start: z.exactOptional(
+    startCommand.nullable().describe("By default what its image is made to run, where it has one; null for none."),
+  ),
   readyProbe: z.exactOptional(readyProbe),
   wait: z.exactOptional(
     z.boolean().describe("Whether to answer only when the ready probe has succeeded; true by default with a probe."),

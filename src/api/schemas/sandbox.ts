@@ -97,6 +97,8 @@ export const sandboxView = z.object({
     })
     .describe("Null where nothing bounds it: without root, cgroups hold no limits."),
   env: z.record(z.string(), z.string()),
+  cwd: z.string().nullable().describe("Where commands start that do not say, as its image has it; null for home."),
+  user: z.string().nullable().describe("Whose commands are that do not say, as its image has it; null for root."),
   hostname: z.string(),
   seccomp,
   allowPrivilegeEscalation,

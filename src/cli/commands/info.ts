@@ -45,6 +45,8 @@ function describeSandbox(view: SandboxView, execs: readonly ExecSummary[], conte
       ["Hostname", view.hostname],
       // Values may be secrets; --json shows them.
       ["Environment", Object.keys(view.env).join(" ") || "-"],
+      ...(view.cwd === null ? [] : [["Directory", view.cwd] as [string, string]]),
+      ...(view.user === null ? [] : [["User", view.user] as [string, string]]),
       ...describeLife(view),
     ],
     paint,

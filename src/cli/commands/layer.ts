@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { Option } from "commander";
+import { parseImageSource, parsePlatform } from "../../model/image-source.ts";
 import { connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
 import type { BuildOptions } from "../layer-build.ts";
@@ -27,13 +28,26 @@ export function defineLayer(program: Command, context: CliContext): void {
 function defineBuild(layer: Command, context: CliContext): void {
   layer
     .command("build")
-    .summary("pack a directory or a tar archive into a layer")
+    .summary("make a layer of a directory, a tar archive or an image")
     .description(
-      "Pack a directory or a tar archive into a read-only layer of this machine. The same tree gives the same digest.",
+      "Pack a directory, a tar archive or an OCI image into a read-only layer of this machine. The same tree gives the same digest.",
     )
     .argument("<name>", "three digits, its place in the stack, and a name: 100-python")
     .option("--from-dir <directory>", "the tree that becomes the layer's root")
     .option("--from-tar <file>", "a tar archive of that tree, compressed or not; - is stdin")
+    .addOption(
+      parsed(
+        "--from <image>",
+        "docker://HOST/NAME:TAG, oci:DIRECTORY, oci-archive:FILE or docker-archive:FILE; FILE may be - for stdin",
+        (text) => parseImageSource(text, "--from"),
+      ),
+    )
+    .addOption(
+      parsed("--platform <os/architecture>", "of --from, such as linux/arm64 (default: this machine's)", (text) =>
+        parsePlatform(text, "--platform"),
+      ),
+    )
+    .option("--authfile <file>", "credentials of registries, as skopeo login and docker login keep them")
     .addOption(
       new Option("--format <format>", "what the image is (default: squashfs, or as configured)").choices([
         "squashfs",

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { PlyboxError } from "../../model/errors.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import { newExecId } from "../../model/ids.ts";
+import { commandOf } from "../../model/image-config.ts";
 import type { SandboxSpec } from "../../model/sandbox.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodeOfSignal } from "../exit-code.ts";
@@ -35,8 +36,8 @@ Examples:
 export function defineRun(program: Command, context: CliContext): void {
   const command = program
     .command("run")
-    .usage("[options] -- command [argument...]")
-    .argument("<command...>", "program and its arguments")
+    .usage("[options] -- [command [argument...]]")
+    .argument("[command...]", "program and its arguments (default: what the image of a layer is made to run)")
     .passThroughOptions()
     .addHelpText("after", EXAMPLES);
   sandboxOptions(command)
@@ -71,6 +72,8 @@ function checkTerminal({ json }: RunOptions, context: CliContext): void {
   requireTerminal(context);
 }
 
+type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
+
 interface Attempt {
   readonly options: RunOptions;
   readonly context: CliContext;
@@ -82,8 +85,9 @@ async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt
   const { options, context, interrupts, signal } = attempt;
   const oneShot = await loadOneShot(context);
   try {
+    const command = request.command.length > 0 ? request.command : await imageCommand(oneShot.layers, spec);
     const { id } = await oneShot.sandboxes.create(spec, signal);
-    const session = await oneShot.sandboxes.exec(id, request, signal);
+    const session = await oneShot.sandboxes.exec(id, { ...request, command }, signal);
     if (options.tty === true) {
       const terminal = inProcessTerminal(session, oneShot.sandboxes, id);
       await holdTerminal(terminal, { context, interrupts, comeBack: undefined, ...options });
@@ -98,13 +102,26 @@ async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt
   }
 }
 
+/** What the highest layer that was made of an image is made to run. */
+async function imageCommand(
+  layers: OneShot["layers"],
+  { layers: names = [] }: SandboxSpec,
+): Promise<readonly string[]> {
+  const manifests = names.length === 0 ? [] : await layers.resolve(names);
+  const config = manifests.findLast((manifest) => manifest.config !== undefined)?.config;
+  const command = config === undefined ? [] : commandOf(config);
+  if (command.length > 0) return command;
+  throw new PlyboxError("input/invalid", "give a command: no layer is of an image that has one", { field: "command" });
+}
+
 function planOf(words: readonly string[], options: RunOptions, context: CliContext) {
   const { cwd } = context;
   const binds = bindsFor({ read: options.allowRead ?? [], write: options.allowWrite ?? [] }, cwd());
   // Who shows the directory that they are in means to work there.
   const here = isShown(cwd(), binds) ? cwd() : undefined;
   const directory = options.cwd ?? here;
-  const spec: SandboxSpec = { ...sandboxSpecOf(options), ...(binds.length > 0 && { binds }) };
+  // The command is all that runs.
+  const spec: SandboxSpec = { ...sandboxSpecOf(options), start: null, ...(binds.length > 0 && { binds }) };
   const request: ExecRequest = {
     exec: newExecId(),
     command: words,

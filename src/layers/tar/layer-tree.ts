@@ -141,7 +141,7 @@ function find(root: Node, path: readonly string[]): Node | undefined {
   return node;
 }
 
-const isWhiteout = ({ type, major, minor }: Node): boolean => type === "character" && major === 0 && minor === 0;
+export const isWhiteout = ({ type, major, minor }: Node): boolean => type === "character" && major === 0 && minor === 0;
 
 function replace(parent: Node, name: string, node: Node, entry: TarEntry): void {
   const existing = parent.children.get(name);
@@ -213,7 +213,7 @@ function nodeOf(entry: TarEntry, type: NodeType): Node {
   };
 }
 
-function directory(): Node {
+export function directory(): Node {
   return {
     ...{ type: "directory", mode: 0o755, uid: 0, gid: 0, mtime: 0, link: "", major: 0, minor: 0, size: 0, offset: 0 },
     attributes: new Map(),

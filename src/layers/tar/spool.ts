@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Hash } from "node:crypto";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
@@ -25,23 +26,32 @@ type Chunks = AsyncIterable<Buffer>;
 export interface SpoolOptions {
   /** At most so many bytes are written; what is more is `layer/too-large`. */
   readonly mostBytes: number;
+  /** Whether `target` is there, and this follows what it has. */
+  readonly append?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Told how many bytes of the archive, as it comes, have been taken. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
+/** SHA-256 of an archive, as it came and uncompressed. */
+export interface SpooledDigests {
+  readonly digest: Digest;
+  readonly unpackedDigest: Digest;
+}
+
 /**
- * Writes an archive to `target`, unpacked when it is compressed by gzip, zstd, xz or bzip2. Returns the SHA-256 of what
- * came, before it was unpacked.
+ * Writes an archive to `target`, unpacked when it is compressed by gzip, zstd, xz or bzip2.
  * @throws PlyboxError `file/bad-archive`, `layer/too-large`, `host/missing`, `aborted`
  */
-export async function spoolArchive(archive: Chunks, target: string, options: SpoolOptions): Promise<Digest> {
-  const { mostBytes, signal, onBytes } = options;
-  const hash = createHash("sha256");
+export async function spoolArchive(archive: Chunks, target: string, options: SpoolOptions): Promise<SpooledDigests> {
+  const { mostBytes, append = false, signal, onBytes } = options;
+  const came = createHash("sha256");
+  const written = createHash("sha256");
+  let isCompressed = false;
   async function* observed(): AsyncGenerator<Buffer> {
     let taken = 0;
     for await (const chunk of archive) {
-      hash.update(chunk);
+      came.update(chunk);
       taken += chunk.length;
       onBytes?.(taken);
       yield chunk;
@@ -49,8 +59,11 @@ export async function spoolArchive(archive: Chunks, target: string, options: Spo
   }
   try {
     const { head, all } = await peek(observed());
-    const unpacked = bounded(await unpackedBy(head, all), mostBytes);
-    await pipeline(unpacked, createWriteStream(target, { flags: "wx", mode: 0o600 }), {
+    const compression = compressionOf(head);
+    isCompressed = compression !== undefined;
+    const unpacked = bounded(await unpackedBy(compression, all), mostBytes);
+    const observe = isCompressed ? hashed(unpacked, written) : unpacked;
+    await pipeline(observe, createWriteStream(target, { flags: append ? "a" : "wx", mode: 0o600 }), {
       ...(signal !== undefined && { signal }),
     });
   } catch (cause) {
@@ -58,7 +71,15 @@ export async function spoolArchive(archive: Chunks, target: string, options: Spo
     const { code = "", message } = cause as NodeJS.ErrnoException;
     throw code.startsWith("Z_") ? badArchive(message, cause) : cause;
   }
-  return hash.digest("hex") as Digest;
+  const digest = came.digest("hex") as Digest;
+  return { digest, unpackedDigest: isCompressed ? (written.digest("hex") as Digest) : digest };
+}
+
+async function* hashed(chunks: Chunks, hash: Hash): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
+  }
 }
 
 async function peek(chunks: AsyncGenerator<Buffer>): Promise<{ head: Buffer; all: Chunks }> {
@@ -87,8 +108,9 @@ async function* bounded(chunks: Chunks, mostBytes: number): AsyncGenerator<Buffe
   }
 }
 
-async function unpackedBy(head: Buffer, chunks: Chunks): Promise<Chunks> {
-  const found = COMPRESSIONS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
+const compressionOf = (head: Buffer) => COMPRESSIONS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
+
+async function unpackedBy(found: ReturnType<typeof compressionOf>, chunks: Chunks): Promise<Chunks> {
   if (found === undefined) return chunks;
   if (found.debianPackage !== undefined) {
     return unpackWith(found.name, await requireProgram(found.name, found.debianPackage), chunks);

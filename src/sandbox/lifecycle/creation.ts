@@ -8,6 +8,7 @@ import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
 import { requireHeld, unheldLimits } from "../held-limits.ts";
+import { onLayers } from "../image-defaults.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import { requireShowable, surroundings } from "../shown-paths.ts";
@@ -51,7 +52,7 @@ export async function createSandbox(
   filter.catch(() => {});
   const lease = await context.layers.acquire(spec.layers ?? ["host"]);
   live.lease = lease;
-  live.sandbox = { ...live.sandbox, layers: lease.layers.map(({ name }) => name) };
+  live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers: lease.layers.map(({ name }) => name) };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind !== "tmpfs") {
@@ -118,6 +119,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
     ...{ limits, unheld },
     env: spec.env ?? {},
+    ...{ cwd: null, user: null },
     hostname: spec.hostname ?? spec.name ?? "plybox",
     binds: spec.binds ?? [],
     idBase,
@@ -131,7 +133,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     idleCountsCommands: spec.idleCountsCommands ?? false,
     onExpire: spec.onExpire ?? "destroy",
     resumeOnDemand: spec.resumeOnDemand ?? false,
-    start: spec.start === undefined ? null : newStartCommand(spec.start),
+    start: spec.start ? newStartCommand(spec.start) : null,
     readyProbe: spec.readyProbe ?? null,
     ready: spec.readyProbe === undefined ? null : false,
   };

@@ -2,13 +2,23 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
+import type { ExecRequest } from "../../model/exec.ts";
 import { newExecId } from "../../model/ids.ts";
 import type { ProbeTarget } from "../../model/ready-probe.ts";
+import type { Sandbox } from "../../model/sandbox.ts";
 import type { AgentLink } from "../../wire/agent-link.ts";
+import { withDefaults } from "../image-defaults.ts";
 
 /** Tries a probe once, for at most so long. Answers why it did not succeed, undefined where it did. */
-export async function attempt(agent: AgentLink, target: ProbeTarget, attemptMs: number): Promise<string | undefined> {
-  if (target.kind === "exec") return await attemptCommand(agent, target.command, attemptMs);
+export async function attempt(
+  agent: AgentLink,
+  target: ProbeTarget,
+  { sandbox, attemptMs }: { readonly sandbox: Pick<Sandbox, "cwd" | "user">; readonly attemptMs: number },
+): Promise<string | undefined> {
+  if (target.kind === "exec") {
+    const request = { exec: newExecId(), command: target.command, wallMs: attemptMs, merge: true, ringBytes: 4096 };
+    return await attemptCommand(agent, withDefaults(request, sandbox), attemptMs);
+  }
   const signal = AbortSignal.timeout(attemptMs);
   try {
     const stream = await agent.dial({ port: target.port }, signal);
@@ -23,13 +33,9 @@ export async function attempt(agent: AgentLink, target: ProbeTarget, attemptMs: 
   }
 }
 
-async function attemptCommand(
-  agent: AgentLink,
-  command: readonly string[] | string,
-  wallMs: number,
-): Promise<string | undefined> {
-  const exec = newExecId();
-  const session = await agent.exec({ exec, command, wallMs, merge: true, ringBytes: 4096 });
+async function attemptCommand(agent: AgentLink, request: ExecRequest, wallMs: number): Promise<string | undefined> {
+  const { exec } = request;
+  const session = await agent.exec(request);
   for await (const event of session) {
     if (event.kind !== "exit") continue;
     // What an agent keeps of ended commands is few, and theirs who may ask for it.

@@ -88,7 +88,8 @@ export class ReadyProbes implements Attendant {
     const { running, sandbox } = live;
     if (sandbox.state.kind !== "running" || running === undefined) return `it is ${sandbox.state.kind}`;
     try {
-      return await attempt(await live.agent(running), probe, probe.attemptMs ?? DEFAULT_ATTEMPT_MS);
+      const attemptMs = probe.attemptMs ?? DEFAULT_ATTEMPT_MS;
+      return await attempt(await live.agent(running), probe, { sandbox, attemptMs });
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }

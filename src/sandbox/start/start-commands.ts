@@ -3,8 +3,10 @@ import { PlyboxError } from "../../model/errors.ts";
 import { subjectOf } from "../../model/event.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import type { ExecId } from "../../model/ids.ts";
+import type { Sandbox } from "../../model/sandbox.ts";
 import type { StartCommand, StartEnd } from "../../model/start-command.ts";
 import type { AgentLink } from "../../wire/agent-link.ts";
+import { withDefaults } from "../image-defaults.ts";
 import type { Attendant } from "../lifecycle/attendant.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { exclusively, save } from "../lifecycle/context.ts";
@@ -84,7 +86,7 @@ export class StartCommands implements Attendant {
       if (live.sandbox.state.kind === "running" && live.running !== undefined) {
         try {
           const agent = await live.agent(live.running);
-          const started = isStarted ? undefined : await startOnce(agent, exec, start);
+          const started = isStarted ? undefined : await startOnce(agent, exec, live.sandbox, start);
           signal.throwIfAborted();
           if (started !== undefined && "end" in started) return started.end;
           if (started !== undefined)
@@ -123,6 +125,7 @@ export class StartCommands implements Attendant {
 async function startOnce(
   agent: AgentLink,
   exec: ExecId,
+  sandbox: Sandbox,
   { command, env, cwd, user }: StartCommand,
 ): Promise<{ readonly pid: number } | { readonly end: StartEnd }> {
   const request: ExecRequest = {
@@ -132,7 +135,7 @@ async function startOnce(
     ...(user !== undefined && { user }),
   };
   try {
-    const session = await agent.exec(request);
+    const session = await agent.exec(withDefaults(request, sandbox));
     session.close();
     return { pid: session.pid };
   } catch (error) {
