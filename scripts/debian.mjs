@@ -53,6 +53,7 @@ const PACKAGES = [
   { package: "squashfs-tools", present: anyProgram("mksquashfs"), for: ["test"] },
   { package: "erofs-utils", present: anyProgram("mkfs.erofs"), for: ["test"] },
   { package: "e2fsprogs", present: anyProgram("mkfs.ext4"), for: ["test"] },
+  { package: "btrfs-progs", present: anyProgram("mkfs.btrfs"), for: ["test"] },
   { package: "zstd", present: anyProgram("zstd"), for: ["test"] },
   { package: "xz-utils", present: anyProgram("xz"), for: ["test"] },
   { package: "bzip2", present: anyProgram("bzip2"), for: ["test"] },

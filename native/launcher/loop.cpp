@@ -80,7 +80,7 @@ Result<LoopDevice> attach_readonly(const std::string& image) {
   return attach(file, image, O_RDONLY, config);
 }
 
-Result<LoopDevice> attach_writable(const std::string& image) {
+Result<LoopDevice> attach_writable(const std::string& image, LoopWrites writes) {
   UniqueFd file(open(image.c_str(), O_RDWR | O_CLOEXEC));
   struct stat status;
   if (!file || fstat(file.get(), &status) != 0) return Failure::here("open-image");
@@ -89,8 +89,7 @@ Result<LoopDevice> attach_writable(const std::string& image) {
   if (!attached || attached->fd) return attached;
   loop_config config{};
   config.block_size = kBlockBytes;
-  // Direct, where the file system beneath can: otherwise every page is in memory twice, and written twice.
-  config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+  config.info.lo_flags = LO_FLAGS_AUTOCLEAR | (writes == LoopWrites::kDirect ? LO_FLAGS_DIRECT_IO : 0);
   return attach(file, image, O_RDWR, config);
 }
 

@@ -9,6 +9,7 @@
 #include "common/syscalls.h"
 #include "launcher/image.h"
 #include "launcher/plan.h"
+#include "launcher/pool.h"
 #include "launcher/probe.h"
 
 namespace plybox {
@@ -126,7 +127,9 @@ bool Server::greet(const Frame& frame) {
   writer.begin_object().key("generation").integer(kGeneration).key("role").string("launcher");
   writer.key("version").string(PLYBOX_VERSION).key("sandbox").string("").key("incarnation").integer(0);
   writer.key("capabilities").begin_array();
-  for (const char* name : {"launch", "adopt", "destroy", "mount-image", "unmount", "probe"}) writer.string(name);
+  for (const char* name :
+       {"launch", "adopt", "destroy", "mount-image", "mount-memory", "mount-pool", "subvolumes", "unmount", "probe"})
+    writer.string(name);
   writer.end_array().end_object();
   send(Kind::kHello, 0, writer.text());
   greeted_ = true;
@@ -139,8 +142,15 @@ void Server::handle(uint32_t channel, JsonDocument& document, JsonObject& reques
     void (Server::*serve)(uint32_t, JsonDocument&, JsonObject&);
   };
   constexpr Request kRequests[] = {
-      {"launch", &Server::launch},     {"adopt", &Server::adopt},      {"destroy", &Server::destroy},
-      {"mount-image", &Server::mount}, {"unmount", &Server::take_off}, {"probe", &Server::test},
+      {"launch", &Server::launch},
+      {"adopt", &Server::adopt},
+      {"destroy", &Server::destroy},
+      {"mount-image", &Server::mount},
+      {"mount-memory", &Server::take_memory},
+      {"mount-pool", &Server::open_pool},
+      {"subvolumes", &Server::change_subvolumes},
+      {"unmount", &Server::take_off},
+      {"probe", &Server::test},
   };
   std::string_view type = request.string("type");
   for (const Request& entry : kRequests)
@@ -232,6 +242,27 @@ void Server::take_off(uint32_t channel, JsonDocument& document, JsonObject& requ
   if (valid(channel, document, request)) answer(channel, unmount(target));
 }
 
+void Server::take_memory(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::string target = read_path(request, "target");
+  uint64_t bytes = request.integer("bytes", 65536, uint64_t{1} << 50);
+  if (valid(channel, document, request)) answer(channel, mount_memory(target, bytes));
+}
+
+void Server::open_pool(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::string image = read_path(request, "image");
+  std::string target = read_path(request, "target");
+  if (!valid(channel, document, request)) return;
+  // What a machine that stopped suddenly left may take a while to be read.
+  answer_apart(channel, "mount-pool", [&] { return mount_pool(image, target); });
+}
+
+void Server::change_subvolumes(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  std::vector<PoolStep> steps = read_pool_steps(request);
+  if (!valid(channel, document, request)) return;
+  // A snapshot waits until what was written is on the pool's disk.
+  answer_apart(channel, "subvolumes", [&] { return run_pool_steps(steps); });
+}
+
 void Server::test(uint32_t channel, JsonDocument& document, JsonObject& request) {
   std::string what(request.string("what"));
   if (!is_probe(what)) request.refuse("what", "is not a thing that can be probed");
@@ -261,6 +292,10 @@ void Server::ended(pid_t pid) {
   // Closing alone would not do it while a forked process holds a copy of the descriptor.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, watched.pidfd.get(), nullptr);
   Ending ending = ending_of(watched.pidfd.get());
+  if (watched.works != nullptr) {
+    if (ending.code == 0) return acknowledge(watched.channel);
+    return fail(watched.channel, "failed", {watched.works, ending.code > 0 ? ending.code : EINTR});
+  }
   if (watched.channel != 0) {
     JsonWriter writer;
     writer.begin_object().key("code");
@@ -277,22 +312,40 @@ void Server::ended(pid_t pid) {
   }
 }
 
-// In a process of its own: what is not on the disk yet is written first, and whatever was removed inside is given back.
-// Answers whether that goes on; `remains` are taken away when it has ended.
-bool Server::unmount_apart(Remains& remains) {
-  int pidfd = -1;
+// Does `work` in a process of its own, whose exit code is its errno. Below 0: there is none.
+template <typename Work>
+pid_t Server::start_apart(UniqueFd& pidfd, Work work) {
+  int fd = -1;
   sys::CloneArgs args;
   args.flags = CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.pidfd = reinterpret_cast<uint64_t>(&fd);
   pid_t pid = sys::clone3(args);
   if (pid == 0) {
     // It may outlive the launcher: what that holds is not to live with it.
     sys::close_range(0, ~0U, 0);
-    _exit(clear_mounts(remains).failure().error);
+    _exit(work().failure().error);
   }
+  pidfd.reset(fd);
+  return pid;
+}
+
+// For what may take a while, in which others are served.
+template <typename Work>
+void Server::answer_apart(uint32_t channel, const char* step, Work work) {
+  UniqueFd pidfd;
+  pid_t pid = start_apart(pidfd, work);
+  if (pid < 0) return answer(channel, Failure::here(step));
+  watch(pid, 0, std::move(pidfd), channel).works = step;
+}
+
+// What is not on the disk yet is written first, and whatever was removed inside is given back. Answers whether that
+// goes on; `remains` are taken away when it has ended.
+bool Server::unmount_apart(Remains& remains) {
+  UniqueFd pidfd;
+  pid_t pid = start_apart(pidfd, [&] { return clear_mounts(remains); });
   if (pid < 0) return false;
   remains.unmount.clear();
-  Watched& watched = watch(pid, 0, UniqueFd(pidfd), 0);
+  Watched& watched = watch(pid, 0, std::move(pidfd), 0);
   watched.unmounts = true;
   watched.remains.push_back(std::move(remains));
   return true;

@@ -29,6 +29,9 @@ class Server {
   void destroy(uint32_t channel, JsonDocument& document, JsonObject& request);
   void mount(uint32_t channel, JsonDocument& document, JsonObject& request);
   void take_off(uint32_t channel, JsonDocument& document, JsonObject& request);
+  void take_memory(uint32_t channel, JsonDocument& document, JsonObject& request);
+  void open_pool(uint32_t channel, JsonDocument& document, JsonObject& request);
+  void change_subvolumes(uint32_t channel, JsonDocument& document, JsonObject& request);
   void test(uint32_t channel, JsonDocument& document, JsonObject& request);
 
   bool valid(uint32_t channel, JsonDocument& document, JsonObject& request);
@@ -36,6 +39,10 @@ class Server {
   Watched& watch(pid_t pid, uint64_t start_time, UniqueFd pidfd, uint32_t channel);
   void ended(pid_t pid);
   void clear(Remains remains);
+  template <typename Work>
+  pid_t start_apart(UniqueFd& pidfd, Work work);
+  template <typename Work>
+  void answer_apart(uint32_t channel, const char* step, Work work);
   bool unmount_apart(Remains& remains);
   void clear_again();
 

@@ -33,6 +33,7 @@ struct Watched {
   uint32_t channel;              // 0: nobody is told of the end
   std::vector<Remains> remains;  // destructions that wait for the end
   bool unmounts = false;         // no sandbox: it takes their mounts off, and its exit code is an errno
+  const char* works = nullptr;   // no sandbox: it does this step for a request, and its exit code is an errno
 };
 
 // `allow_faults` admits `failAt`.

@@ -10,6 +10,19 @@ import type {
   tenantList,
   tenantView,
 } from "./schemas/access.ts";
+import type {
+  checkpointBody,
+  checkpointList,
+  checkpointView,
+  forkBody,
+  forkPointBody,
+  forkView,
+  restoreBody,
+  restoredView,
+  takenView,
+  timelineView,
+  undoBody,
+} from "./schemas/checkpoint.ts";
 import type { eventGap, eventList, eventView } from "./schemas/event.ts";
 import type {
   endEvent,
@@ -100,6 +113,17 @@ export type RemovedView = z.infer<typeof removed>;
 export type ChangedView = z.infer<typeof changed>;
 export type UnpackedView = z.infer<typeof unpacked>;
 export type BuildProgressView = z.infer<typeof buildProgress>;
+export type CheckpointBody = z.infer<typeof checkpointBody>;
+export type CheckpointView = z.infer<typeof checkpointView>;
+export type CheckpointList = z.infer<typeof checkpointList>;
+export type TakenView = z.infer<typeof takenView>;
+export type TimelineView = z.infer<typeof timelineView>;
+export type ForkBody = z.infer<typeof forkBody>;
+export type ForkPointBody = z.infer<typeof forkPointBody>;
+export type ForkView = z.infer<typeof forkView>;
+export type RestoreBody = z.infer<typeof restoreBody>;
+export type UndoBody = z.infer<typeof undoBody>;
+export type RestoredView = z.infer<typeof restoredView>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type PushBody = z.infer<typeof pushBody>;

@@ -12,6 +12,7 @@ import type { EventLog } from "../sandbox/events/event-log.ts";
 import type { Commands } from "../sandbox/execs/commands.ts";
 import { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
 import { Ports } from "../sandbox/ports/ports.ts";
+import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
@@ -20,6 +21,7 @@ import type { Access } from "./access.ts";
 import { accessHandlers } from "./access-handlers.ts";
 import { errorAnswer } from "./answers.ts";
 import { readJson } from "./body.ts";
+import { checkpointHandlers } from "./checkpoint-handlers.ts";
 import { eventHandlers } from "./event-handlers.ts";
 import { execHandlers } from "./exec-handlers.ts";
 import { fileHandlers } from "./file-handlers.ts";
@@ -54,6 +56,7 @@ export interface ApiOptions {
   readonly accounts: Accounts;
   readonly sandboxes: Sandboxes;
   readonly lifecycle: SandboxLifecycle;
+  readonly checkpoints: SandboxCheckpoints;
   readonly layers: Layers & Storage;
   readonly transfer: Transfer;
   readonly remote: RemoteStore;
@@ -104,6 +107,7 @@ export function createApi(options: ApiOptions): Api {
     ...systemHandlers({ version, ready }),
     ...sandboxHandlers(sandboxes, options.lifecycle),
     ...lifecycleHandlers(options.lifecycle),
+    ...checkpointHandlers(options.checkpoints),
     ...execHandlers({
       sandboxes,
       commands: options.commands,

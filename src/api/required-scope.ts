@@ -21,6 +21,10 @@ const OF_SANDBOX: Readonly<Record<string, readonly [reads: Scope, writes: Scope]
   stop: ["sandboxes:write", "sandboxes:write"],
   restart: ["sandboxes:write", "sandboxes:write"],
   extend: ["sandboxes:write", "sandboxes:write"],
+  checkpoints: ["sandboxes:read", "sandboxes:write"],
+  fork: ["sandboxes:write", "sandboxes:write"],
+  restore: ["sandboxes:write", "sandboxes:write"],
+  undo: ["sandboxes:write", "sandboxes:write"],
 };
 
 const OF_AREA: Readonly<Record<string, readonly [reads: Requirement, writes: Requirement]>> = {
@@ -29,6 +33,7 @@ const OF_AREA: Readonly<Record<string, readonly [reads: Requirement, writes: Req
   usage: ["sandboxes:read", "operator"],
   events: ["events", "operator"],
   webhooks: ["events", "events"],
+  checkpoints: ["sandboxes:read", "sandboxes:write"],
   layers: ["layers:read", "operator"],
   remote: ["operator", "operator"],
   "layer-archive": ["operator", "operator"],

@@ -1,4 +1,5 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
+import { CHECKPOINT_ROUTES } from "./checkpoint-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { FILE_ROUTES } from "./file-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
@@ -108,6 +109,7 @@ const SANDBOX_ROUTES = {
       "launcher/failed",
       "agent/unreachable",
       "host/missing",
+      "checkpoint/no-space",
     ],
   },
   listSandboxes: {
@@ -315,6 +317,7 @@ export const ROUTES = {
   ...SYSTEM_ROUTES,
   ...SANDBOX_ROUTES,
   ...LIFECYCLE_ROUTES,
+  ...CHECKPOINT_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
   ...TRANSFER_ROUTES,

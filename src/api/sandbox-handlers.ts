@@ -1,3 +1,4 @@
+import { CHECKPOINT_BOUNDS } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { SandboxName } from "../model/ids.ts";
 import type { Principal } from "../model/principal.ts";
@@ -62,8 +63,19 @@ function unlessGone(error: unknown): void {
 }
 
 /** The schema has checked the name, and knows no `binds`: host paths are never taken from HTTP. */
-const sandboxSpec = (body: Omit<CreateSandboxBody, "wait">): SandboxSpec =>
-  body as typeof body & { name?: SandboxName };
+function sandboxSpec({ checkpoint, keepCheckpoints, ...body }: Omit<CreateSandboxBody, "wait">): SandboxSpec {
+  const spec = body as typeof body & { name?: SandboxName };
+  if (checkpoint === undefined) {
+    if (keepCheckpoints === undefined) return spec;
+    throw new PlyboxError("input/invalid", "needs checkpoint", { field: "keepCheckpoints" });
+  }
+  const { keepByDefault } = CHECKPOINT_BOUNDS;
+  return {
+    ...spec,
+    upper: spec.upper ?? { kind: "tmpfs", snapshots: true },
+    checkpoints: { when: checkpoint, keep: keepCheckpoints ?? keepByDefault },
+  };
+}
 
 function sandboxQuery({ label, state, name, limit = PAGE_LIMIT, after }: ListQuery): SandboxQuery {
   return {

@@ -11,7 +11,7 @@ export function sandboxView(sandbox: Sandbox): SandboxView {
     ...{ id, tenant, name, incarnation },
     state: stateView(sandbox.state),
     layers: [...layers],
-    ...{ upper, limits: heldLimits(sandbox), env, cwd, user, hostname },
+    ...{ upper, lineage: lineageView(sandbox.lineage), limits: heldLimits(sandbox), env, cwd, user, hostname },
     ...{ seccomp: sandbox.seccomp as SandboxView["seccomp"], allowPrivilegeEscalation },
     createdAt: sandbox.createdAt.toISOString(),
     ...{ labels, lifetimeMs },
@@ -21,6 +21,12 @@ export function sandboxView(sandbox: Sandbox): SandboxView {
     readyProbe: probeView(sandbox.readyProbe),
     ready,
   };
+}
+
+function lineageView(lineage: Sandbox["lineage"]): SandboxView["lineage"] {
+  if (lineage === null) return null;
+  const { head, changed, forkedFrom, automatic } = lineage;
+  return { head, changed, forkedFrom, checkpoint: automatic?.when ?? null, keepCheckpoints: automatic?.keep ?? null };
 }
 
 /** The host's pid is shown; that it needs a start time to be a name is this process's affair. */

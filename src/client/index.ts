@@ -1,15 +1,20 @@
 export type {
   AuditList,
+  CheckpointView,
   KeyView,
   LayerView,
   NewKeyView,
+  RestoredView,
   SandboxView,
+  TakenView,
   TenantView,
+  TimelineView,
   VersionView,
   WebhookView,
 } from "../api/contract.ts";
 export type { ErrorCode } from "../model/errors.ts";
 export type { OutputStream, SignalScope } from "../model/exec.ts";
+export type { Checkpoints } from "./checkpoints.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";
 export type { EventItem, EventQuery, FollowOptions, ReadOptions, SandboxEvent } from "./events.ts";
@@ -45,6 +50,7 @@ export type {
   WriteFileOptions,
   WrittenFile,
 } from "./files.ts";
+export type { ForkOptions, Forks } from "./forks.ts";
 export type { KeptOutput, KeptOutputOptions, LostRange, ReadOutputOptions } from "./kept-output.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { ExportLayersOptions, ImportLayersOptions, LayerSignature, SignedLayer } from "./layer-archives.ts";

@@ -1,5 +1,6 @@
 import type { AuditList, CreateSandboxBody, EventList, HealthView, SandboxView, VersionView } from "../api/contract.ts";
 import type { SeccompProfile, SeccompProfileName } from "../model/seccomp.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import type { CallOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { defaultSocket } from "./default-socket.ts";
@@ -62,6 +63,7 @@ export interface AuditQuery {
  */
 export class Plybox {
   readonly layers: Layers;
+  readonly checkpoints: Checkpoints;
   readonly storage: Storage;
   readonly remote: Remote;
   readonly keys: Keys;
@@ -72,6 +74,7 @@ export class Plybox {
   constructor(options: PlyboxOptions = {}) {
     this.#connection = new Connection(transportFor(options), options.token);
     this.layers = new Layers(this.#connection);
+    this.checkpoints = new Checkpoints(this.#connection);
     this.storage = new Storage(this.#connection);
     this.remote = new Remote(this.#connection);
     this.keys = new Keys(this.#connection);

@@ -1,10 +1,16 @@
 import type {
+  CheckpointBody,
   ExecBody,
   ExecListView,
   ExecResultView,
   ExtendBody,
+  RestoreBody,
+  RestoredView,
   SandboxView,
   SignalBody,
+  TakenView,
+  TimelineView,
+  UndoBody,
   UpdateBody,
 } from "../api/contract.ts";
 import type { SignalScope } from "../model/exec.ts";
@@ -25,6 +31,8 @@ import { execBody, stdinBody } from "./exec-options.ts";
 import type { Encoding, ExecResult } from "./exec-result.ts";
 import { resultOfStream, resultOfView } from "./exec-result.ts";
 import { Files } from "./files.ts";
+import type { ForkOptions, Forks } from "./forks.ts";
+import { makeForks } from "./forks.ts";
 import type { KeptOutput, KeptOutputOptions, ReadOutputOptions } from "./kept-output.ts";
 import { keptOutput, readOutput } from "./kept-output.ts";
 import { PlyboxApiError } from "./plybox-api-error.ts";
@@ -245,6 +253,33 @@ export class Sandbox implements AsyncDisposable {
   /** Stops it, where it runs, and starts it again. */
   async restart(options?: CallOptions): Promise<SandboxView> {
     return await this.#connection.json("POST", `${this.#path}/restart`, undefined, options);
+  }
+
+  /** Keeps what it has written by now; its commands go on. With a name it is kept until it is removed. */
+  async checkpoint(body: CheckpointBody = {}, options?: CallOptions): Promise<TakenView> {
+    return await this.#connection.json("POST", `${this.#path}/checkpoints`, body, options);
+  }
+
+  /** What it can go back to. */
+  async timeline(options?: CallOptions): Promise<TimelineView> {
+    return await this.#connection.json("GET", `${this.#path}/checkpoints`, undefined, options);
+  }
+
+  /** Makes sandboxes that begin with what this one holds now, or `from` a checkpoint. Processes are not copied. */
+  async fork({ signal, ...body }: ForkOptions = {}): Promise<Forks<Sandbox>> {
+    const open = (view: SandboxView): Sandbox => new Sandbox(this.#connection, view);
+    return await makeForks(this.#connection, { path: `${this.#path}/fork`, body, open, signal });
+  }
+
+  /** Puts it back to a checkpoint, by id or name. Where it runs its commands are ended, and it starts again. */
+  async restore(checkpoint: string, options?: CallOptions): Promise<RestoredView> {
+    const body: RestoreBody = { checkpoint };
+    return await this.#connection.json("POST", `${this.#path}/restore`, body, options);
+  }
+
+  /** Puts it back to the checkpoint before, or so many steps. */
+  async undo(body: UndoBody = {}, options?: CallOptions): Promise<RestoredView> {
+    return await this.#connection.json("POST", `${this.#path}/undo`, body, options);
   }
 
   /** Gives it so many milliseconds of life from now on. */

@@ -32,6 +32,7 @@ describe("parseConfig", () => {
       trustedKeys: [],
       requireSignatures: false,
       remote: null,
+      poolBytes: { memory: null, disk: null },
       layerPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },

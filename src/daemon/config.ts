@@ -4,6 +4,7 @@ import { parse } from "smol-toml";
 import type { Packings } from "../layers/compression.ts";
 import type { ImageBounds } from "../layers/image-bounds.ts";
 import { IMAGE_BOUNDS } from "../layers/image-bounds.ts";
+import type { Medium } from "../model/checkpoint.ts";
 import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { PackingSettings } from "./packing-settings.ts";
@@ -40,6 +41,8 @@ export interface Config {
   readonly requireSignatures: boolean;
   /** Where layers are kept besides; null for nowhere. */
   readonly remote: RemoteSettings | null;
+  /** What the pools of snapshots may hold; null: half of the memory, or all of the state directory's file system. */
+  readonly poolBytes: Readonly<Record<Medium, number | null>>;
   /** How layers are packed. */
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
@@ -76,6 +79,8 @@ const VARIABLES = {
   remoteRegion: "PLYBOX_REMOTE_REGION",
   remotePush: "PLYBOX_REMOTE_PUSH",
   remotePull: "PLYBOX_REMOTE_PULL",
+  snapshotMemory: "PLYBOX_SNAPSHOT_MEMORY",
+  snapshotDisk: "PLYBOX_SNAPSHOT_DISK",
   layerFormat: "PLYBOX_LAYER_FORMAT",
   squashComp: "SQUASH_COMP",
   squashCompLevel: "SQUASH_COMP_LEVEL",
@@ -84,12 +89,18 @@ const VARIABLES = {
   erofsCompLevel: "EROFS_COMP_LEVEL",
   erofsBlockSize: "EROFS_BLOCK_SIZE",
 } as const satisfies Record<
-  Exclude<keyof Config, Derived> | keyof PackingSettings | RemoteParts | "layerInodes" | "layerBytes",
+  | Exclude<keyof Config, Derived>
+  | keyof PackingSettings
+  | RemoteParts
+  | "layerInodes"
+  | "layerBytes"
+  | "snapshotMemory"
+  | "snapshotDisk",
   string
 >;
 
 /** What several settings make together. */
-type Derived = "layerBounds" | "layerPackings" | "snapshotPackings" | "networkEnvironment";
+type Derived = "layerBounds" | "poolBytes" | "layerPackings" | "snapshotPackings" | "networkEnvironment";
 
 /** Proxies, certificates, and where registries' credentials are kept, by the names that all programs have for them. */
 const NETWORK_VARIABLES = [
@@ -128,6 +139,10 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
     layerBudget: parseBytes("layerBudget", given.layerBudget),
     ...parseTrust(given),
     remote: parseRemote(env, given),
+    poolBytes: Object.freeze({
+      memory: parseBytes("snapshotMemory", given.snapshotMemory),
+      disk: parseBytes("snapshotDisk", given.snapshotDisk),
+    }),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
     networkEnvironment: Object.freeze(

@@ -20,6 +20,7 @@ import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { harmlessJson } from "../model/printable.ts";
 import type { FaultAt } from "../native/launcher.ts";
+import { CheckpointTable } from "../sandbox/checkpoints/checkpoint-table.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { Commands } from "../sandbox/execs/commands.ts";
 import { ExecHistory } from "../sandbox/execs/exec-history.ts";
@@ -75,6 +76,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const run = claimRunDirectory(config);
   undo.push("let go of the run directory", () => void run.close());
   const registry = openRegistry(database);
+  const checkpoints = new CheckpointTable(database);
   const accounts = openAccounts(database);
   undo.push("write the rest of the audit log", () => accounts.audit.flush());
   const realm = readRealm();
@@ -82,7 +84,8 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     own: ownPaths(config),
     layerSettings: config,
     // Every sandbox of the registry has a lease once it is recovered; until then this is all that is known of it.
-    isStoodOn: async (digest) => registry.all().some(({ digests }) => digests.includes(digest)),
+    isStoodOn: async (digest) => keptIn(registry, checkpoints).has(digest),
+    ...{ checkpoints, poolBytes: config.poolBytes },
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     realm,
     ids: idsOf(realm, DAEMON_IDS),
@@ -104,12 +107,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   const parts: ApiOptions = {
     ...observation,
     accounts,
-    sandboxes: runtime.sandboxes,
-    lifecycle: runtime.sandboxes.lifecycle,
-    layers: runtime.layers,
-    transfer: runtime.layers.transfer,
-    remote: runtime.remote,
-    agents: runtime.sandboxes,
+    ...servedParts(runtime),
     commands,
     portAccess: {
       signer: new UrlSigner(await readOrMakeToken(join(stateDir, "url-key"))),
@@ -134,6 +132,16 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
   log.info({ urls, sandboxes: runtime.sandboxes.list().length }, "plybox serves");
   const held = undo.move();
   return { urls, stop: () => held[Symbol.asyncDispose]() };
+}
+
+function servedParts({ sandboxes, layers, remote }: Runtime) {
+  const { lifecycle, checkpoints } = sandboxes;
+  return { sandboxes, lifecycle, checkpoints, layers, transfer: layers.transfer, remote, agents: sandboxes };
+}
+
+/** The digests that sandboxes and checkpoints stand on. */
+function keptIn(...stores: readonly { all(): readonly { readonly digests: readonly string[] }[] }[]): Set<string> {
+  return new Set(stores.flatMap((store) => store.all().flatMap(({ digests }) => digests)));
 }
 
 /** Makes what an earlier daemon left this one's own, and takes away what is nobody's. */

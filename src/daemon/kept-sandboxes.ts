@@ -14,8 +14,12 @@ export async function isStoodOnByKept(registry: string, digest: string): Promise
   try {
     const database = new Database(registry, { readonly: true, fileMustExist: true, timeout: 0 });
     try {
-      const found = database.prepare("SELECT 1 FROM sandboxes, json_each(digests) WHERE value = ? LIMIT 1").get(digest);
-      return found !== undefined;
+      const stoodOn = "SELECT 1 FROM sandboxes, json_each(digests) WHERE value = ? LIMIT 1";
+      if (database.prepare(stoodOn).get(digest) !== undefined) return true;
+      // A registry of before there were any has no such table.
+      if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'").get() === undefined) return false;
+      const kept = "SELECT 1 FROM checkpoints, json_each(body, '$.digests') WHERE value = ? LIMIT 1";
+      return database.prepare(kept).get(digest) !== undefined;
     } finally {
       database.close();
     }

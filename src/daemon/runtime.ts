@@ -9,15 +9,19 @@ import type { LayerLog } from "../layers/layer-store.ts";
 import { LayerStore } from "../layers/layer-store.ts";
 import { readSignaturePolicy } from "../layers/signatures/signature-policy.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
+import type { Medium } from "../model/checkpoint.ts";
 import type { FaultAt } from "../native/launcher.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
+import type { CheckpointTable } from "../sandbox/checkpoints/checkpoint-table.ts";
+import type { Snapshots } from "../sandbox/checkpoints/snapshots.ts";
 import type { IdSource } from "../sandbox/id-ranges.ts";
 import type { SandboxPlaces } from "../sandbox/launch-plan.ts";
 import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/context.ts";
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 import { SeccompFilters } from "../seccomp/filters.ts";
+import { poolDirectories, snapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import type { Config } from "./config.ts";
 import type { RemoteLayers } from "./open-remote.ts";
 import { openRemote } from "./open-remote.ts";
@@ -47,6 +51,10 @@ export interface RuntimeOptions {
   readonly isStoodOn: StandingCheck;
   readonly cgroupParent: string;
   readonly registry: Registry;
+  /** Absent where no sandbox can be checkpointed. */
+  readonly checkpoints?: CheckpointTable;
+  /** What the pools of snapshots may hold; as much as there is where null. */
+  readonly poolBytes?: Readonly<Record<Medium, number | null>>;
   /** What this process is root of. */
   readonly realm: Realm;
   readonly ids: IdSource;
@@ -99,6 +107,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     sockets: join(runDir, "s"),
     uppers: join(runDir, "uppers"),
     disks: join(stateDir, "uppers"),
+    pools: poolDirectories(runDir),
     own: [stateDir, runDir, ...options.own],
     cgroups: findCgroups(machine),
     cgroupParent,
@@ -138,10 +147,12 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     cgroupVersion: places.cgroups.version,
   });
   filters.warmUp();
+  const snapshots = openSnapshots(options, launcher, undo);
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
     mountsImages: realm.kind === "machine",
+    ...(snapshots && { snapshots }),
     ...(options.admit && { admit: options.admit }),
     ...(options.retryMs !== undefined && { retryMs: options.retryMs }),
     ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),
@@ -151,4 +162,17 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   await starting;
   const held = undo.move();
   return { sandboxes, layers, remote, launcher, places, close: () => held[Symbol.asyncDispose]() };
+}
+
+/** Pools are mounted on the host by the machine's root, and outlive this process as their sandboxes do. */
+function openSnapshots(
+  { checkpoints, poolBytes, realm, stateDir, runDir }: RuntimeOptions,
+  launcher: NativeLauncher,
+  undo: UndoStack,
+): Snapshots | undefined {
+  if (checkpoints === undefined || realm.kind !== "machine") return undefined;
+  const bytes = poolBytes ?? { memory: null, disk: null };
+  const pools = snapshotPools({ stateDir, runDir, launcher, bytes });
+  for (const pool of [pools.memory, pools.disk]) undo.push("close an empty pool", () => pool.closeIfEmpty());
+  return { table: checkpoints, pools };
 }

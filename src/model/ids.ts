@@ -8,6 +8,8 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type SandboxId = Branded<"SandboxId">;
 /** `ex_` + 26 characters of Crockford base32 in lower case. */
 export type ExecId = Branded<"ExecId">;
+/** `cp_` + 26 characters of Crockford base32 in lower case. */
+export type CheckpointId = Branded<"CheckpointId">;
 /** A sandbox name: a DNS label, so that it can be a host name too. */
 export type SandboxName = Branded<"SandboxName">;
 /** A layer's name: `NNN-name`, the number being its place in the stack. */
@@ -20,6 +22,7 @@ export const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const SANDBOX_ID = /^sb_[0-9a-hjkmnp-tv-z]{26}$/;
 /** Exported for the API's schemas, which publish the patterns. */
 export const EXEC_ID = /^ex_[0-9a-hjkmnp-tv-z]{26}$/;
+const CHECKPOINT_ID = /^cp_[0-9a-hjkmnp-tv-z]{26}$/;
 export const SANDBOX_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 export const LAYER_NAME = /^[0-9]{3}-[a-z0-9](?:[a-z0-9._-]{0,62})$/;
 const DIGEST = /^[0-9a-f]{64}$/;
@@ -49,6 +52,8 @@ export const newSandboxId = (): SandboxId => `sb_${sortable()}` as SandboxId;
 /** `wh_` + 26 characters. */
 export const newWebhookId = (): string => `wh_${sortable()}`;
 export const isSandboxId = (text: string): text is SandboxId => SANDBOX_ID.test(text);
+export const newCheckpointId = (): CheckpointId => `cp_${sortable()}` as CheckpointId;
+export const isCheckpointId = (text: string): text is CheckpointId => CHECKPOINT_ID.test(text);
 export const newExecId = (): ExecId => `ex_${sortable()}` as ExecId;
 
 function parser<T extends string>(kind: string, pattern: RegExp, shape: string) {

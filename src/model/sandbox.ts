@@ -1,3 +1,4 @@
+import type { AutomaticCheckpoints, Lineage } from "./checkpoint.ts";
 import type { SandboxId, SandboxName } from "./ids.ts";
 import type { Bind } from "./launch-plan.ts";
 import type { ReadyProbe } from "./ready-probe.ts";
@@ -81,7 +82,12 @@ export interface UpperSpec {
    * where it needs `bytes`.
    */
   readonly inodes?: number;
+  /** Whether it is copied on write, so that checkpoints and forks of it take no time and share its bytes. */
+  readonly snapshots?: boolean;
 }
+
+/** An upper that can be checkpointed at any time. */
+export const hasSnapshots = (upper: UpperSpec): boolean => upper.snapshots === true;
 
 /** An upper on disk that has a size: a file system of its own, in an image. */
 export interface ImageUpper extends UpperSpec {
@@ -89,7 +95,8 @@ export interface ImageUpper extends UpperSpec {
   readonly bytes: number;
 }
 
-export const isImage = (upper: UpperSpec): upper is ImageUpper => upper.kind === "disk" && upper.bytes !== undefined;
+export const isImage = (upper: UpperSpec): upper is ImageUpper =>
+  upper.kind === "disk" && upper.bytes !== undefined && !hasSnapshots(upper);
 
 /** What a user asks for; every field has a default. */
 export interface SandboxSpec {
@@ -122,6 +129,8 @@ export interface SandboxSpec {
   /** By default the command that its image is made to run; null for none. */
   readonly start?: StartCommandSpec | null;
   readonly readyProbe?: ReadyProbe;
+  /** Needs an upper with snapshots; none by default. */
+  readonly checkpoints?: AutomaticCheckpoints;
 }
 
 export interface Processes {
@@ -157,6 +166,8 @@ export interface Sandbox {
   /** Layer names, bottom first. */
   readonly layers: readonly string[];
   readonly upper: UpperSpec;
+  /** Null where its upper has no snapshots. */
+  readonly lineage: Lineage | null;
   readonly limits: Limits;
   /** Those of its limits that nothing held where it was made: they are defaults, since others are refused then. */
   readonly unheld: readonly CgroupLimit[];

@@ -2,6 +2,7 @@ import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { deferred } from "../base/deferred.ts";
+import type { PoolStep } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { LaunchPlan } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
@@ -118,6 +119,21 @@ export class NativeLauncher {
 
   async mountImage({ image, format, target }: { image: string; format: ImageFormat; target: string }): Promise<void> {
     await this.#request({ type: "mount-image", image, format, target });
+  }
+
+  /** Mounts a tmpfs of so many bytes; harmless where one is mounted. */
+  async mountMemory(target: string, bytes: number): Promise<void> {
+    await this.#requestTwice({ type: "mount-memory", target, bytes });
+  }
+
+  /** Mounts the pool of subvolumes in an image; harmless where it is mounted. */
+  async mountPool(image: string, target: string): Promise<void> {
+    await this.#requestTwice({ type: "mount-pool", image, target });
+  }
+
+  /** Does the steps in order; the first failure ends it, and what was done before stays. */
+  async subvolumes(steps: readonly PoolStep[]): Promise<void> {
+    await this.#request({ type: "subvolumes", steps });
   }
 
   async unmount(target: string): Promise<void> {

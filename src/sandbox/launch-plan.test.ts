@@ -10,6 +10,7 @@ const PLACES: SandboxPlaces = {
   sockets: "/run/plybox/s",
   uppers: "/run/plybox/uppers",
   disks: "/var/lib/plybox/uppers",
+  pools: { memory: "/run/plybox/pools/memory", disk: "/run/plybox/pools/disk" },
   own: ["/srv/plybox"],
   cgroups: { version: 2, root: "/sys/fs/cgroup" },
   cgroupParent: "plybox",

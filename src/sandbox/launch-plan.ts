@@ -3,10 +3,12 @@ import { join } from "node:path";
 import type { Traces } from "../backends/backend.ts";
 import type { LayerLease } from "../layers/layer-leases.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
+import type { Medium } from "../model/checkpoint.ts";
 import type { SandboxId } from "../model/ids.ts";
 import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";
-import type { Sandbox } from "../model/sandbox.ts";
+import type { Sandbox, UpperSpec } from "../model/sandbox.ts";
 import { isImage } from "../model/sandbox.ts";
+import { upperIn } from "../snapshots/pools/snapshot-pool.ts";
 import type { CgroupLayout } from "./cgroup-layout.ts";
 import { cgroupPathsOf, planCgroups } from "./cgroup-layout.ts";
 import { RANGE_SIZE } from "./id-ranges.ts";
@@ -20,6 +22,8 @@ export interface SandboxPlaces {
   readonly uppers: string;
   /** Uppers on disk. */
   readonly disks: string;
+  /** Where the pools of uppers with snapshots are mounted. */
+  readonly pools: Readonly<Record<Medium, string>>;
   /** Paths of Plybox's own that no sandbox may be shown, also those of other runtimes on the same directories. */
   readonly own: readonly string[];
   readonly cgroups: CgroupLayout;
@@ -34,13 +38,17 @@ export const DEFAULT_UPPER_BYTES = 1024 ** 3;
 const LEAST_INODES = 1024;
 
 /** The directory that is the upper of a sandbox, or that it is mounted on. */
-export function upperPath({ id, upper }: Sandbox, places: SandboxPlaces): string {
+export function upperPath({ id, upper, lineage }: Sandbox, places: SandboxPlaces): string {
+  if (lineage !== null) return upperIn(places.pools[mediumOf(upper)], { sandbox: id, revision: lineage.revision });
   return join(upper.kind === "tmpfs" || isImage(upper) ? places.uppers : places.disks, id);
 }
 
-/** What of a sandbox's upper is on disk: an image, or a directory; undefined where it is in memory. */
-export function diskPath({ id, upper }: Sandbox, places: SandboxPlaces): string | undefined {
-  if (upper.kind === "tmpfs") return undefined;
+/** The pool that an upper with snapshots is in. */
+export const mediumOf = ({ kind }: UpperSpec): Medium => (kind === "tmpfs" ? "memory" : "disk");
+
+/** What of a sandbox's upper is on disk: an image, or a directory; undefined where it is in memory or in a pool. */
+export function diskPath({ id, upper, lineage }: Sandbox, places: SandboxPlaces): string | undefined {
+  if (upper.kind === "tmpfs" || lineage !== null) return undefined;
   return join(places.disks, isImage(upper) ? `${id}.ext4` : id);
 }
 
@@ -127,6 +135,7 @@ function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bin
 
 function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {
   const path = upperPath(sandbox, places);
+  if (sandbox.lineage !== null) return { kind: "disk", path };
   const image = diskPath(sandbox, places);
   if (image !== undefined) return isImage(sandbox.upper) ? { kind: "image", path, image } : { kind: "disk", path };
   const { bytes = DEFAULT_UPPER_BYTES, inodes = Math.max(LEAST_INODES, Math.floor(bytes / BYTES_PER_INODE)) } =

@@ -52,8 +52,9 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 }
 
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
-type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld" | "cwd" | "user"> & {
+export type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user"> & {
   readonly unheld?: Sandbox["unheld"];
+  readonly lineage?: Sandbox["lineage"];
   readonly cwd?: string | null;
   readonly user?: string | null;
   readonly createdAt: string;
@@ -62,20 +63,25 @@ type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld" | "cwd" 
 };
 
 function readRow({ body, digests }: Row, now: string): KeptEntry {
-  const { boot, ...stored } = JSON.parse(body) as StoredSandbox;
+  const stored = JSON.parse(body) as StoredSandbox;
+  return {
+    sandbox: readSandbox(stored),
+    digests: JSON.parse(digests) as string[],
+    hasRebooted: stored.boot !== now,
+  };
+}
+
+export function readSandbox({ boot: _, ...stored }: StoredSandbox): Sandbox {
   const { createdAt, expiresAt } = stored;
   return {
-    sandbox: {
-      ...stored,
-      // What an earlier version did not know has its default.
-      limits: { ...DEFAULT_LIMITS, ...stored.limits },
-      unheld: stored.unheld ?? [],
-      cwd: stored.cwd ?? null,
-      user: stored.user ?? null,
-      createdAt: new Date(createdAt),
-      expiresAt: expiresAt === null ? null : new Date(expiresAt),
-    },
-    digests: JSON.parse(digests) as string[],
-    hasRebooted: boot !== now,
+    ...stored,
+    // What an earlier version did not know has its default.
+    limits: { ...DEFAULT_LIMITS, ...stored.limits },
+    unheld: stored.unheld ?? [],
+    lineage: stored.lineage ?? null,
+    cwd: stored.cwd ?? null,
+    user: stored.user ?? null,
+    createdAt: new Date(createdAt),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
   };
 }

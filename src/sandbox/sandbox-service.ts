@@ -22,6 +22,8 @@ import type { Usage } from "../model/usage.ts";
 import { ReceiveMemory } from "../wire/receive-memory.ts";
 import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
+import { Checkpoints } from "./checkpoints/checkpoints.ts";
+import { recoverCheckpoints, sweepPools } from "./checkpoints/recovering.ts";
 import { withDefaults } from "./image-defaults.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
@@ -40,6 +42,8 @@ export class SandboxService implements Sandboxes, Agents {
   readonly events: Emitter<SandboxEvent>;
   /** What is done with sandboxes between their creation and their removal. */
   readonly lifecycle: Lifecycle;
+  /** What sandboxes were, and can be again. */
+  readonly checkpoints: Checkpoints;
   readonly #context: LifecycleContext;
   readonly #live = new LiveSandboxes();
   readonly #memory = new ReceiveMemory();
@@ -55,6 +59,7 @@ export class SandboxService implements Sandboxes, Agents {
       isStopping: () => this.#isStopping,
     };
     this.lifecycle = new Lifecycle(this.#context);
+    this.checkpoints = new Checkpoints(this.#context);
   }
 
   async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
@@ -82,7 +87,9 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
-    const { agent, sandbox, activity } = await this.agent(ref, "run a command");
+    const { live } = await this.#running(ref, "run a command");
+    await this.checkpoints.beforeExec(live, request);
+    const { agent, sandbox, activity } = await this.agent(live.sandbox.id, "run a command");
     return activeSession(await agent.exec(withDefaults(request, sandbox), signal), activity);
   }
 
@@ -140,7 +147,9 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   announce(ref: string, body: EventBody): void {
-    this.events.emit({ ...subjectOf(this.#live.find(ref).sandbox), at: new Date(), ...body });
+    const live = this.#live.find(ref);
+    if (body.type === "file.changed") this.checkpoints.changed(live);
+    this.events.emit({ ...subjectOf(live.sandbox), at: new Date(), ...body });
   }
 
   /** What a sandbox takes from the machine; undefined where nothing of it runs. */
@@ -150,8 +159,10 @@ export class SandboxService implements Sandboxes, Agents {
 
   /** Takes over what an earlier daemon left, and takes away what is nobody's: to be called once, before anything else. */
   async recover(): Promise<void> {
+    await recoverCheckpoints(this.#context);
     await Promise.all(this.#context.registry.all().map((entry) => recoverSandbox(this.#context, entry)));
     await sweepUnknown(this.#context);
+    await sweepPools(this.#context);
     for (const live of this.#live.all()) this.lifecycle.attend(live);
   }
 

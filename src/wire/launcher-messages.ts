@@ -1,3 +1,4 @@
+import type { PoolStep } from "../model/checkpoint.ts";
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
 import { integer, list, matching, nonNegative, nullable, object, text } from "./strict-reader.ts";
@@ -21,6 +22,9 @@ export type LauncherRequest =
       readonly failAt?: string;
     } & ProcessName)
   | { readonly type: "mount-image"; readonly image: string; readonly format: ImageFormat; readonly target: string }
+  | { readonly type: "mount-memory"; readonly target: string; readonly bytes: number }
+  | { readonly type: "mount-pool"; readonly image: string; readonly target: string }
+  | { readonly type: "subvolumes"; readonly steps: readonly PoolStep[] }
   | { readonly type: "unmount"; readonly target: string }
   | {
       readonly type: "probe";

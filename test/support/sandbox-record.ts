@@ -13,6 +13,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     state: { kind: "creating" },
     layers: ["busybox"],
     upper: { kind: "tmpfs", bytes: 1_048_576 },
+    lineage: null,
     limits: {
       ...{ memoryBytes: 536_870_912, pids: 100, cpus: 0.5, cpuWeight: 200 },
       ...{ openFiles: 1024, fileSizeBytes: 1_073_741_824 },

@@ -17,6 +17,7 @@ import { createUpgrades } from "../../src/api/create-upgrades.ts";
 import { EventLog } from "../../src/sandbox/events/event-log.ts";
 import { Commands } from "../../src/sandbox/execs/commands.ts";
 import { ExecHistory } from "../../src/sandbox/execs/exec-history.ts";
+import type { SandboxCheckpoints } from "../../src/sandbox/sandbox-checkpoints.ts";
 import type { SandboxLifecycle } from "../../src/sandbox/sandbox-lifecycle.ts";
 import { Webhooks } from "../../src/sandbox/webhooks/webhooks.ts";
 
@@ -30,14 +31,30 @@ interface Served extends AsyncDisposable {
 /** Of what a test does not give, the rest is made here. */
 export type ServeOptions = Omit<
   ApiOptions,
-  "accounts" | "commands" | "events" | "webhooks" | "metrics" | "lifecycle" | "portAccess" | "transfer" | "remote"
+  | "accounts"
+  | "commands"
+  | "events"
+  | "webhooks"
+  | "metrics"
+  | "lifecycle"
+  | "checkpoints"
+  | "portAccess"
+  | "transfer"
+  | "remote"
 > &
-  Partial<Pick<ApiOptions, "lifecycle" | "portAccess">>;
+  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
 const NO_LIFECYCLE: SandboxLifecycle = {
   ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },
   ...{ update: unused, waitReady: unused },
+};
+const refuse = (): never => {
+  throw new Error("not part of this test");
+};
+const NO_CHECKPOINTS: SandboxCheckpoints = {
+  ...{ checkpoint: unused, fork: unused, forkPoint: unused, restore: unused, undo: unused, drop: unused },
+  ...{ timeline: refuse, list: () => [], find: refuse },
 };
 
 const NO_TRANSFER = { export: unused, import: unused, signed: unused, addSignature: unused };
@@ -56,20 +73,9 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const socketPath = join(directory, "api.sock");
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
   const metrics = { contentType: "text/plain", text: unused };
-  const transfer = NO_TRANSFER;
   const remote = { push: unused, pull: unused, sync: unused };
-  const parts = {
-    transfer,
-    remote,
-    accounts,
-    commands,
-    events,
-    webhooks,
-    metrics,
-    portAccess,
-    lifecycle: NO_LIFECYCLE,
-    ...options,
-  };
+  const unusedParts = { lifecycle: NO_LIFECYCLE, checkpoints: NO_CHECKPOINTS, transfer: NO_TRANSFER, remote };
+  const parts = { accounts, commands, events, webhooks, metrics, portAccess, ...unusedParts, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);
   const portProxy = createPortProxy(parts, upgrades);

@@ -41,14 +41,19 @@ export class TestDaemon implements AsyncDisposable {
     this.#daemon = undefined;
   }
 
-  /** Removes every sandbox, then the daemon and its directories. */
+  /** Removes every sandbox and checkpoint, then the daemon and its directories. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      if (this.#daemon !== undefined) await Promise.all((await this.client.list()).map((sandbox) => sandbox.remove()));
+      if (this.#daemon !== undefined) await this.#removeAll();
     } finally {
       this.client.close();
       await this.#daemon?.stop();
       rmSync(this.directory, { recursive: true, force: true });
     }
+  }
+
+  async #removeAll(): Promise<void> {
+    await Promise.all((await this.client.list()).map((sandbox) => sandbox.remove()));
+    for (const { id } of await this.client.checkpoints.list()) await this.client.checkpoints.remove(id);
   }
 }

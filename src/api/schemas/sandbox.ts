@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { CHECKPOINT_BOUNDS } from "../../model/checkpoint.ts";
 import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { layerRef } from "./layer.ts";
 import { dnsLabel, lifecycleFields, lifecycleView, stateView } from "./lifecycle.ts";
@@ -31,6 +32,18 @@ const upperInodes = bounded("upperInodes").describe("How many files, directories
 const diskBytes = bounded("diskBytes").describe("Size limit in bytes; without it, as much as there is room.");
 const diskInodes = bounded("diskInodes").describe("How many files, directories and links it may hold; needs bytes.");
 
+const snapshots = z
+  .boolean()
+  .describe("Whether it is copied on write, so that it can be checkpointed and forked at any time; false by default.");
+const checkpoint = z
+  .enum(["per-exec"])
+  .describe("When checkpoints are made unasked: before each command. The upper has snapshots then.");
+const keepCheckpoints = z
+  .int()
+  .min(CHECKPOINT_BOUNDS.keep.min)
+  .max(CHECKPOINT_BOUNDS.keep.max)
+  .describe(`How many of those are kept, the newest; ${CHECKPOINT_BOUNDS.keepByDefault} by default.`);
+
 const allowPrivilegeEscalation = z
   .boolean()
   .describe("Whether setuid programs such as sudo work inside, within its own range of ids; false by default.");
@@ -51,11 +64,13 @@ export const createSandboxBody = z.strictObject({
           kind: z.literal("tmpfs"),
           bytes: z.exactOptional(upperBytes),
           inodes: z.exactOptional(upperInodes),
+          snapshots: z.exactOptional(snapshots),
         }),
         z.strictObject({
           kind: z.literal("disk"),
           bytes: z.exactOptional(diskBytes),
           inodes: z.exactOptional(diskInodes),
+          snapshots: z.exactOptional(snapshots),
         }),
       ])
       .describe("Where the writable layer lives."),
@@ -72,6 +87,8 @@ export const createSandboxBody = z.strictObject({
   ),
   env: z.exactOptional(environment.describe("Environment of every command.")),
   hostname: z.exactOptional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
+  checkpoint: z.exactOptional(checkpoint),
+  keepCheckpoints: z.exactOptional(keepCheckpoints),
   seccomp: z.exactOptional(seccomp),
   allowPrivilegeEscalation: z.exactOptional(allowPrivilegeEscalation),
   ...lifecycleFields,
@@ -88,7 +105,18 @@ export const sandboxView = z.object({
     kind: z.enum(["tmpfs", "disk"]),
     bytes: z.exactOptional(z.int()),
     inodes: z.exactOptional(z.int()),
+    snapshots: z.exactOptional(z.boolean()),
   }),
+  lineage: z
+    .object({
+      head: z.string().nullable().describe("The checkpoint that it was restored to, or that was made of it last."),
+      changed: z.boolean().describe("Whether something may have been written since a restore to `head`."),
+      forkedFrom: z.object({ sandbox: z.string(), checkpoint: z.string() }).nullable(),
+      checkpoint: checkpoint.nullable(),
+      keepCheckpoints: keepCheckpoints.nullable(),
+    })
+    .nullable()
+    .describe("What its upper has come from; null where that has no snapshots."),
   limits: z
     .object({
       ...{ memoryBytes: limits.memoryBytes.nullable(), pids: limits.pids.nullable() },

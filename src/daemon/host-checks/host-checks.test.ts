@@ -346,6 +346,7 @@ describe("programs", () => {
     ["mkfs.erofs", "erofs-utils"],
     ["mkfs.ext4", "e2fsprogs"],
     ["e2fsck", "e2fsprogs"],
+    ["mkfs.btrfs", "btrfs-progs"],
     ["busybox", "busybox-static"],
     ["ip", "iproute2"],
     ["nft", "nftables"],
@@ -368,7 +369,7 @@ describe("programs", () => {
     expect(await find("ip", { ...thisMachine(), path: [root] })).toMatchObject({ status: "warn" });
   });
 
-  it.each(["mksquashfs", "mkfs.ext4", "e2fsck"])("%s is found here", async (name) => {
+  it.each(["mksquashfs", "mkfs.ext4", "e2fsck", "mkfs.btrfs"])("%s is found here", async (name) => {
     expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
   });
 

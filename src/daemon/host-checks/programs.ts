@@ -19,6 +19,7 @@ const TOOLS: readonly Tool[] = [
   { program: "mkfs.erofs", debianPackage: "erofs-utils", use: "builds erofs layers", version: ["--help"] },
   { program: "mkfs.ext4", debianPackage: "e2fsprogs", use: "makes uppers on disk with a size", version: ["-V"] },
   { program: "e2fsck", debianPackage: "e2fsprogs", use: "mends them", version: ["-V"] },
+  { program: "mkfs.btrfs", debianPackage: "btrfs-progs", use: "makes uppers with snapshots", version: ["--version"] },
   { program: "busybox", debianPackage: "busybox-static", use: "is the busybox layer", version: ["--help"] },
   { program: "ip", debianPackage: "iproute2", use: "shows networks", version: ["-V"] },
   { program: "nft", debianPackage: "nftables", use: "filters networks", version: ["--version"] },

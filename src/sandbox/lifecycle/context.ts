@@ -9,6 +9,7 @@ import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
 import type { FaultAt } from "../../native/launcher.ts";
 import type { SeccompFilters } from "../../seccomp/filters.ts";
+import type { Snapshots } from "../checkpoints/snapshots.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
 import { planLaunch } from "../launch-plan.ts";
@@ -35,6 +36,8 @@ export interface SandboxServiceOptions {
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
   /** Whether uppers on disk may have a size: images are mounted by the machine's root alone. */
   readonly mountsImages: boolean;
+  /** Where checkpoints are kept; absent where there can be none. */
+  readonly snapshots?: Snapshots;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
   /** How soon an end that failed is tried again. */

@@ -1,12 +1,14 @@
 import { availableParallelism } from "node:os";
 import { throwIfAborted } from "../../base/abort.ts";
 import { UndoStack } from "../../base/undo-stack.ts";
+import type { Checkpoint } from "../../model/checkpoint.ts";
 import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
+import { newLineage, requireCheckpointed, requireSnapshots } from "../checkpoints/snapshots.ts";
 import { requireHeld, unheldLimits } from "../held-limits.ts";
 import { onLayers } from "../image-defaults.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
@@ -18,25 +20,30 @@ import { requireUpper } from "../uppers/require-upper.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, planFor } from "./context.ts";
 import { greet, launch, watch } from "./launching.ts";
-import { forget, removeDisk } from "./removal.ts";
+import { forget, removeDisk, removeUpper } from "./removal.ts";
 
 /** What is written into an upper in memory counts there, and is there for good: the processes must have some left. */
 const UPPER_SHARE_OF_MEMORY = 0.75;
 
 const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
 
-/** Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left. */
+/**
+ * Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left.
+ * @param base what it is to hold, on whose layers it then stands
+ */
 export async function createSandbox(
   context: LifecycleContext,
   spec: SandboxSpec,
   signal?: AbortSignal,
+  base?: Checkpoint,
 ): Promise<LiveSandbox> {
   throwIfAborted(signal);
   checkBinds(context, spec.binds ?? []);
   requireHeld(context.places.cgroups, spec.limits);
   requireUpper(spec.upper, context.mountsImages);
+  requireSnapshots(context, spec);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
-  const live = reserve(context, spec);
+  const live = reserve(context, spec, base);
   await using undo = new UndoStack();
   // What could not be taken away is found again by whoever tries next.
   const orRemember = (work: () => Promise<void>) => (): Promise<void> =>
@@ -50,17 +57,19 @@ export async function createSandbox(
   const filter = context.filters.filterFor(live.sandbox);
   // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
   filter.catch(() => {});
-  const lease = await context.layers.acquire(spec.layers ?? ["host"]);
+  const lease = await (base ? context.layers.adopt(base.digests) : context.layers.acquire(spec.layers ?? ["host"]));
   live.lease = lease;
-  live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers: lease.layers.map(({ name }) => name) };
+  const layers = base?.origin.layers ?? lease.layers.map(({ name }) => name);
+  live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind !== "tmpfs") {
     undo.push(
-      "remove the disk upper",
-      orRemember(() => removeDisk(context, live.sandbox)),
+      "remove the upper",
+      orRemember(() => removeUpper(context, live.sandbox)),
     );
-    await makeDisk(live.sandbox.upper, plan.root.upper);
+    if (live.sandbox.lineage === null) await makeDisk(live.sandbox.upper, plan.root.upper);
+    else await growUpper(context, live.sandbox, base);
   }
   const running = await launch(context, live, plan);
   undo.push(
@@ -84,12 +93,21 @@ function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void 
   for (const bind of binds) requireShowable(bind, around);
 }
 
+async function growUpper(context: LifecycleContext, sandbox: Sandbox, base: Checkpoint | undefined): Promise<void> {
+  const { pool, lineage } = requireCheckpointed(context, sandbox);
+  const upper = { sandbox: sandbox.id, revision: lineage.revision };
+  if (base === undefined) await pool.makeUpper(upper, sandbox.upper.bytes);
+  else await pool.growUpper(upper, base.id, sandbox.upper.bytes);
+}
+
 function reserve(
   { live: table, ids, admit, agentPatienceMs, places }: LifecycleContext,
   spec: SandboxSpec,
+  base: Checkpoint | undefined,
 ): LiveSandbox {
   if (spec.name !== undefined) table.requireFree(spec.name, spec.tenant ?? DEFAULT_TENANT);
-  const wanted = newSandbox(spec, ids.take(), unheldLimits(places.cgroups));
+  const lineage = newLineage(spec, base);
+  const wanted = { ...newSandbox(spec, ids.take(), unheldLimits(places.cgroups)), lineage };
   try {
     admit?.(
       wanted,
@@ -117,6 +135,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
+    lineage: null,
     ...{ limits, unheld },
     env: spec.env ?? {},
     ...{ cwd: null, user: null },

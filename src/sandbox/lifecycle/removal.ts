@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
+import { dropAllOf } from "../checkpoints/dropping.ts";
 import { diskPath } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
@@ -33,8 +34,14 @@ export async function destroy(context: LifecycleContext, live: LiveSandbox, reas
   live.closeLink();
   if (live.running === undefined) await context.backend.discard(planFor(context, live.sandbox, NO_LAYERS));
   else await live.running[Symbol.asyncDispose]();
-  await removeDisk(context, live.sandbox);
+  await removeUpper(context, live.sandbox);
   await forget(context, live);
+}
+
+/** Removes what a sandbox wrote, and what was kept of it for itself alone. */
+export async function removeUpper(context: LifecycleContext, sandbox: Sandbox): Promise<void> {
+  await removeDisk(context, sandbox);
+  await dropAllOf(context, sandbox.id);
 }
 
 export async function removeDisk({ places }: LifecycleContext, sandbox: Sandbox): Promise<void> {

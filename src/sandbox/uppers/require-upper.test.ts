@@ -31,6 +31,8 @@ describe("an upper", () => {
     ["with too few inodes", { kind: "disk", bytes: 16 * MIB, inodes: 63 }, "upper.inodes"],
     ["with more inodes than blocks", { kind: "disk", bytes: 16 * MIB, inodes: 4097 }, "upper.inodes"],
     ["with inodes and no size", { kind: "disk", inodes: 100 }, "upper.inodes"],
+    ["with snapshots and inodes", { kind: "disk", inodes: 100, snapshots: true }, "upper.inodes"],
+    ["with snapshots and too small", { kind: "disk", bytes: 16 * MIB - 1, snapshots: true }, "upper.bytes"],
   ])("on disk that is %s is refused by the field, whatever the machine can do", (_, upper, field) => {
     for (const mountsImages of [true, false]) {
       expect(() => requireUpper(upper, mountsImages)).toThrow(

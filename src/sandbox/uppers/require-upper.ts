@@ -1,6 +1,6 @@
 import { PlyboxError } from "../../model/errors.ts";
 import type { UpperSpec } from "../../model/sandbox.ts";
-import { BYTES_PER_DISK_INODE, isImage, LIMIT_BOUNDS } from "../../model/sandbox.ts";
+import { BYTES_PER_DISK_INODE, hasSnapshots, isImage, LIMIT_BOUNDS } from "../../model/sandbox.ts";
 
 /**
  * Refuses an upper that cannot be had.
@@ -8,6 +8,11 @@ import { BYTES_PER_DISK_INODE, isImage, LIMIT_BOUNDS } from "../../model/sandbox
  */
 export function requireUpper(upper: UpperSpec = { kind: "tmpfs" }, mountsImages: boolean): void {
   const { kind, bytes, inodes } = upper;
+  if (hasSnapshots(upper)) {
+    if (bytes !== undefined) requireWithin("upper.bytes", bytes, LIMIT_BOUNDS.diskBytes);
+    if (inodes === undefined) return;
+    throw new PlyboxError("input/invalid", "an upper with snapshots counts bytes alone", { field: "upper.inodes" });
+  }
   if (kind === "disk" && bytes === undefined && inodes !== undefined) {
     throw new PlyboxError("input/invalid", "an upper on disk counts inodes only where it has a size", {
       field: "upper.inodes",

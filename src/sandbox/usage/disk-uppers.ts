@@ -80,9 +80,12 @@ export class DiskUppers {
   }
 
   #upperOf(sandbox: Sandbox): Upper {
+    const path = this.#pathOf(sandbox);
+    // A restore gives a sandbox another upper.
+    if (this.#uppers.get(sandbox.id)?.path !== path) this.forget(sandbox.id);
     let upper = this.#uppers.get(sandbox.id);
     if (upper === undefined) {
-      upper = { path: this.#pathOf(sandbox), abort: sharedAbort(), figure: undefined, dueMs: 0 };
+      upper = { path, abort: sharedAbort(), figure: undefined, dueMs: 0 };
       if (!this.#isClosed) this.#uppers.set(sandbox.id, upper);
     }
     return upper;

@@ -91,12 +91,12 @@ export class UsageSampler {
   /** A file system of its own tells what it holds now; a directory on disk is measured now and then. */
   #upper(sandbox: Sandbox, { upperBytes }: Usage, at: Date) {
     const { upper } = sandbox;
-    if (upper.kind === "tmpfs" || isImage(upper)) {
+    if (sandbox.lineage === null && (upper.kind === "tmpfs" || isImage(upper))) {
       const upperMeasuredAt = upperBytes === null ? null : at;
       return { upperBytes, upperMeasuredAt, upperLimit: upper.bytes ?? DEFAULT_UPPER_BYTES };
     }
     const { bytes = null, measuredAt = null } = this.#disks.figure(sandbox) ?? {};
-    return { upperBytes: bytes, upperMeasuredAt: bytes === null ? null : measuredAt, upperLimit: null };
+    return { upperBytes: bytes, upperMeasuredAt: bytes === null ? null : measuredAt, upperLimit: upper.bytes ?? null };
   }
 
   #usage(id: string): Usage | undefined {

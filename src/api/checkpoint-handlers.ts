@@ -1,0 +1,93 @@
+import type { Checkpoint } from "../model/checkpoint.ts";
+import { PlyboxError } from "../model/errors.ts";
+import type { Principal } from "../model/principal.ts";
+import type { Sandbox } from "../model/sandbox.ts";
+import type { Restoration } from "../sandbox/checkpoints/restoring.ts";
+import type { TakenCheckpoint } from "../sandbox/checkpoints/taking.ts";
+import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
+import { json, noContent } from "./answers.ts";
+import type { CheckpointRoutes } from "./checkpoint-routes.ts";
+import type { CheckpointView, ForkView, RestoredView, TakenView, TimelineView } from "./contract.ts";
+import { maySee } from "./gate.ts";
+import type { Handlers } from "./route.ts";
+import { sandboxView } from "./sandbox-view.ts";
+
+const MECHANISM = "copy-on-write";
+
+/** A client that goes away changes nothing, but that forks which nobody learns of are not made. */
+export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<CheckpointRoutes> {
+  return {
+    async createCheckpoint({ params, body }) {
+      const { checkpoint, frozen } = await checkpoints.checkpoint(params.ref, body);
+      const view: TakenView = { checkpoint: checkpointView(checkpoint), mechanism: MECHANISM, frozen };
+      return json(201, view);
+    },
+    getTimeline({ params }) {
+      const { sandbox, checkpoints: points } = checkpoints.timeline(params.ref);
+      const { head = null, changed = false } = sandbox.lineage ?? {};
+      const view: TimelineView = { sandbox: sandbox.id, head, changed, checkpoints: points.map(checkpointView) };
+      return json(200, view);
+    },
+    async forkSandbox({ params, body, signal }) {
+      const { count = 1, ...wish } = body;
+      return json(201, forkView(await checkpoints.fork(params.ref, { count, ...wish }, signal)));
+    },
+    async restoreSandbox({ params, body }) {
+      return json(200, restoredView(await checkpoints.restore(params.ref, body.checkpoint)));
+    },
+    async undoSandbox({ params, body }) {
+      return json(200, restoredView(await checkpoints.undo(params.ref, body.steps ?? 1)));
+    },
+    listCheckpoints({ principal }) {
+      const visible = checkpoints.list().filter(({ origin }) => maySee(principal, origin.tenant));
+      return json(200, { checkpoints: visible.map(checkpointView) });
+    },
+    getCheckpoint({ principal, params }) {
+      return json(200, checkpointView(find(checkpoints, principal, params.checkpoint)));
+    },
+    async forkCheckpoint({ principal, params, body, signal }) {
+      const checkpoint = find(checkpoints, principal, params.checkpoint);
+      const { count = 1, ...wish } = body;
+      const sandboxes = await checkpoints.forkPoint(checkpoint.id, { count, ...wish }, signal);
+      return json(201, forkView({ checkpoint, frozen: false, sandboxes }));
+    },
+    async removeCheckpoint({ principal, params }) {
+      await checkpoints.drop(find(checkpoints, principal, params.checkpoint).id);
+      return noContent();
+    },
+  };
+}
+
+/** What is another tenant's is answered like what does not exist. */
+function find(checkpoints: SandboxCheckpoints, principal: Principal, id: string): Checkpoint {
+  const checkpoint = checkpoints.find(id);
+  if (maySee(principal, checkpoint.origin.tenant)) return checkpoint;
+  throw new PlyboxError("checkpoint/not-found", `there is no checkpoint ${JSON.stringify(id)}`);
+}
+
+function checkpointView(checkpoint: Checkpoint): CheckpointView {
+  const { id, name, state, cause, parent, createdAt, medium, origin } = checkpoint;
+  return {
+    ...{ id, sandbox: origin.id, tenant: origin.tenant, name },
+    state: state === "lost" ? "lost" : "ready",
+    ...{ cause, parent, createdAt: createdAt.toISOString(), medium, layers: [...origin.layers] },
+  };
+}
+
+interface Forked extends TakenCheckpoint {
+  readonly sandboxes: readonly Sandbox[];
+}
+
+const forkView = ({ checkpoint, frozen, sandboxes }: Forked): ForkView => ({
+  checkpoint: checkpointView(checkpoint),
+  sandboxes: sandboxes.map(sandboxView),
+  ...{ mechanism: MECHANISM, frozen },
+});
+
+const restoredView = (restored: Restoration & { readonly sandbox: Sandbox }): RestoredView => ({
+  sandbox: sandboxView(restored.sandbox),
+  checkpoint: checkpointView(restored.checkpoint),
+  before: restored.before,
+  restarted: restored.restarted,
+  ...{ mechanism: MECHANISM, frozen: false },
+});

@@ -1,0 +1,86 @@
+import * as z from "zod";
+import { CHECKPOINT_BOUNDS } from "../../model/checkpoint.ts";
+import { dnsLabel } from "./lifecycle.ts";
+import { sandboxView } from "./sandbox.ts";
+
+const checkpointId = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9][a-z0-9_-]*$/, "must be a checkpoint's id");
+
+export const checkpointParams = z.strictObject({ checkpoint: checkpointId.describe("The checkpoint's id.") });
+
+/** What every answer says of how it came about. */
+const method = {
+  mechanism: z
+    .literal("copy-on-write")
+    .describe("How the bytes are kept: the file system shares them until somebody writes."),
+  frozen: z
+    .boolean()
+    .describe("Whether commands that ran stood still for it, so that it is one moment of all of them."),
+};
+
+const cause = z
+  .discriminatedUnion("type", [
+    z.object({ type: z.literal("asked") }),
+    z.object({ type: z.literal("exec"), command: z.string().describe("The command that it was made before.") }),
+    z.object({ type: z.literal("fork") }),
+    z.object({ type: z.literal("restore") }),
+  ])
+  .describe("What it was made for; `restore` keeps what a sandbox held before it was restored.");
+
+export const checkpointView = z.object({
+  id: z.string(),
+  sandbox: z.string().describe("The id of the sandbox whose it is, which may be gone."),
+  tenant: z.string(),
+  name: z.string().nullable(),
+  state: z.enum(["ready", "lost"]).describe("Of one that is lost, what it held was in memory when the machine ended."),
+  cause,
+  parent: z.string().nullable().describe("The checkpoint that its sandbox stood on before."),
+  createdAt: z.iso.datetime(),
+  medium: z.enum(["memory", "disk"]).describe("Where its bytes are."),
+  layers: z.array(z.string()),
+});
+
+const freeze = z
+  .boolean()
+  .describe("Whether commands that run stand still for the moment that it takes; true by default.");
+
+export const checkpointBody = z.strictObject({
+  freeze: z.exactOptional(freeze),
+  name: z.exactOptional(dnsLabel.describe("A name to find it by; a checkpoint with a name stays until it is removed.")),
+});
+export const takenView = z.object({ checkpoint: checkpointView, ...method });
+
+export const checkpointList = z.object({ checkpoints: z.array(checkpointView).describe("Oldest first.") });
+
+export const timelineView = z.object({
+  sandbox: z.string(),
+  head: z.string().nullable().describe("The checkpoint that it was restored to, or that was made of it last."),
+  changed: z.boolean().describe("Whether something may have been written since a restore to `head`."),
+  checkpoints: z.array(checkpointView).describe("Its own and those that it has come from, oldest first."),
+});
+
+const count = z.int().min(1).max(CHECKPOINT_BOUNDS.forks).describe("How many; 1 by default.");
+const forkName = dnsLabel.describe("Of the one, or what -1, -2… is added to.");
+const point = checkpointId.describe("A checkpoint's id, or the name of one that the sandbox can go back to.");
+
+export const forkPointBody = z.strictObject({ count: z.exactOptional(count), name: z.exactOptional(forkName) });
+export const forkBody = z.strictObject({
+  ...forkPointBody.shape,
+  from: z.exactOptional(point),
+  freeze: z.exactOptional(freeze),
+});
+export const forkView = z.object({ checkpoint: checkpointView, sandboxes: z.array(sandboxView), ...method });
+
+export const restoreBody = z.strictObject({ checkpoint: point });
+export const undoBody = z.strictObject({
+  steps: z.exactOptional(z.int().min(1).max(100_000).describe("How many checkpoints to go back; 1 by default.")),
+});
+export const restoredView = z.object({
+  sandbox: sandboxView,
+  checkpoint: checkpointView.describe("What it holds now."),
+  before: z.string().nullable().describe("The checkpoint of what it held before; null where nothing had changed."),
+  restarted: z.boolean().describe("Whether its commands were ended, and it was started again."),
+  ...method,
+});

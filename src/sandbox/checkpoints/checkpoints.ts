@@ -1,0 +1,130 @@
+import type { Checkpoint } from "../../model/checkpoint.ts";
+import { PlyboxError } from "../../model/errors.ts";
+import type { ExecRequest } from "../../model/exec.ts";
+import type { CheckpointId } from "../../model/ids.ts";
+import type { Sandbox } from "../../model/sandbox.ts";
+import type { LifecycleContext } from "../lifecycle/context.ts";
+import { exclusively, save } from "../lifecycle/context.ts";
+import type { LiveSandbox } from "../live-sandbox.ts";
+import type { SandboxCheckpoints, Timeline } from "../sandbox-checkpoints.ts";
+import { requireState } from "../transitions.ts";
+import { dropCheckpoints } from "./dropping.ts";
+import type { ForkWish } from "./forking.ts";
+import { forkCheckpoint } from "./forking.ts";
+import type { Restoration } from "./restoring.ts";
+import { pointBefore, restoreSandbox } from "./restoring.ts";
+import { findPoint, pointsOf, requireCheckpointed } from "./snapshots.ts";
+import type { CheckpointWish, TakenCheckpoint } from "./taking.ts";
+import { takeCheckpoint } from "./taking.ts";
+
+/** Of a command, what a time line shows. */
+const SHOWN_COMMAND = 200;
+
+/** The time lines of this process's sandboxes. */
+export class Checkpoints implements SandboxCheckpoints {
+  readonly #context: LifecycleContext;
+
+  constructor(context: LifecycleContext) {
+    this.#context = context;
+  }
+
+  checkpoint(ref: string, wish: Pick<CheckpointWish, "name" | "freeze"> = {}): Promise<TakenCheckpoint> {
+    return this.#change(ref, (live) =>
+      takeCheckpoint(this.#context, live, { freeze: true, ...wish, cause: { type: "asked" } }),
+    );
+  }
+
+  timeline(ref: string): Timeline {
+    const { sandbox } = this.#context.live.find(ref);
+    const { table } = requireCheckpointed(this.#context, sandbox);
+    return { sandbox, checkpoints: pointsOf(table, sandbox) };
+  }
+
+  list(): readonly Checkpoint[] {
+    const all = this.#context.snapshots?.table.all() ?? [];
+    return all.filter(({ state }) => state === "ready" || state === "lost");
+  }
+
+  find(point: string): Checkpoint {
+    const { snapshots } = this.#context;
+    if (snapshots !== undefined) return findPoint(snapshots.table, point);
+    throw new PlyboxError("checkpoint/not-found", "there are no checkpoints here");
+  }
+
+  async drop(id: CheckpointId): Promise<void> {
+    const { origin } = this.find(id);
+    await this.#context.lock.run(origin.id, () => dropCheckpoints(this.#context, [this.find(id)]));
+  }
+
+  async fork(
+    ref: string,
+    { from, freeze = true, ...wish }: ForkWish & { readonly from?: string; readonly freeze?: boolean },
+    signal?: AbortSignal,
+  ) {
+    this.#requireGoing();
+    const taken = from === undefined ? await this.#takeForFork(ref, freeze) : this.#pointOf(ref, from);
+    return { ...taken, sandboxes: await forkCheckpoint(this.#context, taken.checkpoint, wish, signal) };
+  }
+
+  async forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
+    this.#requireGoing();
+    return await forkCheckpoint(this.#context, this.find(id), wish, signal);
+  }
+
+  restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }> {
+    return this.#restore(ref, (live) => {
+      const { table } = requireCheckpointed(this.#context, live.sandbox);
+      return findPoint(table, point, live.sandbox);
+    });
+  }
+
+  undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }> {
+    return this.#restore(ref, (live) => pointBefore(this.#context, live, steps));
+  }
+
+  /** What goes before a command that is about to change what its sandbox holds. */
+  async beforeExec(live: LiveSandbox, { command }: ExecRequest): Promise<void> {
+    const { lineage } = live.sandbox;
+    if (lineage === null) return;
+    if (lineage.automatic === null) return this.changed(live);
+    const text = typeof command === "string" ? command : command.join(" ");
+    const cause = { type: "exec", command: text.slice(0, SHOWN_COMMAND) } as const;
+    await this.#context.lock.run(live.sandbox.id, async () => {
+      requireState("run a command", live.sandbox.state, "running");
+      await takeCheckpoint(this.#context, live, { cause });
+    });
+  }
+
+  /** Notes that a sandbox may hold something else than the point that it was restored to. */
+  changed(live: LiveSandbox): void {
+    const { sandbox } = live;
+    if (sandbox.lineage === null || sandbox.lineage.changed) return;
+    save(this.#context, live, { ...sandbox, lineage: { ...sandbox.lineage, changed: true } });
+  }
+
+  #takeForFork(ref: string, freeze: boolean): Promise<TakenCheckpoint> {
+    return this.#change(ref, (live) => takeCheckpoint(this.#context, live, { freeze, cause: { type: "fork" } }));
+  }
+
+  #pointOf(ref: string, from: string): TakenCheckpoint {
+    const { sandbox } = this.#context.live.find(ref);
+    const { table } = requireCheckpointed(this.#context, sandbox);
+    return { checkpoint: findPoint(table, from, sandbox), frozen: false };
+  }
+
+  #restore(ref: string, pick: (live: LiveSandbox) => Checkpoint) {
+    return this.#change(ref, async (live) => {
+      const restoration = await restoreSandbox(this.#context, live, pick(live));
+      return { ...restoration, sandbox: live.sandbox };
+    });
+  }
+
+  async #change<T>(ref: string, work: (live: LiveSandbox) => Promise<T>): Promise<T> {
+    this.#requireGoing();
+    return await exclusively(this.#context, ref, work);
+  }
+
+  #requireGoing(): void {
+    if (this.#context.isStopping()) throw new PlyboxError("daemon/stopping", "the daemon is stopping");
+  }
+}

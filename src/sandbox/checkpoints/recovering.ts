@@ -1,0 +1,46 @@
+import type { Checkpoint, Medium } from "../../model/checkpoint.ts";
+import { mediumOf } from "../launch-plan.ts";
+import type { LifecycleContext } from "../lifecycle/context.ts";
+import { dropCheckpoints } from "./dropping.ts";
+
+const MEDIA: readonly Medium[] = ["memory", "disk"];
+
+/**
+ * Opens the pools that an earlier daemon made, and settles what it had begun: to be called before any sandbox is taken
+ * over. What was being made was promised to nobody; what was being removed was promised to be gone.
+ * @throws PlyboxError where a pool that is there cannot be opened: what is in it is not to be taken for lost
+ */
+export async function recoverCheckpoints(context: LifecycleContext): Promise<void> {
+  const { snapshots } = context;
+  if (snapshots === undefined) return;
+  const { table, pools } = snapshots;
+  for (const medium of MEDIA) await pools[medium].openKept();
+  const all = table.all();
+  const isHalf = ({ state }: Checkpoint): boolean => state === "making" || state === "removing";
+  await dropCheckpoints(context, all.filter(isHalf));
+  const lost = all.filter((each) => each.state === "ready" && !pools[each.medium].has(each.id));
+  table.put(...lost.map((each): Checkpoint => ({ ...each, state: "lost" })));
+  for (const { id } of lost) context.log.warn({ checkpoint: id }, "what a checkpoint held is gone");
+}
+
+/**
+ * Takes away what is in the pools and in no registry: to be called when every sandbox is known. What is on disk may be
+ * all that somebody has of it, and is only told of, but for what a known sandbox has been given another upper for.
+ */
+export async function sweepPools({ snapshots, live, log }: LifecycleContext): Promise<void> {
+  if (snapshots === undefined) return;
+  const { table, pools } = snapshots;
+  for (const medium of MEDIA) {
+    const pool = pools[medium];
+    for (const sandbox of new Set(pool.uppers().map((upper) => upper.sandbox))) {
+      const known = live.get(sandbox)?.sandbox;
+      const isOwner = known?.lineage && mediumOf(known.upper) === medium;
+      if (isOwner) await pool.dropUppers(sandbox, known.lineage?.revision);
+      else if (medium === "memory") await pool.dropUppers(sandbox);
+      else log.warn({ sandbox }, "the registry does not know the sandbox that wrote an upper in the pool on disk");
+    }
+    const unknown = pool.checkpoints().filter((id) => table.get(id) === undefined);
+    if (medium === "memory") await pool.drop(unknown);
+    else for (const checkpoint of unknown) log.warn({ checkpoint }, "the registry does not know a checkpoint on disk");
+  }
+}

@@ -1,0 +1,80 @@
+import type { Checkpoint } from "../../model/checkpoint.ts";
+import { PlyboxError } from "../../model/errors.ts";
+import type { CheckpointId } from "../../model/ids.ts";
+import { mediumOf } from "../launch-plan.ts";
+import type { LifecycleContext } from "../lifecycle/context.ts";
+import { save } from "../lifecycle/context.ts";
+import { startSandbox, stopSandbox } from "../lifecycle/stopping.ts";
+import type { LiveSandbox } from "../live-sandbox.ts";
+import { requireState } from "../transitions.ts";
+import { ancestry, requireCheckpointed, requireKept } from "./snapshots.ts";
+import { takeCheckpoint } from "./taking.ts";
+
+export interface Restoration {
+  /** Where the sandbox is now. */
+  readonly checkpoint: Checkpoint;
+  /** What it held before; null where that was a checkpoint already. */
+  readonly before: CheckpointId | null;
+  /** Whether its commands were ended, and it was started again. */
+  readonly restarted: boolean;
+}
+
+/**
+ * Gives a sandbox an upper that holds what a checkpoint holds. One that runs is stopped, which ends its commands, and
+ * started again. To be called exclusively.
+ * @throws PlyboxError `checkpoint/unfit`, `checkpoint/lost`, and as a stop and a start do
+ */
+export async function restoreSandbox(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  checkpoint: Checkpoint,
+): Promise<Restoration> {
+  const { lineage } = requireCheckpointed(context, live.sandbox);
+  const { kind } = requireState("restore", live.sandbox.state, "running", "paused", "stopped", "failed");
+  requireKept(checkpoint);
+  requireFit(live, checkpoint);
+  const before = lineage.changed ? await takeCheckpoint(context, live, { cause: { type: "restore" } }) : null;
+  const isLive = kind === "running" || kind === "paused";
+  if (isLive) await stopSandbox(context, live, { type: "asked" });
+  await replaceUpper(context, live, checkpoint);
+  if (isLive) await startSandbox(context, live);
+  return { checkpoint, before: before?.checkpoint.id ?? null, restarted: isLive };
+}
+
+/** One write to the registry changes which upper is the sandbox's; the other one is nobody's from then on, or still. */
+async function replaceUpper(context: LifecycleContext, live: LiveSandbox, checkpoint: Checkpoint): Promise<void> {
+  const { pool, lineage } = requireCheckpointed(context, live.sandbox);
+  const { id, upper } = live.sandbox;
+  const revision = lineage.revision + 1;
+  await pool.growUpper({ sandbox: id, revision }, checkpoint.id, upper.bytes);
+  save(context, live, { ...live.sandbox, lineage: { ...lineage, revision, head: checkpoint.id, changed: false } });
+  await pool.dropUppers(id, revision).catch((err) => context.log.warn({ sandbox: id, err }, "an old upper stays"));
+}
+
+/** An upper means something on the layers that it was written on alone. */
+function requireFit({ sandbox, lease }: LiveSandbox, { digests, medium }: Checkpoint): void {
+  const own = lease?.layers.map(({ digest }) => digest) ?? [];
+  const isSame = own.length === digests.length && own.every((digest, index) => digest === digests[index]);
+  if (isSame && medium === mediumOf(sandbox.upper)) return;
+  const why = isSame ? "its upper is kept elsewhere" : "it was written on other layers";
+  throw new PlyboxError("checkpoint/unfit", `the checkpoint does not fit the sandbox: ${why}`);
+}
+
+/**
+ * The point so many steps back: the last checkpoint first, or what that has come from where nothing has changed since.
+ * @throws PlyboxError `checkpoint/none`
+ */
+export function pointBefore(context: LifecycleContext, live: LiveSandbox, steps: number): Checkpoint {
+  const { table, lineage } = requireCheckpointed(context, live.sandbox);
+  const chain = ancestry(table, lineage.head).filter(
+    ({ state, cause }) => state === "ready" && cause.type !== "restore",
+  );
+  const isAtHead = !lineage.changed && chain[0]?.id === lineage.head;
+  const point = chain[isAtHead ? steps : steps - 1];
+  if (point !== undefined) return point;
+  const most = chain.length - (isAtHead ? 1 : 0);
+  throw new PlyboxError(
+    "checkpoint/none",
+    most === 0 ? "there is nothing to undo" : `only ${most} steps can be undone`,
+  );
+}

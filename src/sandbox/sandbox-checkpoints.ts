@@ -1,0 +1,41 @@
+import type { Checkpoint } from "../model/checkpoint.ts";
+import type { CheckpointId } from "../model/ids.ts";
+import type { Sandbox } from "../model/sandbox.ts";
+import type { ForkWish } from "./checkpoints/forking.ts";
+import type { Restoration } from "./checkpoints/restoring.ts";
+import type { CheckpointWish, TakenCheckpoint } from "./checkpoints/taking.ts";
+
+/** What a sandbox can go back to. */
+export interface Timeline {
+  readonly sandbox: Sandbox;
+  /** Oldest first. */
+  readonly checkpoints: readonly Checkpoint[];
+}
+
+/**
+ * What sandboxes were, and can be again. `ref` is an id or a name, `point` the id of a checkpoint, or the name of one
+ * that the sandbox can go back to. Every method throws PlyboxError: `sandbox/not-found`, `checkpoint/not-found`,
+ * `checkpoint/unsupported`, `checkpoint/lost`.
+ */
+export interface SandboxCheckpoints {
+  /** Throws `checkpoint/name-taken`, `checkpoint/no-space`. */
+  checkpoint(ref: string, wish?: Pick<CheckpointWish, "name" | "freeze">): Promise<TakenCheckpoint>;
+  timeline(ref: string): Timeline;
+  /** All that there are, oldest first. */
+  list(): readonly Checkpoint[];
+  find(point: string): Checkpoint;
+  /** Removes one; what came from it stays. */
+  drop(id: CheckpointId): Promise<void>;
+  /** Makes sandboxes of what one holds now, or held at a point. */
+  fork(
+    ref: string,
+    wish: ForkWish & { readonly from?: string; readonly freeze?: boolean },
+    signal?: AbortSignal,
+  ): Promise<TakenCheckpoint & { readonly sandboxes: readonly Sandbox[] }>;
+  /** Makes sandboxes of a checkpoint, whose own sandbox may be gone. */
+  forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]>;
+  /** Throws `checkpoint/unfit`, and as a stop and a start do. */
+  restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }>;
+  /** Goes back so many steps. Throws `checkpoint/none`. */
+  undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }>;
+}
