@@ -1,6 +1,7 @@
 /**
- * Loaded by `node --import` before a program: kills its process, as SIGKILL does, right before the change to a file system
- * whose number PLYBOX_TEST_KILL_AT is. Counts every call that makes, writes, renames or removes something.
+ * Loaded by `node --import` before a program: kills its process, as SIGKILL does, right before the change whose number
+ * PLYBOX_TEST_KILL_AT is. Counts every call that makes, writes, renames or removes a file or, with PLYBOX_TEST_COUNT=requests,
+ * every request by HTTP instead.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -22,12 +23,17 @@ function watch(object, name) {
   };
 }
 
-for (const name of CHANGES) {
-  watch(fs.promises, name);
-  watch(fs, `${name}Sync`);
+async function watchFiles() {
+  for (const name of CHANGES) {
+    watch(fs.promises, name);
+    watch(fs, `${name}Sync`);
+  }
+  // What has been written is on the disk only after this.
+  const probe = await fs.promises.open("/dev/null", "r");
+  watch(Object.getPrototypeOf(probe), "sync");
+  await probe.close();
 }
-// What has been written is on the disk only after this.
-const probe = await fs.promises.open("/dev/null", "r");
-watch(Object.getPrototypeOf(probe), "sync");
-await probe.close();
+
+if (process.env.PLYBOX_TEST_COUNT === "requests") watch(globalThis, "fetch");
+else await watchFiles();
 syncBuiltinESMExports();
