@@ -9,6 +9,8 @@ export const WORKLOAD_SOURCE = join(REPOSITORY, "bench/native/workload.c");
 export const AGENT = join(REPOSITORY, "build/plyagent");
 /** The built module, which finds the native programs beside it. */
 export const LAUNCHER = join(REPOSITORY, "dist/native/launcher.js");
+/** The built module, as `LAUNCHER`. */
+export const PACK_PLY = join(REPOSITORY, "dist/snapshots/plies/pack-ply.js");
 export const COMMAND = join(REPOSITORY, "dist/cli/main.js");
 
 function above(directory: string): string {

@@ -18,6 +18,7 @@
 //  10 link     root, path, new path       11 remove    root, path
 //  12 whiteout root, path                 13 opaque    root, path, u32 whether
 //  14 sync     root
+//  15 survey   root, u32 first foreign id → u64 entries, u64 bytes, path of what has such an id or ""
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -33,6 +34,7 @@
 #include "tree/listing.h"
 #include "tree/overlay.h"
 #include "tree/roots.h"
+#include "tree/survey.h"
 #include "tree/wire.h"
 
 namespace plybox::tree {
@@ -56,6 +58,7 @@ enum class Operation : uint8_t {
   kWhiteout,
   kOpaque,
   kSync,
+  kSurvey,
 };
 
 class Server {
@@ -105,6 +108,8 @@ class Server {
         return complete(fields) ? Result<>() : unreadable();
       case Operation::kRead:
         return read(place(fields), fields, out);
+      case Operation::kSurvey:
+        return survey_root(fields, out);
       default:
         return change(operation, fields);
     }
@@ -172,6 +177,18 @@ class Server {
     return {};
   }
 
+  Result<> survey_root(Fields& fields, std::string& out) {
+    auto root = fields.number<uint32_t>();
+    auto first_foreign_id = fields.number<uint32_t>();
+    if (!complete(fields)) return unreadable();
+    Result<Survey> found = survey(roots_, root, first_foreign_id);
+    if (!found) return found.failure();
+    append_number(out, found->entries);
+    append_number(out, found->bytes);
+    append_text(out, found->foreign);
+    return {};
+  }
+
   Result<> read(const Place& place, Fields& fields, std::string& out) {
     auto offset = fields.number<uint64_t>();
     if (!complete(fields) || offset > INT64_MAX) return unreadable();
@@ -234,6 +251,12 @@ bool write_whole(std::string_view bytes) {
 int run(Marks marks) {
   signal(SIGPIPE, SIG_IGN);
   umask(0);
+  // As many directories may be open as a tree is deep.
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   Server server(marks);
   std::string request, out;
   for (uint32_t length; read_whole(reinterpret_cast<char*>(&length), sizeof(length));) {

@@ -28,7 +28,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
 }
 
 /** Makes a rename in the directory survive a power cut. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {
     await directory.sync();

@@ -16,6 +16,8 @@ export interface PackOptions {
   readonly totalBytes: number;
   /** Directories below `source` that are mounts; they are left out. */
   readonly mounts: readonly string[];
+  /** Whether a squashfs image's table of extended attributes is left as it is, for who changes it. */
+  readonly plainAttributes?: boolean;
   /** Seconds since 1970 that every file gets; their own times are kept without it. */
   readonly fileTime?: number;
   readonly signal?: AbortSignal;

@@ -30,7 +30,8 @@ export async function packSquashfs(options: PackOptions): Promise<void> {
   const program = await requireProgram("mksquashfs", "squashfs-tools");
   // The superblock's time: the only part of the image that would differ between two runs.
   const time = ["-mkfs-time", "0", ...(fileTime === undefined ? [] : ["-all-time", String(fileTime)])];
-  const args = [source, image, ...squashfsArguments(compression), ...COMMON, "-one-file-system", ...time];
+  const packing = [...squashfsArguments(compression), ...(options.plainAttributes ? ["-noX"] : [])];
+  const args = [source, image, ...packing, ...COMMON, "-one-file-system", ...time];
   await runPacker({ ...options, program, args });
 }
 

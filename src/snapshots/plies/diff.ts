@@ -52,7 +52,7 @@ async function* diffStacks(before: Stack, after: Stack, options: DiffOptions = {
 type Pair = readonly [before: Node | undefined, after: Node | undefined];
 
 /** The same of what is at one path, and below. */
-async function* diffNodes(
+export async function* diffNodes(
   before: Stack,
   after: Stack,
   pair: Pair,
@@ -82,7 +82,7 @@ async function* diffNodes(
 }
 
 /** A node as the side of a stack, if it is a directory. */
-const sideOf = (stack: Stack, node: Node | undefined): Side =>
+export const sideOf = (stack: Stack, node: Node | undefined): Side =>
   node?.entry.kind === "directory" ? { stack, directory: node } : undefined;
 
 function needsLook([a, b]: Pair): boolean {

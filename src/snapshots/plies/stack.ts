@@ -32,6 +32,11 @@ export class Stack {
     return new Stack(await Promise.all(paths.toReversed().map((path) => program.open(path))));
   }
 
+  /** Which of the plies it is, the lowest being 0. */
+  indexOf(tree: Tree): number {
+    return this.#trees.length - 1 - this.#trees.indexOf(tree);
+  }
+
   async root(): Promise<Node> {
     const [tree] = this.#trees;
     if (tree === undefined) throw new Error("a stack has at least one ply");

@@ -9,6 +9,15 @@ export interface Piece {
   readonly bytes: Buffer;
 }
 
+interface TreeSurvey {
+  /** With the root. */
+  readonly entries: number;
+  /** Of regular files, each as often as it has names, holes included. */
+  readonly bytes: number;
+  /** Path of something whose owner or group is nobody's. */
+  readonly foreign: string | undefined;
+}
+
 /**
  * A tree that plytree has open. Paths are relative with one character a byte, "" is the root; no symlink on the way is
  * followed. Errors are those of `TreeRequests.ask`.
@@ -84,6 +93,16 @@ export class Tree {
 
   async markOpaque(path: string, isOpaque: boolean): Promise<void> {
     await this.#ask("opaque", path, isOpaque ? 1 : 0);
+  }
+
+  /**
+   * What all of the tree comes to.
+   * @param firstForeignId from which on an owner or a group is nobody's
+   */
+  async survey(firstForeignId: number): Promise<TreeSurvey> {
+    const answer = await this.#program.ask(OPERATIONS.survey, [this.#root, firstForeignId], "");
+    const [entries, bytes, foreign] = [Number(answer.u64()), Number(answer.u64()), answer.text()];
+    return { entries, bytes, foreign: foreign === "" ? undefined : foreign };
   }
 
   /** All of the tree's file system has reached its disk. */
