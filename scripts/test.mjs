@@ -22,29 +22,38 @@ const MAKE = ["--no-print-directory", "--output-sync=target", "-C", "native", `-
 const installed = (name) => join(ROOT, "node_modules/.bin", name);
 
 /**
- * Runs a program, showing what it prints.
+ * Runs a program, showing what it prints: as it comes, or `whole` in one piece, where others run beside it.
  * @param {string} program
  * @param {readonly string[]} args
- * @param {NodeJS.ProcessEnv} [env]
+ * @param {{ env?: NodeJS.ProcessEnv, whole?: boolean }} [options]
  * @returns {Promise<{ ok: boolean, output: string }>}
  */
-function run(program, args, env = {}) {
+function run(program, args, { env = {}, whole = false } = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: ROOT,
       env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    let output = "";
-    child.stdout.on("data", (chunk) => {
-      output += chunk;
-      process.stdout.write(chunk);
+    let [output, shown] = ["", ""];
+    /** @param {string} text */
+    const show = (text) => {
+      if (whole) shown += text;
+      else process.stdout.write(text);
+    };
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      show(text);
     });
+    child.stderr.setEncoding("utf8").on("data", show);
     child.on("error", (error) => {
       console.error(`${program}: ${error.message}`);
       resolve({ ok: false, output });
     });
-    child.on("close", (code) => resolve({ ok: code === 0, output }));
+    child.on("close", (code) => {
+      process.stdout.write(shown);
+      resolve({ ok: code === 0, output });
+    });
   });
 }
 
@@ -59,7 +68,7 @@ function check(name, program, ...args) {
   return {
     name,
     async run() {
-      const { ok } = await run(program, args);
+      const { ok } = await run(program, args, { whole: true });
       return ok ? { passed: 1, failed: 0 } : { passed: 0, failed: 1, failures: [name] };
     },
   };
@@ -97,7 +106,7 @@ async function vitest() {
   rmSync(COUNTS_FILE, { force: true });
   mkdirSync(join(ROOT, "build"), { recursive: true });
   const reporters = ["--reporter=default", "--reporter=./scripts/count-reporter.mjs"];
-  const { ok } = await run(installed("vitest"), ["run", ...reporters], { PLYBOX_TEST_COUNTS: COUNTS_FILE });
+  const { ok } = await run(installed("vitest"), ["run", ...reporters], { env: { PLYBOX_TEST_COUNTS: COUNTS_FILE } });
   /** @type {Counts} */
   let counts;
   try {
@@ -115,12 +124,13 @@ async function vitest() {
  * @type {readonly (readonly Step[])[]}
  */
 const STAGES = [
-  [check("lint", installed("biome"), "ci", "--error-on-warnings")],
-  [check("native-format", "clang-format-14", "--dry-run", "-Werror", ...nativeSources())],
-  [check("types", installed("tsc"), "-p", "tsconfig.json")],
-  [check("build", installed("tsc"), "-p", "tsconfig.build.json")],
-  [check("dead-code", installed("knip"))],
-  [check("package", installed("publint"), "--strict")],
+  [
+    check("lint", installed("biome"), "ci", "--error-on-warnings"),
+    check("native-format", "clang-format-14", "--dry-run", "-Werror", ...nativeSources()),
+    check("types", installed("tsc"), "-p", "tsconfig.json"),
+    check("build", installed("tsc"), "-p", "tsconfig.build.json"),
+  ],
+  [check("dead-code", installed("knip")), check("package", installed("publint"), "--strict")],
   [
     { name: "native", run: nativeTests },
     check("aarch64", "make", ...MAKE, "aarch64"),

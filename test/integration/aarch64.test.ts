@@ -5,11 +5,14 @@ import type { ExecutionRequest, ExecutionResult } from "../../src/model/executio
 import { execute } from "../../src/wire/execute.ts";
 import { AARCH64_AGENT, SingleAgent } from "../support/single-agent.ts";
 
+/** What counts as a hang of the compilation, of which `npm test` has left nothing to do. */
+const COMPILE_HANG_MS = 900_000;
+
 beforeAll(() => {
   execFileSync("make", ["--silent", "-j2", "-C", join(import.meta.dirname, "../../native"), "aarch64"], {
     stdio: "inherit",
   });
-});
+}, COMPILE_HANG_MS);
 
 /** Of the agent that was built for aarch64, each time anew: over stdio it serves one execution. */
 async function run(request: ExecutionRequest): Promise<ExecutionResult> {

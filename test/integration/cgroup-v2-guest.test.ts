@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildCli } from "../support/built-cli.ts";
-import { Guest } from "../support/guest.ts";
+import { GUEST_HANG_MS, Guest } from "../support/guest.ts";
 import { makeGuestImage, PLYBOX } from "../support/guest-image.ts";
 
 // The version 2 of this machine may have no controllers; a guest's has all of them, under a kernel that a distribution
@@ -16,8 +16,6 @@ const SCRIPT = fileURLToPath(new URL("../support/cgroup-v2-guest.mjs", import.me
 /** Where the guest has it. */
 const INSIDE = join(PLYBOX, "script.mjs");
 const MIB = 1024 ** 2;
-/** The whole machine is emulated, and others may want this one. */
-const HANG_MS = 300_000;
 
 let guest: Guest;
 const told = new Map<string, { readonly value?: unknown; readonly error?: string }>();
@@ -38,7 +36,7 @@ beforeAll(async () => {
     const { name, ...outcome } = JSON.parse(line);
     told.set(name, outcome);
   }
-}, HANG_MS);
+}, GUEST_HANG_MS);
 afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();
   expect(existsSync(guest.directory)).toBe(false);

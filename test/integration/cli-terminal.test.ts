@@ -118,16 +118,12 @@ describe("plybox shell", () => {
   it("shows vim as it should look, and what was written with it is there", async () => {
     await leavesTheTerminalAsItWas(async () => {
       await terminal.line("plybox shell box -- vim -u NONE --cmd 'set nocompatible showmode ruler' /tmp/letter");
-      const empty = await terminal.see(/"\/tmp\/letter" \[New\]/);
-      const lines = empty.split("\n");
       // Line 2 to the one above the last are past the end of the file.
-      expect(lines.slice(1, 29)).toEqual(Array.from({ length: 28 }, () => "~"));
+      await terminal.see(/^\n(?:~\n){28}"\/tmp\/letter" \[New\]/);
       await terminal.type("iDear reader,");
       await terminal.press("Enter");
       await terminal.type("grüße — 你好");
-      const typed = await terminal.see(/你好/);
-      expect(typed).toContain("-- INSERT --");
-      expect(typed.split("\n").slice(0, 2)).toEqual(["Dear reader,", "grüße — 你好"]);
+      await terminal.see(/^Dear reader,\ngrüße — 你好\n(?:~\n)+-- INSERT --/);
       await terminal.press("Escape");
       await terminal.type(":s/reader/friend/ | 1,1yank | put");
       await terminal.press("Enter");
@@ -140,13 +136,10 @@ describe("plybox shell", () => {
   it("shows htop as it should look, also after the terminal has changed its size", async () => {
     await leavesTheTerminalAsItWas(async () => {
       await terminal.line("plybox shell box -- htop");
-      const screen = await terminal.see(/F10Quit/);
-      const lines = screen.trimEnd().split("\n");
-      expect(lines.at(-1)).toMatch(/^F1Help +F2Setup +F3Search *F4Filter *F5/);
-      expect(screen).toMatch(/^ +(?:0|1)\[.*%\]/m);
-      expect(screen).toMatch(/Mem\[.*\]/);
-      expect(screen).toMatch(/PID.*USER.*CPU%.*MEM%.*TIME\+.*Command/);
-      expect(lines).toHaveLength(30);
+      await terminal.see(/^ +(?:0|1)\[.*%\]/m);
+      await terminal.see(/Mem\[.*\]/);
+      await terminal.see(/PID.*USER.*CPU%.*MEM%.*TIME\+.*Command/);
+      await terminal.see(/^(?:.*\n){29}F1Help +F2Setup +F3Search *F4Filter *F5.*F10Quit/);
       await terminal.resize(90, 20);
       await terminal.see(/(?:.*\n){19}F1Help/);
       await terminal.type("q");

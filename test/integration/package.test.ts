@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -39,8 +40,18 @@ beforeAll(() => {
     symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
   }
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module" }));
+  borrowObjects();
   run("npm", ["run", "--silent", "install"], installed);
 });
+
+/**
+ * Spares a compilation that the clone has been through. What lacks in the package is missed all the same: without its
+ * source an object is not linked, and without one of its headers it is compiled anew.
+ */
+function borrowObjects(): void {
+  run("make", ["--silent", "-C", "native", "../build/native/toolchain.mk"], installed);
+  cpSync(join(ROOT, "build/native/musl"), join(installed, "build/native/musl"), { recursive: true });
+}
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 

@@ -4,11 +4,12 @@ import type { ExecutionRequest } from "../../src/model/execution.ts";
 import { execute } from "../../src/wire/execute.ts";
 import { startAgentGuest } from "../support/agent-guest.ts";
 import type { Guest } from "../support/guest.ts";
+import { GUEST_HANG_MS } from "../support/guest.ts";
 
 let guest: Guest;
 beforeAll(async () => {
   guest = await startAgentGuest();
-});
+}, GUEST_HANG_MS);
 afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();
   expect(existsSync(guest.directory)).toBe(false);

@@ -13,13 +13,13 @@ const MAIN = join(ROOT, "dist/cli/main.js");
 
 let building: Promise<unknown> | undefined;
 
-/** Compiles the sources as they are now; once for each file of tests. */
+/**
+ * Compiles the sources as they are now; once for each file of tests, one after the other: who comes second finds that
+ * nothing has changed, and leaves alone what the first already runs.
+ */
 export async function buildCli(): Promise<void> {
-  building ??= promisify(execFile)(
-    process.execPath,
-    [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"],
-    { cwd: ROOT },
-  );
+  const compile = [process.execPath, join(ROOT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"];
+  building ??= promisify(execFile)("flock", [join(ROOT, "tsconfig.build.json"), ...compile], { cwd: ROOT });
   await building;
 }
 

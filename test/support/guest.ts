@@ -10,6 +10,9 @@ import { join } from "node:path";
 import type { InitramfsEntry } from "./initramfs.ts";
 import { initramfs } from "./initramfs.ts";
 
+/** What counts as a hang of a guest, whose processor is emulated. */
+export const GUEST_HANG_MS = 900_000;
+
 const KERNEL = join(import.meta.dirname, "../../build/guest-kernel-13");
 
 /** What is run in a guest. */

@@ -71,9 +71,8 @@ export const limitTests: AgentTests = {
   },
 
   "counts both streams against the output limit": async (agent) => {
-    const { report, stdout, stderr } = await agent.run("while :; do echo out; echo err >&2; done", {
-      outputBytes: 10_000,
-    });
+    const command = "head -c 6000 /dev/zero; head -c 6000 /dev/zero >&2; sleep 1000";
+    const { report, stdout, stderr } = await agent.run(command, { outputBytes: 10_000 });
     expect(report.limit).toBe("output");
     expect(stdout.length + stderr.length).toBe(10_000);
     expect(stdout.length).toBeGreaterThan(0);

@@ -126,7 +126,7 @@ export const protocolTests: AgentTests = {
   "keeps the rest alive when a reader takes nothing from its connection": async (agent) => {
     const socket = await agent.greeted();
     socket.pause();
-    const lists = Array.from({ length: 20_000 }, (_, i) => open({ type: "usage" }, i + 1));
+    const lists = Array.from({ length: 20_000 }, (_, i) => open({ type: "list" }, i + 1));
     socket.send(...lists);
     expect((await agent.run(["true"])).report.code).toBe(0);
   },
