@@ -242,8 +242,11 @@ Result<> arrange_descriptors(Child& child) {
 }
 
 Result<> become_root_inside(Child& child) {
-  // A keyring of the host's session would be found through the process otherwise.
-  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  // A keyring of the host's session would be found through the process otherwise. A kernel without keyrings, or a
+  // filter around all of this that refuses the call, keeps them from whatever runs inside too.
+  bool kept_keyring =
+      syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS && errno != EPERM;
+  if (kept_keyring) return Failure::here("user");
   // With a single id there is no right to it: docs/decisions/0009.
   bool kept = setgroups(0, nullptr) != 0 && !(child.prepared.rootless && child.plan.id_count == 1 && errno == EPERM);
   if (kept || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return Failure::here("user");

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox, SpawnOptions } from "../../src/client/index.ts";
-import { TestDaemon } from "../support/test-daemon.ts";
+import { FaultyDaemon } from "../support/faulty-daemon.ts";
 import { processesWith } from "../support/traces.ts";
 
 const TERMINAL: SpawnOptions = { pty: { columns: 80, rows: 24 } };
@@ -26,23 +26,22 @@ const STEPS: Readonly<Record<string, SpawnOptions>> = {
   execve: {},
 };
 
-let daemon: TestDaemon;
-let failing: string | undefined;
+let daemon: FaultyDaemon;
 
 beforeAll(async () => {
-  daemon = new TestDaemon();
-  await daemon.start({ failAt: () => failing });
+  daemon = new FaultyDaemon();
+  await daemon.start();
 });
 afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
 });
 
 async function create(step?: string): Promise<Sandbox> {
-  failing = step && `exec:${step}`;
+  daemon.failing = step && `exec:${step}`;
   try {
     return await daemon.client.create({ layers: ["busybox"] });
   } finally {
-    failing = undefined;
+    daemon.failing = undefined;
   }
 }
 

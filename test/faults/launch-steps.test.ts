@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FaultyDaemon } from "../support/faulty-daemon.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { loopsGone } from "../support/traces.ts";
@@ -34,15 +35,14 @@ const STEPS = [
   "agent",
 ];
 
-let daemon: TestDaemon;
-let failing: string | undefined;
+let daemon: FaultyDaemon;
 
 beforeAll(async () => {
-  daemon = new TestDaemon();
-  await daemon.start({ failAt: () => failing });
+  daemon = new FaultyDaemon();
+  await daemon.start();
 });
 afterAll(async () => {
-  failing = undefined;
+  daemon.failing = undefined;
   await loopsGone(join(daemon.config.stateDir, "uppers"));
   await daemon[Symbol.asyncDispose]();
 });
@@ -55,7 +55,7 @@ const uppers = [
 
 describe.each(uppers)("a launch on a %s upper that fails", (_, upper) => {
   it.each(STEPS)("at %s names the step and leaves nothing", async (step) => {
-    failing = step;
+    daemon.failing = step;
     await expect(daemon.client.create({ name: "doomed", upper })).rejects.toMatchObject({
       code: "sandbox/launch-failed",
       status: 500,
@@ -64,7 +64,7 @@ describe.each(uppers)("a launch on a %s upper that fails", (_, upper) => {
     });
     expect(remainsOf(daemon)).toEqual(NOTHING);
     expect(await daemon.client.list()).toEqual([]);
-    failing = undefined;
+    daemon.failing = undefined;
     // The name is free again, and what the launcher keeps is in order.
     await using sandbox = await daemon.client.create({ name: "doomed", upper });
     expect(await sandbox.exec(["echo", "alive"])).toMatchObject({ stdout: "alive\n", exitCode: 0 });
@@ -72,7 +72,7 @@ describe.each(uppers)("a launch on a %s upper that fails", (_, upper) => {
 });
 
 it("every step of a launch is in the list above, and no other", async () => {
-  failing = "no such step";
+  daemon.failing = "no such step";
   const { NativeLauncher } = await import("../../src/native/launcher.ts");
   const seen: string[] = [];
   const launch = NativeLauncher.prototype.launch;

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
+import { FaultyDaemon } from "../support/faulty-daemon.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
-import { TestDaemon } from "../support/test-daemon.ts";
 import { loopsGone } from "../support/traces.ts";
 
 const RETRY_MS = 100;
@@ -12,15 +12,14 @@ const DESTROY_STEPS = ["kill", "cgroup", "unmount", "remove"];
 const FREEZE_STEPS = ["freezer-cgroup", "freeze", "freezer-move", "freeze-all", "freeze-wait"];
 const THAW_STEPS = ["thaw", "thaw-wait"];
 
-let daemon: TestDaemon;
-let failing: string | undefined;
+let daemon: FaultyDaemon;
 
 beforeAll(async () => {
-  daemon = new TestDaemon();
-  await daemon.start({ failAt: () => failing, retryMs: RETRY_MS });
+  daemon = new FaultyDaemon();
+  await daemon.start({ retryMs: RETRY_MS });
 });
 afterEach(() => {
-  failing = undefined;
+  daemon.failing = undefined;
 });
 afterAll(async () => {
   await loopsGone(join(daemon.config.stateDir, "uppers"));
@@ -48,12 +47,12 @@ describe.each([
     "at %s names the step, is remembered, and is finished without being asked for",
     async (step) => {
       const sandbox = await create(upper);
-      failing = `destroy:${step}`;
+      daemon.failing = `destroy:${step}`;
       await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
       // It is gone for everybody, but not forgotten.
       await expect(daemon.client.get(sandbox.id)).rejects.toMatchObject({ code: "sandbox/not-found" });
       expect(remainsOf(daemon)).not.toEqual(NOTHING);
-      failing = undefined;
+      daemon.failing = undefined;
       await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
       expect(agentsOf([sandbox.id])).toEqual([]);
     },
@@ -61,11 +60,11 @@ describe.each([
 
   it.each(DESTROY_STEPS)("at %s is finished by the next daemon", async (step) => {
     const sandbox = await create(upper);
-    failing = `destroy:${step}`;
+    daemon.failing = `destroy:${step}`;
     await expect(sandbox.remove()).rejects.toMatchObject(failedAt(step));
     // The daemon ends before it could try again with success.
-    const restarted = daemon.restart({ failAt: () => failing, retryMs: RETRY_MS });
-    failing = undefined;
+    const restarted = daemon.restart({ retryMs: RETRY_MS });
+    daemon.failing = undefined;
     await restarted;
     await expect.poll(() => remainsOf(daemon)).toEqual(NOTHING);
     expect(agentsOf([sandbox.id])).toEqual([]);
@@ -84,10 +83,10 @@ describe("a stop that fails", () => {
     const sandbox = await create(upper);
     // A PID 1 that ends when it is asked to is neither found nor killed.
     if (step === "kill") process.kill(agentsOf([sandbox.id])[0] as number, "SIGSTOP");
-    failing = `destroy:${step}`;
+    daemon.failing = `destroy:${step}`;
     await expect(sandbox.stop()).rejects.toMatchObject(failedAt(step));
     expect(await stateOf(sandbox)).toBe("stopping");
-    failing = undefined;
+    daemon.failing = undefined;
     await expect.poll(() => stateOf(sandbox)).toBe("stopped");
     expect(remainsOf(daemon)).toMatchObject({ cgroups: [], sockets: [] });
     await sandbox.start();
@@ -101,13 +100,13 @@ describe("a start that fails, and cannot be cleared away", () => {
   it("has failed with the launch's own step, and the next start clears up", async () => {
     const sandbox = await create();
     await sandbox.stop();
-    failing = "overlay";
+    daemon.failing = "overlay";
     await expect(sandbox.start()).rejects.toMatchObject({ code: "sandbox/launch-failed", step: "overlay" });
     expect(await stateOf(sandbox)).toBe("failed");
-    failing = "destroy:cgroup";
+    daemon.failing = "destroy:cgroup";
     await expect(sandbox.start()).rejects.toMatchObject(failedAt("cgroup"));
     expect(await stateOf(sandbox)).toBe("failed");
-    failing = undefined;
+    daemon.failing = undefined;
     await sandbox.start();
     await works(sandbox);
     await sandbox.remove();
@@ -117,9 +116,9 @@ describe("a start that fails, and cannot be cleared away", () => {
 describe("a pause that fails", () => {
   it.each(FREEZE_STEPS)("at %s names the step, and everything runs on", async (step) => {
     const sandbox = await create();
-    failing = step;
+    daemon.failing = step;
     await expect(sandbox.pause()).rejects.toMatchObject(failedAt(step));
-    failing = undefined;
+    daemon.failing = undefined;
     expect(await stateOf(sandbox)).toBe("running");
     await works(sandbox);
     await sandbox.pause();
@@ -134,10 +133,10 @@ describe("a resumption that fails", () => {
   it.each(THAW_STEPS)("at %s names the step, and it is paused still", async (step) => {
     const sandbox = await create();
     await sandbox.pause();
-    failing = step;
+    daemon.failing = step;
     await expect(sandbox.resume()).rejects.toMatchObject(failedAt(step));
     expect(await stateOf(sandbox)).toBe("paused");
-    failing = undefined;
+    daemon.failing = undefined;
     await sandbox.resume();
     await works(sandbox);
     await sandbox.remove();
@@ -146,7 +145,7 @@ describe("a resumption that fails", () => {
   it("keeps nobody from removing the sandbox", async () => {
     const sandbox = await create();
     await sandbox.pause();
-    failing = "thaw";
+    daemon.failing = "thaw";
     await sandbox.remove();
     expect(remainsOf(daemon)).toEqual(NOTHING);
   });

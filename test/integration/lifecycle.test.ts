@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
+import { FaultyDaemon } from "../support/faulty-daemon.ts";
 import { agentsOf, NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { cgroupsWith, processesWith } from "../support/traces.ts";
@@ -188,23 +189,22 @@ describe("a stopped sandbox", () => {
   });
 
   it("keeps what it wrote when its start fails, says why, and starts later", async () => {
-    const failing = new TestDaemon();
-    let step: string | undefined;
-    await failing.start({ failAt: () => step });
-    const sandbox = await failing.client.create({ layers: ["busybox"] });
+    const faulty = new FaultyDaemon();
+    await faulty.start();
+    const sandbox = await faulty.client.create({ layers: ["busybox"] });
     await sandbox.exec("echo kept > /file");
     await sandbox.stop();
-    step = "overlay";
+    faulty.failing = "overlay";
     await expect(sandbox.start()).rejects.toMatchObject({ code: "sandbox/launch-failed", step: "overlay" });
-    step = undefined;
+    faulty.failing = undefined;
     expect((await sandbox.inspect()).state).toMatchObject({
       kind: "failed",
       reason: { type: "launch-failed", step: "overlay", errno: "EIO" },
     });
     await sandbox.start();
     expect((await sandbox.exec(["cat", "/file"])).stdout).toBe("kept\n");
-    await failing[Symbol.asyncDispose]();
-    expect(remainsOf(failing)).toEqual(NOTHING);
+    await faulty[Symbol.asyncDispose]();
+    expect(remainsOf(faulty)).toEqual(NOTHING);
   });
 
   it("does nothing that was meant for the incarnation before", async () => {
