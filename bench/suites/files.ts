@@ -43,7 +43,9 @@ export async function fileRead(bench: Workbench): Promise<Benchmark> {
 export async function fileWrite(bench: Workbench): Promise<Benchmark> {
   await using ground = await Ground.open(bench, 2 * bench.options.megabytes * MIB);
   const { plybox, source, target } = await ground.withLargeFile();
-  const ours = () => plybox.files.write("/root/large", createReadStream(source, { highWaterMark: PIECE_BYTES }));
+  const size = bench.options.megabytes * MIB;
+  const ours = () =>
+    plybox.files.write("/root/large", createReadStream(source, { highWaterMark: PIECE_BYTES }), { size });
   const content = ground.url("content?path=/root/large");
   return await ground.compare("file-write", {
     method: `${bench.options.megabytes} MiB of a file of the host into a new file of a sandbox`,

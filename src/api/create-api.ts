@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import type { Accounts } from "../access/accounts.ts";
 import type { UrlSigner } from "../access/signed-urls.ts";
 import { ERRORS, PlyboxError } from "../model/errors.ts";
+import type { Relay } from "../model/file-relay.ts";
 import type { Principal } from "../model/principal.ts";
 import { DEFAULT_TENANT } from "../model/principal.ts";
 import type { ObservedRequest, ObservedResult, RequestObserver } from "../model/request-observer.ts";
@@ -77,6 +78,8 @@ export interface ApiOptions {
   /** Why sandboxes cannot be made now; empty when they can. */
   readonly ready: () => readonly string[] | Promise<readonly string[]>;
   readonly log: ApiLog;
+  /** Carries the bytes of large files past this process; without it they pass through. */
+  readonly relay?: Relay;
   /** Largest JSON body, in bytes; 1 MiB by default. */
   readonly bodyBytes?: number;
   /** Output that a collected exec answers with, in bytes of both streams together; 16 MiB by default. */
@@ -125,7 +128,7 @@ export function createApi(options: ApiOptions): Api {
       tokens: options.accounts.portTokens,
       ...options.portAccess,
     }),
-    ...fileHandlers({ files: new SandboxFiles(options.agents), ...streams }),
+    ...fileHandlers({ files: new SandboxFiles(options.agents), relay: options.relay, ...streams }),
     ...webhookHandlers(options.webhooks, sandboxes),
     ...metricsHandlers(options.metrics),
     ...eventHandlers({ events: options.events, sandboxes, ...streams }),

@@ -1,18 +1,20 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { PlyboxError } from "../model/errors.ts";
+import type { Relay } from "../model/file-relay.ts";
 import type { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
 import type { ReadConditions } from "./file-conditions.ts";
 import { readConditions } from "./file-conditions.ts";
 import type { FileRoutes } from "./file-routes.ts";
 import { sendHead, sendStream } from "./file-transfer.ts";
 import { modifiedAt } from "./file-view.ts";
+import { answerPassage } from "./relayed-body.ts";
 import type { Call } from "./route.ts";
 
 type ReadCall = Pick<Call<FileRoutes["readFile"]>, "params" | "query" | "incoming" | "outgoing" | "signal">;
 type Content = Awaited<ReturnType<SandboxFiles["read"]>>;
 
 /** Answers with a file's content, or the part of it that was asked for. */
-export async function readContent(files: SandboxFiles, call: ReadCall): Promise<Response> {
+export async function readContent(files: SandboxFiles, call: ReadCall, relay: Relay | undefined): Promise<Response> {
   const { incoming, outgoing } = call;
   const conditions = readConditions(incoming.headers);
   const { content, isRange } = await openContent(files, call, conditions);
@@ -43,7 +45,8 @@ export async function readContent(files: SandboxFiles, call: ReadCall): Promise<
     content.destroy();
     return sendHead({ status, headers: whole });
   }
-  return sendStream((to) => content.pour(to), outgoing, { status, headers: whole });
+  const passage = answerPassage(relay, entry.size > 0 ? to - from : 0, outgoing);
+  return sendStream((to) => content.pour(to, passage), outgoing, { status, headers: whole });
 }
 
 /** Opens what the conditions ask for; a range of what has no size is all of it. */

@@ -1,34 +1,41 @@
 import { PlyboxError } from "../model/errors.ts";
+import type { Relay } from "../model/file-relay.ts";
 import type { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
 import { json, noContent } from "./answers.ts";
 import { writeConditions } from "./file-conditions.ts";
 import { readContent } from "./file-content.ts";
 import { acceptsLines, collectLines, sendLines } from "./file-lines.ts";
 import type { FileRoutes } from "./file-routes.ts";
-import { receiveBody, sendHead, sendStream } from "./file-transfer.ts";
+import { sendHead, sendStream } from "./file-transfer.ts";
 import { foundView, listedView, statusView } from "./file-view.ts";
+import { receiveUpload } from "./relayed-body.ts";
 import type { Handlers } from "./route.ts";
 import type { ServerSentEvent, ServerSentEventOptions } from "./server-sent-events.ts";
 import { serverSentEvents } from "./server-sent-events.ts";
 
 export interface FileHandlerOptions extends ServerSentEventOptions {
   readonly files: SandboxFiles;
+  /** For what is large; without it every byte passes this process. */
+  readonly relay: Relay | undefined;
 }
 
 /** Entries of a page and matches of an answer, where the request does not say. */
 const PAGE = 1000;
 
-export function fileHandlers({ files, ...options }: FileHandlerOptions): Handlers<FileRoutes> {
-  return { ...contentHandlers(files), ...treeHandlers(files), ...streamHandlers(files, options) };
+export function fileHandlers({ files, relay, ...options }: FileHandlerOptions): Handlers<FileRoutes> {
+  return { ...contentHandlers(files, relay), ...treeHandlers(files), ...streamHandlers(files, options) };
 }
 
 type Part<Names extends keyof FileRoutes> = Handlers<Pick<FileRoutes, Names>>;
 
-function contentHandlers(files: SandboxFiles): Part<"readFile" | "writeFile" | "downloadTar" | "uploadTar"> {
+function contentHandlers(
+  files: SandboxFiles,
+  relay: Relay | undefined,
+): Part<"readFile" | "writeFile" | "downloadTar" | "uploadTar"> {
   return {
-    readFile: (call) => readContent(files, call),
+    readFile: (call) => readContent(files, call, relay),
 
-    async writeFile({ params, query, incoming, signal }) {
+    async writeFile({ params, query, incoming, outgoing, signal }) {
       const { isNew, ...condition } = writeConditions(incoming.headers);
       const { mode, ...fields } = query;
       const request = {
@@ -39,7 +46,7 @@ function contentHandlers(files: SandboxFiles): Part<"readFile" | "writeFile" | "
       };
       try {
         const upload = await files.write(params.ref, request, signal);
-        await receiveBody(incoming, upload);
+        await receiveUpload({ incoming, outgoing }, upload, relay);
         return json(200, await upload.report);
       } catch (error) {
         // What HTTP wants of a condition that does not hold.
@@ -56,9 +63,9 @@ function contentHandlers(files: SandboxFiles): Part<"readFile" | "writeFile" | "
       return sendHead(head);
     },
 
-    async uploadTar({ params, query, incoming, signal }) {
+    async uploadTar({ params, query, incoming, outgoing, signal }) {
       const upload = await files.tarIn(params.ref, query, signal);
-      await receiveBody(incoming, upload);
+      await receiveUpload({ incoming, outgoing }, upload, relay);
       return json(200, await upload.report);
     },
   };

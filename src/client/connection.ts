@@ -87,7 +87,7 @@ export class Connection {
   async open(
     method: Method,
     path: string,
-    asked: Pick<TransportRequest, "headers" | "body">,
+    asked: Pick<TransportRequest, "headers" | "body" | "bodyBytes">,
     options: CallOptions = {},
   ): Promise<TransportResponse> {
     return await this.#send(method, path, asked, options);
@@ -101,7 +101,7 @@ export class Connection {
   async #send(
     method: Method,
     path: string,
-    { headers, body }: Pick<TransportRequest, "headers" | "body">,
+    { headers, body, bodyBytes }: Pick<TransportRequest, "headers" | "body" | "bodyBytes">,
     { signal }: CallOptions,
   ): Promise<TransportResponse> {
     const response = await this.#transport.send({
@@ -109,6 +109,7 @@ export class Connection {
       path,
       headers: { ...this.#headers, ...headers },
       ...(body !== undefined && { body }),
+      ...(bodyBytes !== undefined && { bodyBytes }),
       ...(signal !== undefined && { signal }),
     });
     if (response.status >= 200 && response.status < 300) return response;

@@ -12,7 +12,7 @@ import type {
   WrittenView,
 } from "../api/contract.ts";
 import type { WRITE_KINDS } from "../model/file.ts";
-import { bodyOf, jsonOf } from "./bodies.ts";
+import { bodyOf, jsonOf, sizedBody } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import type {
   ChmodOptions,
@@ -50,6 +50,8 @@ export interface WriteFileOptions extends FileCallOptions {
   readonly parents?: boolean;
   /** Only while the file has this etag; `file/changed` otherwise. */
   readonly ifMatch?: string;
+  /** How many bytes a stream will give, where that is known: what is large takes less time then. It must be right. */
+  readonly size?: number;
 }
 
 export interface TarOptions extends FileCallOptions {
@@ -117,13 +119,14 @@ export class Files {
 
   /** Writes all of a file at once or, where it fails in the middle, nothing; `append` writes as it goes. */
   async write(path: PathInput, content: FileContent, options: WriteFileOptions = {}): Promise<WrittenFile> {
-    const { mode, how, parents, ifMatch, user, signal } = options;
+    const { mode, how, parents, ifMatch, size, user, signal } = options;
     const place = `${this.#path}/content${fileQuery(path, { mode: octal(mode), how, parents, user })}`;
     const headers = {
       "content-type": "application/octet-stream",
       ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
     };
-    return await jsonOf(await this.#connection.open("PUT", place, { headers, body: bodyOf(content) }, { signal }));
+    const asked = { headers, ...sizedBody(content, size) };
+    return await jsonOf(await this.#connection.open("PUT", place, asked, { signal }));
   }
 
   /** Writes behind what a file holds; makes it where it is missing. */

@@ -4,6 +4,8 @@ export interface TransportRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** How many bytes a body that is a stream will give, where that is known. */
+  readonly bodyBytes?: number;
   readonly signal?: AbortSignal;
 }
 

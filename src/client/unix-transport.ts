@@ -50,7 +50,7 @@ function sendOnce(
   http: typeof import("node:http"),
   agent: Agent,
   socketPath: string,
-  { method, path, headers, body, signal }: TransportRequest,
+  { method, path, headers, body, bodyBytes, signal }: TransportRequest,
 ): Promise<TransportResponse> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
@@ -58,7 +58,8 @@ function sendOnce(
       return;
     }
     const isWhole = typeof body === "string" || body instanceof Uint8Array;
-    const length = isWhole ? { "content-length": byteLength(body) } : {};
+    const bytes = isWhole ? byteLength(body) : bodyBytes;
+    const length = bytes === undefined ? {} : { "content-length": bytes };
     const request = http.request(
       { socketPath, agent, method, path, headers: { ...headers, ...length } },
       (incoming) => {

@@ -20,6 +20,7 @@ import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { harmlessJson } from "../model/printable.ts";
 import type { FaultAt } from "../native/launcher.ts";
+import { relay } from "../native/relay.ts";
 import { CheckpointTable } from "../sandbox/checkpoints/checkpoint-table.ts";
 import { openDatabase } from "../sandbox/database.ts";
 import { Commands } from "../sandbox/execs/commands.ts";
@@ -136,7 +137,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
 
 function servedParts({ sandboxes, layers, remote }: Runtime) {
   const { lifecycle, checkpoints } = sandboxes;
-  return { sandboxes, lifecycle, checkpoints, layers, transfer: layers.transfer, remote, agents: sandboxes };
+  return { relay, sandboxes, lifecycle, checkpoints, layers, transfer: layers.transfer, remote, agents: sandboxes };
 }
 
 /** The digests that sandboxes and checkpoints stand on. */

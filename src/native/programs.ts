@@ -6,7 +6,7 @@ import { PlyboxError } from "../model/errors.ts";
 const BUILD = new URL("../../build/", import.meta.url);
 
 /** The programs of native/. */
-export type NativeProgram = "plylaunch" | "plyagent" | "plytree" | "plyfilter";
+export type NativeProgram = "plylaunch" | "plyagent" | "plytree" | "plyrelay" | "plyfilter";
 
 /**
  * Absolute path of a native program.

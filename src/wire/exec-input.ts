@@ -34,6 +34,17 @@ export class ExecInput {
     this.#offset = offset;
   }
 
+  /** Where the stream is, and what may be sent of it now. */
+  get position(): { readonly offset: number; readonly credit: number } {
+    return { offset: this.#offset, credit: this.#window.credit };
+  }
+
+  /** Somebody else has sent so many bytes, and left so much credit. */
+  passed(bytes: number, credit: number): void {
+    this.#offset += bytes;
+    this.#window.resume(credit);
+  }
+
   /** @throws ProtocolViolation */
   grant(bytes: number): void {
     this.#window.grant(bytes);

@@ -4,8 +4,9 @@ import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { Carry } from "../model/file-relay.ts";
 import type { FileMessage } from "./file-messages.ts";
-import { ReceiveWindow } from "./flow-control.ts";
+import { INITIAL_CREDIT, ReceiveWindow } from "./flow-control.ts";
 import type { Channel, ChannelFrame, Link } from "./link.ts";
 import { unexpected } from "./link.ts";
 import { fileError } from "./peer-errors.ts";
@@ -24,6 +25,15 @@ export interface DownloadReaders<Ack, Report> {
   readonly report: Reader<Report>;
   /** Looks at what has come so far, and at the end at all of it; answers why it is not to be taken for the whole. */
   readonly check?: (received: number, ack: Ack, report: Report | undefined) => PlyboxError | undefined;
+  /** Whether it is known only later who takes it: until then the agent sends no more than on any channel. */
+  readonly isUndecided?: boolean;
+}
+
+/** Who goes on with a download that is large, and how large it is. */
+export interface Passage {
+  /** All of it. */
+  readonly bytes: number;
+  readonly carry: Carry;
 }
 
 export interface DownloadOptions<Ack, Report> {
@@ -55,6 +65,10 @@ export class FileDownload<Ack, Report> extends Readable {
   /** Where everything goes instead, and what is to be called when it has. */
   #sink: { readonly stream: Writable; readonly done: () => void } | undefined;
   #awaitsDrain = false;
+  #poured = 0;
+  #isWide = false;
+  #passage: Passage | undefined;
+  readonly #lending = new AbortController();
   #hasEnded = false;
   #failure: PlyboxError | undefined;
 
@@ -72,7 +86,7 @@ export class FileDownload<Ack, Report> extends Readable {
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
     link.splitData();
     this.#channel = link.open(request, { receive, fail });
-    this.#grant(0);
+    if (readers.isUndecided !== true) this.#widen();
     // It may fail before its opener has had a turn to listen, and an error without any listener ends the process.
     this.on("error", () => {});
   }
@@ -108,9 +122,9 @@ export class FileDownload<Ack, Report> extends Readable {
   /**
    * Writes everything to `sink`, past the queue of a stream; nobody reads it otherwise. Memory takes what comes next as
    * soon as the sink has let go of it. Resolves when all is written and whole; the sink is the caller's to end, or to
-   * destroy where this rejects.
+   * destroy where this rejects. What is behind the first bytes goes through `passage`, where one is given.
    */
-  async pour(sink: Writable): Promise<void> {
+  async pour(sink: Writable, passage?: Passage): Promise<void> {
     const poured = deferred<void>();
     const gone = (): void => void this.destroy(new PlyboxError("aborted", "the transfer was given up"));
     const closed = (): void => poured.reject(this.errored ?? new PlyboxError("aborted", "the transfer was given up"));
@@ -119,6 +133,8 @@ export class FileDownload<Ack, Report> extends Readable {
     else this.once("close", closed);
     sink.once("close", gone);
     this.#sink = { stream: sink, done: poured.resolve };
+    if (passage === undefined || passage.bytes <= INITIAL_CREDIT) this.#widen();
+    else this.#passage = passage;
     this.#deliver();
     if (sink.destroyed) gone();
     await poured.promise.finally(() => sink.off("close", gone));
@@ -126,6 +142,7 @@ export class FileDownload<Ack, Report> extends Readable {
   }
 
   override _read(): void {
+    this.#widen();
     this.#isWanted = true;
     this.#deliver();
   }
@@ -133,6 +150,7 @@ export class FileDownload<Ack, Report> extends Readable {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     // Whoever reads it has found that it is not what it should be.
     if (error instanceof ProtocolViolation) this.#link.accuse(error);
+    this.#lending.abort();
     this.#channel.close();
     this.#waiting.clear();
     done(error);
@@ -206,9 +224,41 @@ export class FileDownload<Ack, Report> extends Readable {
       const piece = bytes;
       sink.write(piece, () => {
         this.#memory.release(piece);
-        if (!this.destroyed) this.#grant(piece.length);
+        this.#poured += piece.length;
+        if (this.destroyed) return;
+        if (this.#passage === undefined) this.#grant(piece.length);
+        else if (this.#poured === INITIAL_CREDIT) void this.#lend(this.#passage);
       });
     }
+  }
+
+  /** The agent has sent what it may, so that nothing is on the way: here somebody else can go on. */
+  async #lend({ bytes, carry }: Passage): Promise<void> {
+    this.#passage = undefined;
+    try {
+      const connection = await this.#link.lend();
+      if (connection !== undefined) {
+        const { id: channel } = this.#channel;
+        const [offset, { signal }] = [this.#received, this.#lending];
+        const carried = await carry({ connection, channel, offset, credit: 0, bytes: bytes - offset, signal });
+        this.#received += carried.moved;
+        this.#window.resume(carried.credit);
+        if (carried.end === "client") throw new PlyboxError("aborted", "the client went away");
+        this.#link.takeBack();
+        // An agent that has sent everything may be gone, and needs no credit.
+        if (carried.end === "done") return;
+      }
+      this.#widen();
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : undefined);
+    }
+  }
+
+  /** Lets the agent send ahead of the reader. */
+  #widen(): void {
+    if (this.#isWide) return;
+    this.#isWide = true;
+    this.#grant(0);
   }
 
   #onDrain(sink: Writable): void {

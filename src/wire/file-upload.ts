@@ -4,6 +4,7 @@ import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import { giveBack } from "../base/give-back.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { Carried, Carry } from "../model/file-relay.ts";
 import { ExecInput } from "./exec-input.ts";
 import type { FileMessage } from "./file-messages.ts";
 import type { Channel, ChannelFrame, Link } from "./link.ts";
@@ -25,8 +26,10 @@ export interface UploadReaders<Report> {
 export class FileUpload<Report> extends Writable {
   readonly #opened: Deferred<FileUpload<Report>>;
   readonly #readers: UploadReaders<Report>;
+  readonly #link: Link;
   readonly #channel: Channel;
   readonly #input: ExecInput;
+  readonly #lending = new AbortController();
   readonly #done = deferred<Report>();
   #sent = 0;
   #isOpen = false;
@@ -43,6 +46,7 @@ export class FileUpload<Report> extends Writable {
     this.#readers = readers;
     const receive = (frame: ChannelFrame): void => this.#receive(frame);
     const fail = (error: PlyboxError): void => this.#fail(fileError(error));
+    this.#link = link;
     this.#channel = link.open(request, { receive, fail });
     this.#input = new ExecInput(this.#channel);
     // Whoever writes learns of a failure by its own error; the report need not be asked for.
@@ -74,6 +78,21 @@ export class FileUpload<Report> extends Writable {
     return this.#done.promise;
   }
 
+  /**
+   * Has `carry` send the next `bytes` bytes in place of `write`, behind what has been written; answers how that ended.
+   * Undefined where the connection cannot be lent now: they are to be written then.
+   */
+  async lend(bytes: number, carry: Carry): Promise<Carried | undefined> {
+    const connection = await this.#link.lend();
+    if (connection === undefined) return undefined;
+    const { signal } = this.#lending;
+    const carried = await carry({ connection, channel: this.#channel.id, ...this.#input.position, bytes, signal });
+    this.#sent += carried.moved;
+    this.#input.passed(carried.moved, carried.credit);
+    this.#link.takeBack();
+    return carried;
+  }
+
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#sent += bytes.length;
     const taken = (): void => giveBack(bytes);
@@ -90,6 +109,7 @@ export class FileUpload<Report> extends Writable {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#lending.abort();
     this.#channel.close();
     const reason = new PlyboxError("aborted", "the transfer was given up");
     this.#input.stop(reason);

@@ -21,16 +21,23 @@ export class SendWindow {
   spend(bytes: number): void {
     this.#credit -= bytes;
   }
+
+  /** As somebody else has left it, who went on with the stream. */
+  resume(credit: number): void {
+    this.#credit = credit;
+  }
 }
 
 /** Counts what we let the peer send. */
 export class ReceiveWindow {
+  readonly #bytes: number;
   readonly #grantBytes: number;
   #credit = INITIAL_CREDIT;
   #consumed = 0;
 
   /** @param bytes how wide it is to become; a wider one than at first begins with a grant of the difference */
   constructor(bytes: number = INITIAL_CREDIT) {
+    this.#bytes = bytes;
     this.#grantBytes = bytes / 4;
     this.#consumed = bytes - INITIAL_CREDIT;
   }
@@ -52,5 +59,11 @@ export class ReceiveWindow {
     this.#consumed = 0;
     this.#credit += granted;
     return granted;
+  }
+
+  /** As somebody else has left it, who went on with the stream; all that came has been taken. */
+  resume(credit: number): void {
+    this.#credit = credit;
+    this.#consumed = Math.max(0, this.#bytes - credit);
   }
 }

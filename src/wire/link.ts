@@ -1,5 +1,5 @@
 import type { EventEmitter } from "node:events";
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import { throwIfAborted, watchAbort } from "../base/abort.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
@@ -57,6 +57,8 @@ type WithoutChannel<T> = T extends Frame ? Omit<T, "channel"> : never;
 
 /** One channel as its opener holds it; sending after its end does nothing. */
 export interface Channel {
+  /** Its number in frames. */
+  readonly id: number;
   /** `taken` is called when the frame's bytes are needed no more, perhaps at once; not where the channel has ended. */
   send(frame: WithoutChannel<Extract<Frame, { kind: "data" | "end" | "credit" }>>, taken?: () => void): void;
   /** Resolves when the transport takes more; undefined when it does already. */
@@ -85,6 +87,7 @@ export class Link implements Disposable {
   #hasWrapped = false;
   #isGreeted = false;
   #isCorked = false;
+  #isLent = false;
   #drain: Deferred<void> | undefined;
   #failure: PlyboxError | undefined;
 
@@ -113,6 +116,7 @@ export class Link implements Disposable {
     this.#write(opening);
     const isOpen = () => this.#channels.get(channel) === handler;
     return {
+      id: channel,
       send: (frame, taken) => {
         if (!isOpen()) return;
         // What is sent is not copied behind its head: the transport writes both in one call.
@@ -168,6 +172,29 @@ export class Link implements Disposable {
     this.#decoder.splitsData = true;
   }
 
+  /**
+   * The connection, for somebody else to go on with at the edge of a frame: all that was sent has gone out, and nothing is
+   * read until `takeBack`. Undefined where a frame has come in part. Only for a connection that is a single stream of
+   * Node's own memory, which stops reading at once.
+   * @throws PlyboxError what ended the link
+   */
+  async lend(): Promise<Duplex | undefined> {
+    const { input, output } = this.#options;
+    this.#isLent = true;
+    input.pause();
+    await new Promise<void>((resolve) => output.write("", () => resolve()));
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#decoder.midFrame) return output as Duplex;
+    this.takeBack();
+    return undefined;
+  }
+
+  /** Goes on where the borrower has left the connection. */
+  takeBack(): void {
+    this.#isLent = false;
+    if (this.#failure === undefined) this.#options.input.resume();
+  }
+
   /** Ends the link because of something that the peer sent and that only its reader could judge. */
   accuse(cause: ProtocolViolation): void {
     this.#fail(violation(this.#options.peer, cause));
@@ -218,7 +245,7 @@ export class Link implements Disposable {
     input.pause();
     setImmediate(() => {
       this.#framesThisTurn = 0;
-      if (this.#failure === undefined) input.resume();
+      if (this.#failure === undefined && !this.#isLent) input.resume();
     });
   }
 

@@ -7,6 +7,7 @@
 #include "agent/files/entry.h"
 #include "agent/files/operations.h"
 #include "agent/files/resolve.h"
+#include "common/conduit.h"
 
 namespace plybox {
 namespace {
@@ -16,23 +17,16 @@ constexpr size_t kPieceBytes = 262144;
 // What goes from a file to the host: as the file's own pages, which nobody copies, where its file system can give them.
 class Passage {
  public:
-  Passage() {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return;
-    out_ = UniqueFd(ends[0]);
-    in_ = UniqueFd(ends[1]);
-    // Where it may not be that large, more and smaller frames go out.
-    fcntl(in_.get(), F_SETPIPE_SZ, kPieceBytes);
-  }
+  Passage() { conduit_.open(kPieceBytes); }
 
   // Sends up to `want` bytes from `at` on; answers how many, or -1 with errno.
   ssize_t pass(Session& session, int file, uint64_t at, size_t want) {
     auto place = static_cast<off64_t>(at);
-    if (in_) {
-      ssize_t count = splice(file, &place, in_.get(), nullptr, want, SPLICE_F_MOVE);
-      if (count > 0) session.send_from(out_.get(), static_cast<size_t>(count));
+    if (conduit_) {
+      ssize_t count = conduit_.fill(file, want, &place);
+      if (count > 0) session.send_from(conduit_, static_cast<size_t>(count));
       if (count >= 0 || errno != EINVAL) return count;
-      in_.reset();
+      conduit_.close();
     }
     if (buffer_ == nullptr) buffer_.reset(new char[kPieceBytes]);
     ssize_t count = pread(file, buffer_.get(), want, place);
@@ -41,8 +35,7 @@ class Passage {
   }
 
  private:
-  UniqueFd out_;
-  UniqueFd in_;
+  Conduit conduit_;
   std::unique_ptr<char[]> buffer_;
 };
 

@@ -18,8 +18,21 @@ namespace {
 // What the host may have under way to a worker that takes it in: enough that neither waits for the other.
 constexpr uint32_t kWindow = 1 << 20;
 constexpr uint32_t kGrantBytes = kWindow / 4;
+// What goes into a file at a time, and the least that is worth passing on as pages.
+constexpr size_t kPieceBytes = 262144;
+constexpr size_t kLeastPassed = 65536;
 // How long a finished worker lets the host hang up first.
 constexpr uint64_t kLingerUs = 2000000;
+
+Outcome<> write_bytes(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed("write");
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -106,15 +119,14 @@ void Session::send(std::string_view bytes) {
   }
 }
 
-void Session::send_from(int pipe, size_t count) {
+void Session::send_from(Conduit& conduit, size_t count) {
   std::string header;
   append_data_header(header, channel_, 1, sent_, count);
   transmit(header, {}, MSG_MORE);
   sent_ += count;
   credit_ -= static_cast<uint32_t>(count);
   while (count > 0) {
-    ssize_t passed = splice(pipe, nullptr, socket_.get(), nullptr, count, SPLICE_F_MOVE);
-    if (passed < 0 && errno == EINTR) continue;
+    ssize_t passed = conduit.empty(socket_.get(), count);
     if (passed <= 0) leave();
     count -= static_cast<size_t>(passed);
   }
@@ -148,19 +160,31 @@ void Session::read_exactly(char* to, size_t count) {
   }
 }
 
-Frame Session::take_frame() {
+FrameHeader Session::take_header() {
   char bytes[kFrameHeader];
   read_exactly(bytes, sizeof(bytes));
   if (const char* problem = header_problem({bytes, sizeof(bytes)})) protocol_error(problem);
-  FrameHeader header = read_header(bytes);
-  size_t count = header.length - kMinLength;
+  return read_header(bytes);
+}
+
+std::string_view Session::take_bytes(size_t count) {
   if (payload_.size() < count) payload_.resize(count);
   read_exactly(payload_.data(), count);
-  Frame frame{header.kind, header.channel, {payload_.data(), count}};
+  return {payload_.data(), count};
+}
+
+Frame Session::take_rest(const FrameHeader& header) {
+  Frame frame{header.kind, header.channel, take_bytes(header.length - kMinLength)};
+  check(frame);
+  return frame;
+}
+
+Frame Session::take_frame() { return take_rest(take_header()); }
+
+void Session::check(const Frame& frame) {
   if (const char* problem = payload_problem(frame)) protocol_error(problem);
   if (frame.kind == Kind::kOpen) protocol_error("a connection of a file request has no other channel");
   if (frame.channel != channel_) protocol_error("a frame is for a channel that was never opened");
-  return frame;
 }
 
 void Session::take_control(const Frame& frame) {
@@ -181,35 +205,99 @@ void Session::take_control(const Frame& frame) {
   }
 }
 
-std::optional<std::string_view> Session::receive() {
+void Session::grant() {
+  if (window_ > kWindow - kGrantBytes) return;
+  std::string frame;
+  append_credit(frame, channel_, kWindow - window_);
+  transmit(frame, {});
+  window_ = kWindow;
+}
+
+void Session::take_place(const Data& data, size_t count) {
+  if (data.stream != 0) protocol_error("a host sends on stream 0 alone");
+  if (count > window_) protocol_error("more data than credit");
+  if (data.offset != received_) {
+    refuse({"bad-offset", "the data has a gap: it stands at " + std::to_string(received_)});
+    remove_scrap();
+    linger();
+    leave();
+  }
+  window_ -= static_cast<uint32_t>(count);
+  received_ += count;
+}
+
+std::optional<size_t> Session::take_data_head() {
   while (!ended_) {
     // Granted as soon as the last bytes have been dealt with, which is now.
-    if (window_ <= kWindow - kGrantBytes) {
-      std::string frame;
-      append_credit(frame, channel_, kWindow - window_);
-      transmit(frame, {});
-      window_ = kWindow;
+    grant();
+    FrameHeader header = take_header();
+    if (header.kind == Kind::kData && header.length >= kMinLength + kDataHeader) {
+      // The head is checked as a frame without bytes; they stay where they are.
+      Frame frame{header.kind, header.channel, take_bytes(kDataHeader)};
+      check(frame);
+      size_t count = header.length - kMinLength - kDataHeader;
+      take_place(*parse_data(frame.payload), count);
+      return count;
     }
-    Frame frame = take_frame();
-    if (frame.kind != Kind::kData && frame.kind != Kind::kEnd) {
+    Frame frame = take_rest(header);
+    if (frame.kind != Kind::kEnd) {
       take_control(frame);
       continue;
     }
-    Data data = *parse_data(frame.payload);
-    if (data.stream != 0) protocol_error("a host sends on stream 0 alone");
-    if (data.bytes.size() > window_) protocol_error("more data than credit");
-    if (data.offset != received_) {
-      refuse({"bad-offset", "the data has a gap: it stands at " + std::to_string(received_)});
-      remove_scrap();
-      linger();
-      leave();
-    }
-    window_ -= static_cast<uint32_t>(data.bytes.size());
-    received_ += data.bytes.size();
-    if (frame.kind == Kind::kData) return data.bytes;
+    take_place(*parse_end(frame.payload), 0);
     ended_ = true;
   }
   return std::nullopt;
+}
+
+std::optional<std::string_view> Session::receive() {
+  std::optional<size_t> count = take_data_head();
+  if (!count) return std::nullopt;
+  return take_bytes(*count);
+}
+
+Outcome<uint64_t> Session::receive_all(int file) {
+  pages_.open(kPieceBytes);
+  while (std::optional<size_t> count = take_data_head()) {
+    for (size_t left = *count; left > 0;) {
+      size_t part = std::min(left, kPieceBytes);
+      bool is_waiting = incoming_taken_ == incoming_.size();
+      Outcome<> written;
+      if (is_waiting && part >= kLeastPassed && pages_) {
+        ssize_t passed = pages_.fill(socket_.get(), part);
+        if (passed <= 0) leave();
+        part = static_cast<size_t>(passed);
+        written = write_pages(file, part);
+      } else {
+        written = write_bytes(file, take_bytes(part));
+      }
+      if (!written) return written.refusal();
+      left -= part;
+    }
+  }
+  return received_;
+}
+
+Outcome<> Session::write_pages(int file, size_t count) {
+  while (count > 0) {
+    ssize_t written = pages_.empty(file, count);
+    // A file that is open for appending takes no pages, and so none of the next ones.
+    if (written < 0 && errno == EINVAL) return write_as_bytes(file, count);
+    if (written < 0) return failed("write");
+    count -= static_cast<size_t>(written);
+  }
+  return {};
+}
+
+Outcome<> Session::write_as_bytes(int file, size_t count) {
+  if (payload_.size() < count) payload_.resize(count);
+  for (size_t got = 0; got < count;) {
+    ssize_t more = pages_.read(payload_.data() + got, count - got);
+    if (more <= 0) return failed("read");
+    got += static_cast<size_t>(more);
+  }
+  pages_.close();
+  return write_bytes(file, {payload_.data(), count});
 }
 
 }  // namespace plybox

@@ -28,20 +28,6 @@ Outcome<std::optional<struct stat>> old_file(const Spot& spot, const WriteOp& op
   return std::optional<struct stat>(status);
 }
 
-Outcome<uint64_t> take_all(Session& session, int fd) {
-  uint64_t bytes = 0;
-  while (std::optional<std::string_view> piece = session.receive()) {
-    bytes += piece->size();
-    while (!piece->empty()) {
-      ssize_t count = write(fd, piece->data(), piece->size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return failed("write");
-      piece->remove_prefix(static_cast<size_t>(count));
-    }
-  }
-  return bytes;
-}
-
 Answer report(int fd, uint64_t bytes) {
   struct stat status;
   if (fstat(fd, &status) != 0) return failed("stat");
@@ -73,7 +59,7 @@ Answer write_atomically(Session& session, const std::string& path, const WriteOp
   // The owner's right to give it away is known before the bytes come.
   if (Outcome<> taken = take_over(draft->fd(), *old, op.mode); !taken) return taken.refusal();
   session.ack();
-  Outcome<uint64_t> bytes = take_all(session, draft->fd());
+  Outcome<uint64_t> bytes = session.receive_all(draft->fd());
   if (!bytes) return bytes.refusal();
   // Once more behind the content, for writing takes away the set-user-id bit too.
   if (Outcome<> taken = take_over(draft->fd(), *old, op.mode); !taken) return taken.refusal();
@@ -110,7 +96,7 @@ Answer append(Session& session, const std::string& path, const WriteOp& op) {
   if (fstat(file->get(), &status) != 0) return failed("stat");
   if (op.if_match && *op.if_match != etag_of(status)) return changed();
   session.ack();
-  Outcome<uint64_t> bytes = take_all(session, file->get());
+  Outcome<uint64_t> bytes = session.receive_all(file->get());
   if (!bytes) return bytes.refusal();
   return report(file->get(), *bytes);
 }

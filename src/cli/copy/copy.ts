@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -32,8 +33,11 @@ export async function copyIn(files: Files, from: string, to: string, options: Co
   });
   const place = await innerPlace(files, from, to, options);
   if (!source.isDirectory()) {
-    const content = counted(createReadStream(from, { highWaterMark: PIECE_BYTES }), options);
-    await files.write(place, content, { ...as, mode: source.mode & 0o777 });
+    await files.write(place, counted(readWhole(from, source), options), {
+      ...as,
+      mode: source.mode & 0o777,
+      ...(source.size > 0 && { size: source.size }),
+    });
     return place;
   }
   needRecursive(from, options);
@@ -43,6 +47,12 @@ export async function copyIn(files: Files, from: string, to: string, options: Co
     owner: "user",
   });
   return place;
+}
+
+/** A file as long as it is now, also where it grows meanwhile. */
+function readWhole(path: string, { size }: Stats): AsyncIterable<Uint8Array> {
+  if (size === 0) return createReadStream(path);
+  return createReadStream(path, { highWaterMark: PIECE_BYTES, end: size - 1 });
 }
 
 /** Copies a file or a directory of a sandbox to this machine; answers where it went. */

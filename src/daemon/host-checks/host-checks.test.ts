@@ -373,16 +373,19 @@ describe("programs", () => {
     expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
   });
 
-  it.each(["plylaunch", "plyagent", "plyfilter", "plytree"])("%s must be there, and be itself", async (name) => {
-    const own = join(root, name);
-    const absent = { ...thisMachine(), nativeProgram: notBuilt };
-    expect(await find(name, absent)).toMatchObject({ status: "missing", detail: "it is not built" });
-    symlinkSync("/bin/true", own);
-    expect(await find(name, thisMachine())).toMatchObject({ status: "missing", remedy: "npm run build:native" });
-    rmSync(own);
-    program(own, `echo "${name} 0.1.0"`);
-    expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
-  });
+  it.each(["plylaunch", "plyagent", "plyfilter", "plytree", "plyrelay"])(
+    "%s must be there, and be itself",
+    async (name) => {
+      const own = join(root, name);
+      const absent = { ...thisMachine(), nativeProgram: notBuilt };
+      expect(await find(name, absent)).toMatchObject({ status: "missing", detail: "it is not built" });
+      symlinkSync("/bin/true", own);
+      expect(await find(name, thisMachine())).toMatchObject({ status: "missing", remedy: "npm run build:native" });
+      rmSync(own);
+      program(own, `echo "${name} 0.1.0"`);
+      expect(await find(name, thisMachine())).toMatchObject({ status: "ok" });
+    },
+  );
 });
 
 describe("the daemon", () => {

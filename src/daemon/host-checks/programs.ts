@@ -57,6 +57,7 @@ const nativeCheck = (program: NativeProgram): Check => ({
 export const NATIVE_CHECKS: readonly Check[] = [
   nativeCheck("plylaunch"),
   nativeCheck("plyagent"),
+  nativeCheck("plyrelay"),
   nativeCheck("plyfilter"),
   nativeCheck("plytree"),
 ];

@@ -58,7 +58,7 @@ export class SandboxFiles {
     request: FileRequest<"read">,
     signal?: AbortSignal,
   ): Promise<FileDownload<OpenedFile, { readonly bytes: number }>> {
-    const readers = { ack: readOpened, report: readBytes, check: checkRead };
+    const readers = { ack: readOpened, report: readBytes, check: checkRead, isUndecided: true };
     return this.#download(ref, { type: "file", op: "read", ...request }, readers, signal);
   }
 
