@@ -19,7 +19,7 @@ interface Signed {
 /** What the API needs of the store to take layers to other machines and from them. */
 export interface Transfer {
   /** Throws `layer/not-found`, `layer/corrupt`, and `input/invalid` for what cannot leave the machine. */
-  export(layers: readonly string[], options: { readonly parents: boolean }): Promise<Exported>;
+  export(layers: readonly string[], options: ExportOptions): Promise<Exported>;
   /** Throws `file/bad-archive`, `layer/untrusted`, `layer/exists` and what building fails with. */
   import(archive: AsyncIterable<Buffer>, options: ImportOptions): Promise<readonly LayerManifest[]>;
   signed(layer: string): Promise<Signed>;
@@ -27,7 +27,12 @@ export interface Transfer {
   addSignature(layer: string, signature: LayerSignature): Promise<Signed>;
 }
 
-interface Exported extends Disposable {
+interface ExportOptions {
+  readonly parents: boolean;
+  readonly as: "artifacts" | "image";
+}
+
+interface Exported extends AsyncDisposable {
   chunks(): AsyncGenerator<Buffer>;
 }
 
@@ -40,7 +45,8 @@ interface ImportOptions {
 export function transferHandlers(transfer: Transfer): Handlers<typeof TRANSFER_ROUTES> {
   return {
     async exportLayers({ query, incoming, outgoing }) {
-      using exported = await transfer.export(query.layer, { parents: query.parents ?? false });
+      const { layer, parents = false, as = "artifacts" } = query;
+      await using exported = await transfer.export(layer, { parents, as });
       const head = { status: 200, headers: { "content-type": "application/x-tar", "cache-control": "no-store" } };
       if (incoming.method === "HEAD") return sendHead(head);
       return await sendStream((to) => pipeline(exported.chunks(), to, { end: false }), outgoing, head);

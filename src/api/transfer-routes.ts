@@ -12,7 +12,7 @@ export const TRANSFER_ROUTES = {
     answers: {
       200: { description: "The archive, cut off where a layer turns out damaged", bytes: "application/x-tar" },
     },
-    errors: ["layer/not-found", "layer/corrupt", "layer/too-large"],
+    errors: ["layer/not-found", "layer/corrupt", "layer/too-large", "layer/build-failed", "host/missing"],
   },
   importLayers: {
     method: "POST",

@@ -9,6 +9,8 @@ export type SignedLayer = SignedLayerView;
 export interface ExportLayersOptions extends CallOptions {
   /** Also the layers that they were made on. */
   readonly parents?: boolean;
+  /** An artifact each, by default, or together an image of tar layers, as container engines run it. */
+  readonly as?: "artifacts" | "image";
 }
 
 export interface ImportLayersOptions extends CallOptions {
@@ -22,9 +24,9 @@ export interface ImportLayersOptions extends CallOptions {
 export async function exportLayers(
   connection: Connection,
   names: readonly string[],
-  { parents, signal }: ExportLayersOptions,
+  { parents, as, signal }: ExportLayersOptions,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const query = queryOf({ parents });
+  const query = queryOf({ parents, as });
   for (const name of names) query.append("layer", name);
   return (await connection.open("GET", `/v1/layer-archive?${query}`, { headers: {} }, { signal })).chunks();
 }
@@ -39,7 +41,7 @@ export async function importLayers(
   return (await jsonOf<LayerListView>(response)).layers;
 }
 
-function queryOf(fields: Readonly<Record<string, boolean | undefined>>): URLSearchParams {
+function queryOf(fields: Readonly<Record<string, boolean | string | undefined>>): URLSearchParams {
   const query = new URLSearchParams();
   for (const [field, value] of Object.entries(fields)) if (value !== undefined) query.set(field, String(value));
   return query;

@@ -108,7 +108,10 @@ export class LayerStore {
       await this.#ensureBuilt(layer);
       return await this.#find(layer);
     };
-    this.transfer = new LayerTransfer({ catalog: this.#catalog, policy: options.signatures ?? NO_SIGNATURES, find });
+    this.transfer = new LayerTransfer({
+      ...{ catalog: this.#catalog, policy: options.signatures ?? NO_SIGNATURES, find, unpacks },
+      lease: (layers) => this.#leases.lease(layers, false),
+    });
     this.#collector = new Collector({
       catalog: this.#catalog,
       budgetBytes: options.budgetBytes ?? null,

@@ -296,6 +296,84 @@ describe("layers in one file", () => {
   });
 });
 
+describe("layers as an image for container engines", () => {
+  let image: string;
+  const script = `set -e; cd "$1"; mkdir -p opt/kept opt/opaque dev; echo hello > opt/file; ln opt/file opt/twin
+    chown 1000:65535 opt/file; chmod 4751 opt/file; ln -s /etc/passwd opt/link; mkfifo opt/pipe; mknod dev/zero c 1 5
+    touch -d @1000000000 opt/kept; setfattr -n user.odd -v 'a=b' opt/file 2>/dev/null ||
+      python3 -c "import os; os.setxattr('opt/file', 'user.odd', b'a=b')"
+    mkdir -p "$(printf %0200d 1)/$(printf %0200d 2)"`;
+
+  beforeAll(async () => {
+    const lower = treeOf("image-lower", { "opt/gone": "", "opt/opaque/old": "" });
+    await run("bash", ["-c", script, "bash", lower]);
+    const upper = treeOf("image-upper", { "opt/.wh.gone": "", "opt/opaque/.wh..wh..opq": "", "opt/opaque/new": "" });
+    for (const [name, tree, parents] of [
+      ["110-lower", lower, []],
+      ["111-upper", upper, ["lower"]],
+    ] as const) {
+      const tar = execFileSync("tar", ["-C", tree, "--xattrs", "-cf", "-", "."]);
+      await home.client.layers.build(name, tar, { parents });
+    }
+    image = join(work, "image.tar");
+    const args = ["layer", "export", "upper", "--parents", "--as", "image", "-o", image];
+    expect(await cli(home, ...args)).toMatchObject({ exitCode: 0, stderr: "" });
+  });
+
+  it("are taken by skopeo, which checks every digest and what the layers unpack to", async () => {
+    const { stdout } = await run("skopeo", ["inspect", "--config", `oci-archive:${image}`]);
+    const config = JSON.parse(stdout);
+    expect(config).toMatchObject({ os: "linux", rootfs: { type: "layers" } });
+    expect(config.history.map(({ created_by }: { created_by: string }) => created_by)).toEqual([
+      ...["plybox layer 110-lower", "plybox layer 111-upper"],
+    ]);
+    const copy = join(work, "docker.tar");
+    await run("skopeo", [
+      "--insecure-policy",
+      "copy",
+      "-q",
+      `oci-archive:${image}`,
+      `docker-archive:${copy}:plybox:test`,
+    ]);
+    const { stdout: listed } = await run("tar", ["-tf", copy]);
+    // A docker archive names each layer by what it unpacks to.
+    for (const diffId of config.rootfs.diff_ids) expect(listed).toContain(`${diffId.slice("sha256:".length)}.tar`);
+  });
+
+  it("have in their archives what was in the layers, removals told by name", async () => {
+    const entries = entriesOf(readFileSync(image));
+    const archives = [...entries.values()].filter((bytes) => bytes[0] === 0x1f && bytes[1] === 0x8b);
+    const [lower = Buffer.alloc(0), upper = Buffer.alloc(0)] = archives;
+    const list = (archive: Buffer) =>
+      execFileSync("tar", ["-tvzf", "-", "--numeric-owner"], { input: archive }).toString();
+    expect(list(upper).match(/\S+$/gm)).toEqual([
+      ...["opt", "opt/.wh.gone", "opt/opaque", "opt/opaque/.wh..wh..opq", "opt/opaque/new"],
+    ]);
+    expect(list(lower)).toMatch(/^-rwsr-x--x 1000\/65535 +6 .* opt\/file$/m);
+    expect(list(lower)).toMatch(/^hrwsr-x--x .* opt\/twin link to opt\/file$/m);
+    expect(list(lower)).toMatch(/^crw-.* 1,5 .* dev\/zero$/m);
+    expect(list(lower)).toMatch(/ opt\/link -> \/etc\/passwd$/m);
+    expect(execFileSync("tar", ["-xzOf", "-", "opt/file"], { input: lower }).toString()).toBe("hello\n");
+  });
+
+  it("are the same image whenever they are exported, and come back as a layer that shows the same", async () => {
+    const pieces: Uint8Array[] = [];
+    const options = { parents: true, as: "image" } as const;
+    for await (const piece of await home.client.layers.export(["upper"], options)) pieces.push(piece);
+    expect(Buffer.concat(pieces).equals(readFileSync(image))).toBe(true);
+    await expect.poll(() => storedBy(home).filter((file) => file.startsWith("."))).toEqual([]);
+    const back = await cli(home, "layer", "build", "112-back", "--from", `oci-archive:${image}`);
+    expect([back.exitCode, back.stderr]).toEqual([0, ""]);
+    await using apart = await home.client.create({ layers: ["busybox", "lower", "upper"] });
+    await using together = await home.client.create({ layers: ["busybox", "back"] });
+    const seen = "cd /; find opt dev/zero | sort | xargs stat -c '%n %f %u:%g %h %N'; cat opt/twin";
+    const expected = (await apart.exec(seen, { cwd: "/" })).stdout;
+    expect(expected).toContain("opt/opaque/new");
+    expect(expected).not.toContain("opt/gone");
+    expect((await together.exec(seen, { cwd: "/" })).stdout).toBe(expected);
+  });
+});
+
 describe("signatures", () => {
   it("are made with a key of the client, and go with the layer wherever it goes", async () => {
     const key = keyFile("sign.pem", pair.privateKey.export({ type: "pkcs8", format: "pem" }));

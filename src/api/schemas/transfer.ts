@@ -6,6 +6,9 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal digits
 export const exportQuery = z.strictObject({
   layer: z.array(layerRef).min(1).max(64).describe("A layer that the archive is to hold; may be repeated."),
   parents: z.exactOptional(z.boolean().describe("Also the layers that they were made on; false by default.")),
+  as: z.exactOptional(
+    z.enum(["artifacts", "image"]).describe("An artifact each, by default, or together an image of tar layers."),
+  ),
 });
 
 export const importQuery = z.strictObject({

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
+import { Option } from "commander";
 import { PlyboxError } from "../../model/errors.ts";
 import { connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
@@ -21,6 +22,7 @@ const PIECE_BYTES = 1024 * 1024;
 interface ExportOptions extends LayerOptions {
   readonly output: string;
   readonly parents?: true;
+  readonly as?: "artifacts" | "image";
 }
 
 export function defineExport(layer: Command, context: CliContext): void {
@@ -30,17 +32,23 @@ export function defineExport(layer: Command, context: CliContext): void {
     .description("Write layers to one file, which is an OCI layout too, for `plybox layer import` on another machine.")
     .argument("<name...>", "the layers")
     .requiredOption("-o, --output <file>", "where to; - is stdout")
-    .option("--parents", "also the layers that they were made on");
+    .option("--parents", "also the layers that they were made on")
+    .addOption(
+      new Option(
+        "--as <kind>",
+        "an artifact each, or together an image for container engines (default: artifacts)",
+      ).choices(["artifacts", "image"]),
+    );
   connectOptions(command).action(async (names: string[], options: ExportOptions) => {
-    const { output, parents = false } = options;
+    const { output, parents = false, as = "artifacts" } = options;
     const target = output === "-" ? undefined : resolve(context.cwd(), output);
     if (target === undefined && context.stdout.isTTY === true) {
       throw new PlyboxError("input/invalid", "an archive is nothing for a terminal; give a file to --output");
     }
     await withDaemonOrStore(options, context, {
-      daemon: async ({ layers }) => await write(await layers.export(names, { parents }), target, context),
+      daemon: async ({ layers }) => await write(await layers.export(names, { parents, as }), target, context),
       store: async ({ layers }) => {
-        using exported = await layers.transfer.export(names, { parents });
+        await using exported = await layers.transfer.export(names, { parents, as });
         await write(exported.chunks(), target, context);
       },
     });

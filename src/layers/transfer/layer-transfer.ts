@@ -1,9 +1,12 @@
 import { rm } from "node:fs/promises";
+import { UndoStack } from "../../base/undo-stack.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { Digest } from "../../model/ids.ts";
 import type { LayerManifest, LayerSignature } from "../../model/layer.ts";
 import type { Catalog } from "../catalog.ts";
 import { tooLarge } from "../image-bounds.ts";
+import type { LayerLease } from "../layer-leases.ts";
+import { stackOrder } from "../layer-names.ts";
 import { manifestDigest } from "../signatures/canonical-manifest.ts";
 import { parseSignatures } from "../signatures/signature.ts";
 import type { SignaturePolicy } from "../signatures/signature-policy.ts";
@@ -12,11 +15,17 @@ import type { SignedManifest } from "../signatures/signed-manifests.ts";
 import { readSigned, withSignature, writeSigned } from "../signatures/signed-manifests.ts";
 import type { Arrival } from "./intake.ts";
 import { admit, takeIn } from "./intake.ts";
+import { makeOciImage } from "./oci-image.ts";
 import { readArchive } from "./read-archive.ts";
 import type { ExportedLayer } from "./write-archive.ts";
-import { writeArchive } from "./write-archive.ts";
+import { writeArchive, writeLayout } from "./write-archive.ts";
+
+/** What layers are written as: an artifact each, for other machines of ours, or together an image as container engines run it. */
+export type ExportKind = "artifacts" | "image";
 
 export interface ExportOptions {
+  /** `artifacts` by default. */
+  readonly as?: ExportKind;
   /** Also the layers that they were made on, and those that these were made on; `here` does without those that are gone. */
   readonly parents?: boolean | "here";
 }
@@ -32,9 +41,7 @@ export interface ImportOptions {
 }
 
 /** Layers that stay in the store until this is disposed of. */
-export interface Export extends Disposable {
-  /** Each with its image, compared with its digest; those that others were made on come first. */
-  readonly layers: readonly ExportedLayer[];
+export interface Export extends AsyncDisposable {
   /** The file. Throws `layer/corrupt` in the middle, for an image that changes while it is read. */
   chunks(): AsyncGenerator<Buffer>;
 }
@@ -44,11 +51,21 @@ export interface DigestedManifest extends SignedManifest {
   readonly manifestDigest: Digest;
 }
 
+/** Layers with their images, compared with their digests, that stay in the store until this is disposed of. */
+interface Held extends Disposable {
+  /** Those that others were made on come first. */
+  readonly layers: readonly ExportedLayer[];
+}
+
 interface TransferOptions {
   readonly catalog: Catalog;
   readonly policy: SignaturePolicy;
   /** The layer that a name or a digest means. */
   readonly find: (layer: string) => Promise<LayerManifest>;
+  /** Mounts layers. */
+  readonly lease: (layers: readonly LayerManifest[]) => Promise<LayerLease>;
+  /** Whether images are unpacked, so that what only root may make is missing. */
+  readonly unpacks: boolean;
 }
 
 /** Layers on their way to other machines and from them, and who vouches for them. */
@@ -63,7 +80,14 @@ export class LayerTransfer {
    * Layers as one file, docs/portability.md: their images are compared with their digests before the first byte.
    * @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid` for what shows this machine's own files
    */
-  async export(layers: readonly string[], { parents = false }: ExportOptions = {}): Promise<Export> {
+  async export(layers: readonly string[], { as = "artifacts", parents = false }: ExportOptions = {}): Promise<Export> {
+    if (as === "image") return await this.#exportImage(layers, parents);
+    const held = await this.hold(layers, parents);
+    return { chunks: () => writeArchive(held.layers), [Symbol.asyncDispose]: async () => held[Symbol.dispose]() };
+  }
+
+  /** Layers as they are sent, which nobody takes away meanwhile. Throws as `export`. */
+  async hold(layers: readonly string[], parents: ExportOptions["parents"]): Promise<Held> {
     const { catalog } = this.#options;
     const manifests = await this.#portable(layers, parents);
     for (const { digest } of manifests) catalog.pins.hold(digest);
@@ -71,12 +95,30 @@ export class LayerTransfer {
       for (const { digest } of manifests) catalog.pins.drop(digest);
     };
     try {
-      const exported = await Promise.all(manifests.map((manifest) => this.#sound(manifest)));
-      return { layers: exported, chunks: () => writeArchive(exported), [Symbol.dispose]: release };
+      const held = await Promise.all(manifests.map((manifest) => this.#sound(manifest)));
+      return { layers: held, [Symbol.dispose]: release };
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  async #exportImage(layers: readonly string[], parents: ExportOptions["parents"]): Promise<Export> {
+    const { catalog, lease, unpacks } = this.#options;
+    if (unpacks) throw new PlyboxError("host/missing", "an image keeps owners and devices, which only root can read");
+    const manifests = [...(await this.#portable(layers, parents))].sort((a, b) => stackOrder(a.name, b.name));
+    await using undo = new UndoStack();
+    const leased = await lease(manifests);
+    undo.push("release the layers", () => leased.release());
+    const staging = await catalog.stage();
+    undo.push("remove what was packed", () => rm(staging, { recursive: true, force: true }));
+    const mounted = leased.layers.map((manifest, i) => ({ manifest, path: leased.mounts[i]?.path ?? "" }));
+    const image = await makeOciImage(mounted, staging, catalog.bounds);
+    const held = undo.move();
+    const [name = ""] = layers;
+    const chunks = (): AsyncGenerator<Buffer> =>
+      writeLayout({ manifests: [{ name, blob: image.manifest }], configs: [image.config], files: image.layers });
+    return { chunks, [Symbol.asyncDispose]: () => held[Symbol.asyncDispose]() };
   }
 
   /**

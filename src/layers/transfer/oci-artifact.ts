@@ -8,7 +8,7 @@ import { parseSignatures } from "../signatures/signature.ts";
 import type { SignedManifest } from "../signatures/signed-manifests.ts";
 
 /** docs/portability.md describes the artifact. */
-const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+export const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 const ARTIFACT = "application/vnd.plybox.layer.v1";
 const CONFIG = "application/vnd.plybox.layer.manifest.v1+json";
@@ -37,7 +37,7 @@ export interface Blob {
   readonly bytes: Buffer;
 }
 
-function blobOf(mediaType: string, text: string): Blob {
+export function blobOf(mediaType: string, text: string): Blob {
   const bytes = Buffer.from(text);
   const digest = createHash("sha256").update(bytes).digest("hex") as Digest;
   return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
@@ -79,7 +79,7 @@ export function indexOf(manifests: readonly { readonly name: string; readonly de
   });
 }
 
-const written = ({ digest, ...descriptor }: Descriptor) => ({ ...descriptor, digest: `sha256:${digest}` });
+export const written = ({ digest, ...descriptor }: Descriptor) => ({ ...descriptor, digest: `sha256:${digest}` });
 
 /** @throws Error saying what is wrong */
 export function parseIndex(text: string): readonly Descriptor[] {

@@ -16,43 +16,66 @@ export interface ExportedLayer {
   readonly image: string;
 }
 
-/** Reads a layer's image and holds it to its digest once more: a client never takes a damaged one for whole. */
-async function* readImage({ signed, image }: ExportedLayer): AsyncGenerator<Buffer> {
-  const { name, digest } = signed.manifest;
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(image, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    yield chunk;
-  }
-  if (hash.digest("hex") !== digest) throw corrupt(name, "its image changed while it was read");
+/** A blob that is a file. */
+export interface FileBlob {
+  readonly digest: Digest;
+  readonly bytes: number;
+  readonly path: string;
+  /** Whose it is, for an error. */
+  readonly of: string;
+}
+
+/** What an OCI layout holds. */
+interface Layout {
+  /** With the names that the index has for them. */
+  readonly manifests: readonly { readonly name: string; readonly blob: Blob }[];
+  readonly configs: readonly Blob[];
+  readonly files: readonly FileBlob[];
 }
 
 /**
- * Layers as one file: a tar archive in the OCI layout, what is small before the images. The same layers give the same
- * bytes.
+ * Layers as one file: a tar archive in the OCI layout, each layer an artifact. The same layers give the same bytes.
  * @throws PlyboxError `layer/corrupt` in the middle, for an image that changes while it is read
  */
-export async function* writeArchive(layers: readonly ExportedLayer[]): AsyncGenerator<Buffer> {
-  const artifacts = layers.map((layer) => ({ layer, ...artifactOf(layer.signed) }));
-  const index = indexOf(
-    artifacts.map(({ layer, manifest }) => ({ name: layer.signed.manifest.name, descriptor: manifest.descriptor })),
-  );
+export function writeArchive(layers: readonly ExportedLayer[]): AsyncGenerator<Buffer> {
+  const artifacts = layers.map(({ signed }) => ({ name: signed.manifest.name, ...artifactOf(signed) }));
+  return writeLayout({
+    manifests: artifacts.map(({ name, manifest }) => ({ name, blob: manifest })),
+    configs: artifacts.map(({ config }) => config),
+    files: layers.map(({ signed: { manifest }, image }) => ({
+      ...{ digest: manifest.digest, bytes: manifest.bytes, path: image, of: manifest.name },
+    })),
+  });
+}
+
+/** An OCI layout as a tar archive, what is small before the files. */
+export async function* writeLayout({ manifests, configs, files }: Layout): AsyncGenerator<Buffer> {
+  const index = indexOf(manifests.map(({ name, blob }) => ({ name, descriptor: blob.descriptor })));
   yield* smallFile("oci-layout", Buffer.from(LAYOUT));
   yield* smallFile("index.json", Buffer.from(index));
   const written = new Set<Digest>();
-  for (const blob of artifacts.flatMap(({ manifest, config }): Blob[] => [manifest, config])) {
-    if (!written.has(blob.descriptor.digest)) yield* smallFile(blobPath(blob.descriptor.digest), blob.bytes);
-    written.add(blob.descriptor.digest);
+  for (const { descriptor, bytes } of [...manifests.map(({ blob }) => blob), ...configs]) {
+    if (!written.has(descriptor.digest)) yield* smallFile(blobPath(descriptor.digest), bytes);
+    written.add(descriptor.digest);
   }
-  for (const layer of layers) {
-    const { digest, bytes } = layer.signed.manifest;
-    if (written.has(digest)) continue;
-    written.add(digest);
-    yield fileHead(blobPath(digest), bytes);
-    yield* readImage(layer);
-    yield padding(bytes);
+  for (const file of files) {
+    if (written.has(file.digest)) continue;
+    written.add(file.digest);
+    yield fileHead(blobPath(file.digest), file.bytes);
+    yield* readChecked(file);
+    yield padding(file.bytes);
   }
   yield Buffer.alloc(2 * BLOCK);
+}
+
+/** Holds a file to its digest once more: a client never takes a damaged one for whole. */
+async function* readChecked({ path, digest, of }: FileBlob): AsyncGenerator<Buffer> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (hash.digest("hex") !== digest) throw corrupt(of, "its image changed while it was read");
 }
 
 const blobPath = (digest: Digest): string => `blobs/sha256/${digest}`;

@@ -55,9 +55,9 @@ export class Remote {
    */
   async push(layers: readonly string[], options: PushOptions = {}): Promise<readonly MovedLayer[]> {
     await this.#store.dropStaleUploads(this.#keys.images, STALE_MS, options);
-    using exported = await this.#transfer.export(layers, { parents: "here" });
+    using held = await this.#transfer.hold(layers, "here");
     const moved: MovedLayer[] = [];
-    for (const { signed, image } of exported.layers) moved.push(await this.#pushOne(signed, image, options));
+    for (const { signed, image } of held.layers) moved.push(await this.#pushOne(signed, image, options));
     return moved;
   }
 
