@@ -167,9 +167,12 @@ class Planner {
     return { kind, path, ply: this.#sides.theirs.indexOf(tree) };
   }
 
+  /** Whether there is something in a directory that the base had not like this. */
   async #isChangedBelow(base: Node | undefined, side: Node | undefined, stack: Stack): Promise<boolean> {
     if (!isDirectory(base) || !isDirectory(side)) return false;
-    return await isDifferent(this.#sides.base, stack, [base, side]);
+    // What one side removes of what the other removes as a whole is no loss to it.
+    for await (const { kind } of diffNodes(this.#sides.base, stack, [base, side])) if (kind !== "removed") return true;
+    return false;
   }
 
   async #isEqual(ours: Node | undefined, theirs: Node | undefined): Promise<boolean> {
