@@ -138,7 +138,8 @@ Result<> prune_groups(const PoolStep& step) {
   if (!pool) return Failure::here(kStep);
   btrfs_ioctl_search_args search{};
   search.key.tree_id = BTRFS_QUOTA_TREE_OBJECTID;
-  search.key.max_objectid = UINT64_MAX;
+  // Limits are items of object 0; what follows are memberships.
+  search.key.min_objectid = search.key.max_objectid = 0;
   search.key.min_type = search.key.max_type = BTRFS_QGROUP_LIMIT_KEY;
   search.key.min_offset = kGroupLevel;
   search.key.max_offset = search.key.max_transid = UINT64_MAX;

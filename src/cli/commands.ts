@@ -109,6 +109,34 @@ export const COMMANDS = {
     summary: "remove sandboxes with everything in them",
     load: async () => (await import("./commands/rm.ts")).defineRm,
   },
+  checkpoint: {
+    summary: "keep what a sandbox has written by now",
+    load: async () => (await import("./commands/checkpoint.ts")).defineCheckpoint,
+  },
+  checkpoints: {
+    summary: "list checkpoints, or remove some",
+    load: async () => (await import("./commands/checkpoints.ts")).defineCheckpoints,
+  },
+  timeline: {
+    summary: "show what a sandbox can go back to",
+    load: async () => (await import("./commands/checkpoint.ts")).defineTimeline,
+  },
+  fork: {
+    summary: "make sandboxes that begin with what one holds",
+    load: async () => (await import("./commands/fork.ts")).defineFork,
+  },
+  restore: {
+    summary: "put a sandbox back to a checkpoint",
+    load: async () => (await import("./commands/restore.ts")).defineRestore,
+  },
+  undo: {
+    summary: "put a sandbox back to the checkpoint before",
+    load: async () => (await import("./commands/restore.ts")).defineUndo,
+  },
+  bisect: {
+    summary: "find the checkpoint at which a test begins to fail",
+    load: async () => (await import("./commands/bisect.ts")).defineBisect,
+  },
   layer: {
     summary: "build, list, inspect, remove, export and import layers",
     load: async () => (await import("./commands/layer.ts")).defineLayer,

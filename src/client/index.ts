@@ -14,6 +14,7 @@ export type {
 } from "../api/contract.ts";
 export type { ErrorCode } from "../model/errors.ts";
 export type { OutputStream, SignalScope } from "../model/exec.ts";
+export type { Bisection, BisectOptions, BisectStep } from "./bisect.ts";
 export type { Checkpoints } from "./checkpoints.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";

@@ -1,5 +1,6 @@
 import type {
   CheckpointBody,
+  CheckpointView,
   ExecBody,
   ExecListView,
   ExecResultView,
@@ -14,6 +15,8 @@ import type {
   UpdateBody,
 } from "../api/contract.ts";
 import type { SignalScope } from "../model/exec.ts";
+import type { Bisection, BisectOptions } from "./bisect.ts";
+import { bisect, pointsToTry } from "./bisect.ts";
 import type { CommandEvent, Offsets } from "./command.ts";
 import { Command, outputPath } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
@@ -269,6 +272,25 @@ export class Sandbox implements AsyncDisposable {
   async fork({ signal, ...body }: ForkOptions = {}): Promise<Forks<Sandbox>> {
     const open = (view: SandboxView): Sandbox => new Sandbox(this.#connection, view);
     return await makeForks(this.#connection, { path: `${this.#path}/fork`, body, open, signal });
+  }
+
+  /**
+   * Finds the first checkpoint at which a test fails, by running it in forks: exit code 0 is good, 1 to 124 bad.
+   * @throws Error where the test cannot be run
+   */
+  async bisect(test: CommandLine, { onStep, signal }: BisectOptions = {}): Promise<Bisection> {
+    const points = pointsToTry(await this.timeline({ signal }));
+    const attempt = async (point: CheckpointView | null): Promise<number> => {
+      const { sandboxes } = await this.fork({ ...(point !== null && { from: point.id }), signal });
+      const [fork] = sandboxes as [Sandbox];
+      try {
+        const { exitCode, signal: end } = await fork.exec(test);
+        return end === null ? (exitCode ?? 128) : 128;
+      } finally {
+        await fork.remove();
+      }
+    };
+    return await bisect(points, attempt, onStep);
   }
 
   /** Puts it back to a checkpoint, by id or name. Where it runs its commands are ended, and it starts again. */

@@ -66,9 +66,10 @@ function requireFit({ sandbox, lease }: LiveSandbox, { digests, medium }: Checkp
  */
 export function pointBefore(context: LifecycleContext, live: LiveSandbox, steps: number): Checkpoint {
   const { table, lineage } = requireCheckpointed(context, live.sandbox);
-  const chain = ancestry(table, lineage.head).filter(
-    ({ state, cause }) => state === "ready" && cause.type !== "restore",
-  );
+  // Points that were made for something else are no steps, but for the one that a fork began with.
+  const isStep = ({ state, cause, origin }: Checkpoint): boolean =>
+    state === "ready" && cause.type !== "restore" && (cause.type !== "fork" || origin.id !== live.sandbox.id);
+  const chain = ancestry(table, lineage.head).filter(isStep);
   const isAtHead = !lineage.changed && chain[0]?.id === lineage.head;
   const point = chain[isAtHead ? steps : steps - 1];
   if (point !== undefined) return point;

@@ -1,0 +1,163 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Sandbox } from "../../src/client/index.ts";
+import { Plybox } from "../../src/client/index.ts";
+import { BuiltCli } from "../support/built-cli.ts";
+import { end, isRunning, serve } from "../support/daemon-process.ts";
+import { mountsWith } from "../support/traces.ts";
+
+const KILLER = fileURLToPath(new URL("../support/kill-at-write.mjs", import.meta.url));
+const SPEC = { layers: ["busybox"], upper: { kind: "tmpfs", snapshots: true } } as const;
+
+let cli: BuiltCli;
+let daemon: ChildProcess | undefined;
+let client: Plybox;
+let order: string;
+
+beforeAll(async () => {
+  cli = await BuiltCli.make();
+  order = join(cli.directory, "kill-at");
+  await comeBack();
+});
+afterAll(async () => {
+  await Promise.all((await client.list()).map((sandbox) => sandbox.remove()));
+  for (const { id } of await client.checkpoints.list()) await client.checkpoints.remove(id);
+  client.close();
+  if (daemon !== undefined) await end(daemon, "SIGTERM");
+  expect(mountsWith(cli.directory)).toEqual([]);
+  cli[Symbol.dispose]();
+});
+
+/** The daemon, another one where it was killed. */
+async function comeBack(): Promise<void> {
+  if (isRunning(daemon)) return;
+  const env = { NODE_OPTIONS: `--import=${KILLER}`, PLYBOX_TEST_KILL_AT: order, PLYBOX_SNAPSHOT_MEMORY: "1G" };
+  daemon = await serve(cli, { env });
+  client = new Plybox({ socketPath: join(cli.directory, "run/plybox.sock") });
+}
+
+const sh = async (sandbox: Sandbox, line: string): Promise<string> => (await sandbox.exec(line)).stdout.trim();
+
+/** A sandbox that holds `now`, with a checkpoint in which it held `then`. */
+async function make(): Promise<Sandbox> {
+  const sandbox = await client.create(SPEC);
+  await sh(sandbox, "echo then > /file");
+  await sandbox.checkpoint({ name: "then" });
+  await sh(sandbox, "echo now > /file");
+  return sandbox;
+}
+
+/** What is in the pool is what the registry knows, and every checkpoint can be had. */
+async function expectWhole(): Promise<void> {
+  const pool = join(cli.directory, "run/pools/memory");
+  const sandboxes = await client.list();
+  const uppers = readdirSync(join(pool, "uppers")).map((name) => name.split(".")[0]);
+  expect(uppers.sort()).toEqual(sandboxes.map(({ id }) => id).sort());
+  const checkpoints = await client.checkpoints.list();
+  expect(checkpoints.map(({ state }) => state)).toEqual(checkpoints.map(() => "ready"));
+  expect(readdirSync(join(pool, "checkpoints")).sort()).toEqual(checkpoints.map(({ id }) => id).sort());
+}
+
+/** Does something while the daemon is killed before its write number 1, 1 + `every` and so on, until it gets through. */
+async function killEverywhere(
+  work: (sandbox: Sandbox) => Promise<unknown>,
+  check: (id: string, isDone: boolean) => Promise<void>,
+  every = 1,
+): Promise<number> {
+  for (let write = 1; ; write += every) {
+    const { id } = await make();
+    const sandbox = await client.get(id);
+    writeFileSync(order, String(write));
+    const closed = daemon === undefined ? Promise.resolve([]) : once(daemon, "close");
+    const isDone = await work(sandbox).then(
+      () => true,
+      () => false,
+    );
+    // The last writes may come after the answer.
+    if (!existsSync(order)) await closed;
+    rmSync(order, { force: true });
+    const wasKilled = !isRunning(daemon);
+    await comeBack();
+    await check(id, isDone && !wasKilled);
+    await expectWhole();
+    await Promise.all((await client.list()).map((each) => each.remove()));
+    for (const each of await client.checkpoints.list()) await client.checkpoints.remove(each.id);
+    if (!wasKilled) return write - 1;
+  }
+}
+
+/** What a sandbox holds that may have been stopped. */
+async function contentOf(id: string): Promise<string> {
+  const sandbox = await client.get(id);
+  await sandbox.start();
+  return await sh(sandbox, "cat /file");
+}
+
+describe("kill -9 of the daemon at any write", () => {
+  it("of a checkpoint leaves it whole or not at all, and the sandbox as it was", async () => {
+    const kills = await killEverywhere(
+      (sandbox) => sandbox.checkpoint({ name: "new" }),
+      async (id, isDone) => {
+        const { checkpoints } = await (await client.get(id)).timeline();
+        const names = checkpoints.map(({ name }) => name);
+        if (isDone || names.length > 1) expect(names).toEqual(["then", "new"]);
+        else expect(names).toEqual(["then"]);
+        expect(await contentOf(id)).toBe("now");
+      },
+    );
+    expect(kills).toBeGreaterThanOrEqual(3);
+  });
+
+  it("of a restore leaves what was, or what was to be", async () => {
+    const seen = new Set<string>();
+    const kills = await killEverywhere(
+      (sandbox) => sandbox.restore("then"),
+      async (id, isDone) => {
+        const content = await contentOf(id);
+        seen.add(content);
+        expect(isDone ? ["then"] : ["then", "now"]).toContain(content);
+        const timeline = await (await client.get(id)).timeline();
+        expect(timeline.checkpoints[0]?.name).toBe("then");
+        await (await client.get(id)).restore("then");
+        expect(await contentOf(id)).toBe("then");
+      },
+    );
+    expect(kills).toBeGreaterThanOrEqual(8);
+    expect([...seen].sort()).toEqual(["now", "then"]);
+  });
+
+  it("of a fork leaves all of it or nothing, and the parent as it was", async () => {
+    await killEverywhere(
+      (sandbox) => sandbox.fork({ name: "fork" }),
+      async (id, isDone) => {
+        const forks = (await client.list()).filter((sandbox) => sandbox.id !== id);
+        if (isDone) expect(forks).toHaveLength(1);
+        for (const fork of forks) expect(await contentOf(fork.id)).toBe("now");
+        expect(await contentOf(id)).toBe("now");
+      },
+    );
+  });
+
+  it("of a removal finishes it, and keeps the checkpoint with a name", async () => {
+    await killEverywhere(
+      async (sandbox) => {
+        await sandbox.checkpoint();
+        await sandbox.remove();
+      },
+      async (id, isDone) => {
+        const isThere = (await client.list()).some((sandbox) => sandbox.id === id);
+        if (isDone) expect(isThere).toBe(false);
+        if (isThere) expect(await contentOf(id)).toBe("now");
+        const { checkpoints } = client;
+        const kept = (await checkpoints.list()).filter(({ name }) => name === "then");
+        const { sandboxes } = await checkpoints.fork(kept[0]?.id ?? "");
+        expect(await sh(sandboxes[0] as Sandbox, "cat /file")).toBe("then");
+      },
+      2,
+    );
+  });
+});
