@@ -190,7 +190,7 @@ describe("a download", () => {
 
   it("asks again where nothing comes any more", async () => {
     proxy.failFirst(2, { kind: "stall-answer", after: 1000 }, isRange);
-    expect((await download(storeAt(proxy.endpoint, { stallMs: 500 }))).equals(CONTENT)).toBe(true);
+    expect((await download(storeAt(proxy.endpoint, { stallMs: 2000 }))).equals(CONTENT)).toBe(true);
   });
 
   it("is given up when nothing helps, and leaves no file", async () => {

@@ -52,6 +52,8 @@ const PASSING: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const PASSING_CODES: ReadonlySet<string> = new Set([
   ...["RequestTimeout", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"],
   ...["ConditionalRequestConflict", "OperationAborted", "RequestTimeTooSkewed"],
+  // Also where a status was sent before it was known.
+  ...["InternalError", "ServiceUnavailable", "SlowDown"],
 ]);
 
 /** A failure that may not come again. */

@@ -22,6 +22,9 @@ const DIGEST = /^[0-9a-f]{64}$/;
 /** What a host did not go on with for so long, no host will. */
 const STALE_MS = 7 * 24 * 60 * 60 * 1000;
 
+/** That a few may stand on together: nobody checks what a bucket says of parents. */
+const MOST_LAYERS = 1024;
+
 /** A layer that is to come. */
 interface Wanted {
   readonly digest: Digest;
@@ -160,7 +163,12 @@ export class Remote {
     const found: { signed: SignedManifest; isParent: boolean }[] = [];
     const add = async ({ digest, name }: Wanted, isParent: boolean): Promise<void> => {
       if (seen.has(digest)) return;
-      seen.add(digest);
+      if (seen.add(digest).size > MOST_LAYERS) {
+        throw new PlyboxError(
+          "remote/refused",
+          `the object storage: ${wanted.length} layers stand on more than ${MOST_LAYERS}`,
+        );
+      }
       const signed = await this.#manifests.read(digest, { ...options, policy, ...(name !== undefined && { name }) });
       if (signed === undefined) {
         // What shows its machine's own files is never sent, and may be a parent.
