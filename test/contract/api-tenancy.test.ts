@@ -54,6 +54,24 @@ describe("a tenant", () => {
     expect((await mine.exec("echo red")).stdout).toBe("red\n");
   });
 
+  it("gets nothing of another's checkpoints, also by their ids", async () => {
+    const [red, blue] = [await memberOf("red", SCOPES), await memberOf("blue", SCOPES)];
+    const upper = { kind: "tmpfs", bytes: 16 * 1024 ** 2, snapshots: true } as const;
+    await using mine = await red.create({ upper });
+    await using theirs = await blue.create({ upper });
+    await theirs.files.write("/root/secret", "blue's");
+    const { checkpoint } = await theirs.checkpoint({ name: "kept" });
+    const missing = refusal("checkpoint/not-found");
+    await expect(mine.restore(checkpoint.id)).rejects.toThrow(missing);
+    await expect(mine.fork({ from: checkpoint.id })).rejects.toThrow(missing);
+    await expect(red.checkpoints.get(checkpoint.id)).rejects.toThrow(missing);
+    await expect(red.checkpoints.fork(checkpoint.id)).rejects.toThrow(missing);
+    await expect(red.checkpoints.remove(checkpoint.id)).rejects.toThrow(missing);
+    expect(await red.checkpoints.list()).toEqual([]);
+    expect((await blue.checkpoints.list()).map(({ id }) => id)).toEqual([checkpoint.id]);
+    await blue.checkpoints.remove(checkpoint.id);
+  });
+
   it("is answered for another's sandbox as for one that does not exist, on every route", async () => {
     const [red, blue] = [await memberOf("red", SCOPES), await memberOf("blue")];
     await using other = await blue.create({ name: "theirs" });

@@ -79,12 +79,14 @@ export function ancestry(table: CheckpointTable, head: CheckpointId | null): rea
 
 /**
  * Finds a checkpoint by its id, or by its name among those that a sandbox can go back to; of two of one name, the newest.
+ * For a sandbox, what is another tenant's does not exist.
  * @throws PlyboxError `checkpoint/not-found`, `checkpoint/lost`
  */
 export function findPoint(table: CheckpointTable, ref: string, sandbox?: Sandbox): Checkpoint {
   const named = sandbox && pointsOf(table, sandbox).findLast(({ name }) => name === ref);
   const found = named ?? (isCheckpointId(ref) ? table.get(ref) : undefined);
-  if (found === undefined || found.state === "making" || found.state === "removing") {
+  const isOthers = sandbox !== undefined && found?.origin.tenant !== sandbox.tenant;
+  if (found === undefined || isOthers || found.state === "making" || found.state === "removing") {
     throw new PlyboxError("checkpoint/not-found", `there is no checkpoint ${JSON.stringify(ref.slice(0, 80))}`);
   }
   return found;
