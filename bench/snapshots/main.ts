@@ -7,9 +7,10 @@ import { parseArgs } from "node:util";
 import { UndoStack } from "../../src/base/undo-stack.ts";
 import type { Figure, Suite } from "./figure.ts";
 import { isHeld } from "./figure.ts";
+import { FORKS } from "./forks.ts";
 import { PACKING } from "./packing.ts";
 
-const SUITES: readonly Suite[] = [PACKING];
+const SUITES: readonly Suite[] = [FORKS, PACKING];
 const NAMES = SUITES.flatMap(({ names }) => names);
 
 const USAGE = `npm run bench:snapshots [-- options]

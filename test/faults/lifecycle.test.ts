@@ -225,6 +225,38 @@ describe("the machine's start", () => {
     await expect(lost.start()).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
     await lost.remove();
   });
+
+  it("leaves checkpoints that are on disk with their sandboxes, and names those that were in memory as lost", async () => {
+    const kept = await create({ upper: { kind: "disk", bytes: 64 * 1024 ** 2, snapshots: true } });
+    const gone = await create({ upper: { kind: "tmpfs", bytes: 64 * 1024 ** 2, snapshots: true } });
+    for (const sandbox of [kept, gone]) {
+      await sandbox.exec("echo then > /file");
+      await sandbox.checkpoint({ name: "then" });
+      await sandbox.exec("echo now > /file");
+    }
+    await end("SIGKILL");
+    await reboot([kept, gone]);
+    await serve();
+
+    const again = await found(kept);
+    expect(again.view).toMatchObject({ state: { kind: "stopped" }, lineage: { head: expect.any(String) } });
+    await again.start();
+    expect((await again.exec(["cat", "/file"])).stdout).toBe("now\n");
+    const { sandboxes } = await again.fork({ from: "then" });
+    await again.undo();
+    for (const each of [again, ...sandboxes]) expect((await each.exec(["cat", "/file"])).stdout).toBe("then\n");
+
+    const lost = await found(gone);
+    expect(lost.view.state).toEqual({ kind: "lost", reason: { type: "upper-gone" } });
+    const { checkpoints } = await lost.timeline();
+    expect(checkpoints).toMatchObject([{ name: "then", state: "lost" }]);
+    for (const work of [() => lost.fork({ from: "then" }), () => client.checkpoints.fork(checkpoints[0]?.id ?? "")]) {
+      await expect(work()).rejects.toMatchObject({ code: "checkpoint/lost", status: 410 });
+    }
+    await expect(lost.restore("then")).rejects.toMatchObject({ code: "sandbox/lost", status: 410 });
+    await Promise.all([again, lost, ...sandboxes].map((each) => each.remove()));
+    for (const { id } of await client.checkpoints.list()) await client.checkpoints.remove(id);
+  });
 });
 
 describe("a start command", () => {
