@@ -58,6 +58,7 @@ const PACKAGES = [
   { package: "xz-utils", present: anyProgram("xz"), for: ["test"] },
   { package: "bzip2", present: anyProgram("bzip2"), for: ["test"] },
   { package: "skopeo", present: anyProgram("skopeo"), for: ["test"] },
+  { package: "mmdebstrap", present: anyProgram("mmdebstrap"), for: ["test"] },
   { package: "docker-registry", present: anyProgram("docker-registry"), for: ["test"] },
   { package: "busybox-static", present: file("/bin/busybox"), for: ["test"] },
   { package: "uidmap", present: anyProgram("newuidmap"), for: ["test"] },

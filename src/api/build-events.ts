@@ -34,5 +34,6 @@ export async function* buildEvents<Made extends object>(
     await Promise.race([over, delay(AT_MOST_EVERY_MS, undefined, { signal: pause.signal }).catch(() => {})]);
     pause.abort();
   }
+  if (latest !== undefined) yield { event: "progress", data: latest };
   yield { event: "layer", data: await building };
 }

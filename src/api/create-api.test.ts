@@ -38,6 +38,8 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     inspect: unused,
     buildFromTar: unused,
     buildFromImage: unused,
+    buildPreset: unused,
+    warnings: unused,
     usage: unused,
     collect: unused,
     remove: unused,

@@ -24,6 +24,8 @@ async function apiOf() {
         inspect: unused,
         buildFromTar: unused,
         buildFromImage: unused,
+        buildPreset: unused,
+        warnings: unused,
         usage: unused,
         collect: unused,
         remove: unused,

@@ -3,6 +3,7 @@ import { PlyboxError } from "../model/errors.ts";
 import type { ImageSource, Platform, RegistryCredentials } from "../model/image-source.ts";
 import { parseImageName, parseImageSource, parsePlatform } from "../model/image-source.ts";
 import type { BuildProgress, LayerManifest, PackingRequest } from "../model/layer.ts";
+import type { PresetName } from "../model/presets.ts";
 import { acceptsEvents, json, noContent } from "./answers.ts";
 import { buildEvents } from "./build-events.ts";
 import type { LayerView } from "./contract.ts";
@@ -17,6 +18,10 @@ export interface Layers {
   list(): Promise<readonly LayerManifest[]>;
   /** Throws `layer/not-found`. */
   inspect(layer: string): Promise<LayerManifest>;
+  /** What has changed since a layer was made that it was made on. Throws as `inspect`. */
+  warnings(layer: string): Promise<readonly string[]>;
+  /** Makes a layer of Debian's packages. */
+  buildPreset(preset: PresetName, options: BuildOptions): Promise<LayerManifest>;
   /** Makes a layer of a tar archive. Throws `input/invalid`, `file/bad-archive`, `layer/exists` and what a build fails with. */
   buildFromTar(
     name: string,
@@ -48,14 +53,18 @@ export interface ImageRequest {
 const UPLOAD = "upload";
 
 export function layerHandlers(layers: Layers, streams: ServerSentEventOptions): Handlers<LayerRoutes> {
+  const withWarnings = async (manifest: LayerManifest): Promise<LayerView> => {
+    const warnings = await layers.warnings(manifest.name);
+    return { ...layerView(manifest), ...(warnings.length > 0 && { warnings: [...warnings] }) };
+  };
   /** Answers with the layer, or with the events of its build. */
   const answer = async (
     { incoming, signal }: Pick<Call<LayerRoutes["buildLayer"]>, "incoming" | "signal">,
     build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerManifest>,
   ): Promise<Response> => {
-    if (!acceptsEvents(incoming)) return json(201, layerView(await build({ signal })));
+    if (!acceptsEvents(incoming)) return json(201, await withWarnings(await build({ signal })));
     return serverSentEvents(
-      (gone) => buildEvents(async (onProgress) => layerView(await build({ signal: gone, onProgress }))),
+      (gone) => buildEvents(async (onProgress) => await withWarnings(await build({ signal: gone, onProgress }))),
       streams,
     );
   };
@@ -94,8 +103,12 @@ export function layerHandlers(layers: Layers, streams: ServerSentEventOptions): 
       };
       return await answer(call, (way) => layers.buildFromImage(name, request, { replace, packing, ...way }));
     },
+    async makePreset(call) {
+      const { preset, replace = false, ...packing } = call.body;
+      return await answer(call, (way) => layers.buildPreset(preset, { replace, packing, ...way }));
+    },
     async getLayer({ params }) {
-      return json(200, layerView(await layers.inspect(params.layer)));
+      return json(200, await withWarnings(await layers.inspect(params.layer)));
     },
     async removeLayer({ params }) {
       await layers.remove(params.layer);

@@ -9,6 +9,7 @@ describe("every route has a requirement of its own", () => {
   const FOR_THE_OPERATOR = new Set([
     "buildLayer",
     "pullLayer",
+    "makePreset",
     "getStorage",
     "collectStorage",
     "removeLayer",

@@ -26,7 +26,15 @@ import {
   stdinQuery,
   terminalSize,
 } from "./schemas/exec.ts";
-import { buildLayerQuery, buildProgress, layerList, layerParams, layerView, pullLayerBody } from "./schemas/layer.ts";
+import {
+  buildLayerQuery,
+  buildProgress,
+  layerList,
+  layerParams,
+  layerView,
+  makePresetBody,
+  pullLayerBody,
+} from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
 import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { collectBody, collection, storageUsage } from "./schemas/storage.ts";
@@ -275,6 +283,14 @@ const LAYER_ROUTES = {
     body: pullLayerBody,
     answers: MADE,
     errors: [...BUILD_ERRORS, "file/bad-archive", "image/invalid", "image/pull-failed"],
+  },
+  makePreset: {
+    method: "POST",
+    path: "/v1/layers/presets",
+    summary: "Make a layer of Debian's packages",
+    body: makePresetBody,
+    answers: MADE,
+    errors: BUILD_ERRORS,
   },
   getLayer: {
     method: "GET",

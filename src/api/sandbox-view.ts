@@ -11,6 +11,7 @@ export function sandboxView(sandbox: Sandbox): SandboxView {
     ...{ id, tenant, name, incarnation },
     state: stateView(sandbox.state),
     layers: [...layers],
+    warnings: [...sandbox.warnings],
     ...{ upper, lineage: lineageView(sandbox.lineage), limits: heldLimits(sandbox), env, cwd, user, hostname },
     ...{ seccomp: sandbox.seccomp as SandboxView["seccomp"], allowPrivilegeEscalation },
     createdAt: sandbox.createdAt.toISOString(),

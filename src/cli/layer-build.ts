@@ -6,12 +6,14 @@ import type { Readable } from "node:stream";
 import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
 import type { ImageSource, Platform } from "../model/image-source.ts";
-import type { ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
+import type { BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
+import { isPreset } from "../model/presets.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfSignal } from "./exit-code.ts";
 import { loadOneShot } from "./load-daemon.ts";
 import { writeJson } from "./render/json.ts";
 import { Progress } from "./render/progress.ts";
+import { warn } from "./render/warn.ts";
 import { Interrupts } from "./stdio/interrupts.ts";
 import { formatSize } from "./values/size.ts";
 
@@ -32,15 +34,25 @@ export interface BuildOptions {
   readonly json?: true;
 }
 
-type Step = "pull" | "read" | "pack";
-const STEPS: Readonly<Record<Step, string>> = { pull: "pulling", read: "reading", pack: "packing" };
+type Step = BuildProgress["step"];
+const STEPS: Readonly<Record<Step, string>> = {
+  pull: "pulling",
+  install: "installing",
+  read: "reading",
+  pack: "packing",
+};
+
+function describeProgress(name: string, { step, doneBytes, totalBytes, detail }: BuildProgress): string {
+  const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)}`;
+  return `${STEPS[step]} ${name}: ${detail ?? `${formatSize(doneBytes)}${of}`}`;
+}
 
 type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
 
 /** Builds in this process: the tree is this machine's, and a layer needs no daemon. */
 export async function buildLayer(name: string, options: BuildOptions, context: CliContext): Promise<void> {
-  const parsed = parseLayerName(name, "name");
-  checkSource(options);
+  const parsed = isPreset(name) ? name : parseLayerName(name, "name");
+  checkSource(options, isPreset(name));
   const abort = new AbortController();
   using interrupts = new Interrupts(context.interrupts, (signal) =>
     abort.abort(new PlyboxError("aborted", `interrupted by ${signal}`)),
@@ -48,6 +60,7 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
   const oneShot = await loadOneShot(context);
   try {
     const manifest = await buildHere(oneShot, parsed, { ...options, signal: abort.signal }, context);
+    warn(context, await oneShot.layers.warnings(manifest.name));
     if (options.json) writeJson(context.stdout, manifest);
     else context.stdout.write(`${manifest.name}   ${formatSize(manifest.bytes)}   sha256:${manifest.digest}\n`);
   } catch (error) {
@@ -58,9 +71,13 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
   }
 }
 
-function checkSource(options: BuildOptions): void {
+function checkSource(options: BuildOptions, isPreset: boolean): void {
   const { fromDir, fromTar, from, parent, platform, authfile } = options;
-  if ([fromDir, fromTar, from].filter((each) => each !== undefined).length !== 1) {
+  const sources = [fromDir, fromTar, from].filter((each) => each !== undefined);
+  if (isPreset && (sources.length > 0 || parent !== undefined)) {
+    throw new PlyboxError("input/invalid", "it has its own packages, and is made of nothing else", { field: "name" });
+  }
+  if (!isPreset && sources.length !== 1) {
     throw new PlyboxError("input/invalid", "give what the layer is made of: one of --from-dir, --from-tar and --from");
   }
   const refuse = (option: string, message: string): never => {
@@ -81,11 +98,9 @@ async function buildHere(
   using progress = new Progress(context.stderr, `packing ${name}`);
   const build = {
     ...{ replace: replace === true, packing: packingOf(options), signal },
-    onProgress: ({ step, doneBytes, totalBytes }: { step: Step; doneBytes: number; totalBytes: number | null }) => {
-      const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)}`;
-      progress.update(`${STEPS[step]} ${name}: ${formatSize(doneBytes)}${of}`);
-    },
+    onProgress: (each: BuildProgress) => progress.update(describeProgress(name, each)),
   };
+  if (isPreset(name)) return await layers.buildPreset(name, build);
   if (from !== undefined) return await layers.buildFromImage(name, await requestOf(from, options, context), build);
   if (fromDir !== undefined) {
     return await layers.buildFromDirectory(name, resolve(context.cwd(), fromDir), { ...build, parents });

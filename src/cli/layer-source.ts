@@ -11,6 +11,8 @@ export interface LayerOptions extends ConnectOptions {
 export interface LayerSource {
   list(): Promise<readonly LayerDescription[]>;
   get(name: string): Promise<LayerDescription>;
+  /** What has changed since that it was made on. */
+  warnings(name: string): Promise<readonly string[]>;
   remove(name: string): Promise<void>;
 }
 
@@ -21,11 +23,18 @@ export async function withLayers<T>(
   ask: (source: LayerSource) => Promise<T>,
 ): Promise<T> {
   return await withDaemonOrStore(options, context, {
-    daemon: ({ layers }) => ask(layers),
+    daemon: ({ layers }) =>
+      ask({
+        list: () => layers.list(),
+        get: (name) => layers.get(name),
+        warnings: async (name) => (await layers.get(name)).warnings ?? [],
+        remove: (name) => layers.remove(name),
+      }),
     store: ({ layers }) =>
       ask({
         list: () => layers.list(),
         get: (name) => layers.inspect(name),
+        warnings: (name) => layers.warnings(name),
         remove: (name) => layers.remove(name),
       }),
   });

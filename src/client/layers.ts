@@ -1,4 +1,5 @@
 import type { BuildProgressView, ErrorBody, LayerListView, LayerView } from "../api/contract.ts";
+import type { PresetName } from "../model/presets.ts";
 import { bodyOf, jsonOf } from "./bodies.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import type { FileContent } from "./files.ts";
@@ -77,6 +78,13 @@ export class Layers {
     const { signal, onProgress, ...rest } = options;
     const asked = { headers: JSON_HEADERS, body: JSON.stringify({ name, image, ...rest }) };
     return await this.#make("/v1/layers/pull", asked, { signal, onProgress });
+  }
+
+  /** Makes a layer of Debian's packages: `debian`, or `python`, `node`, `go`, `rust`, `build-tools` on it. */
+  async preset(preset: PresetName, options: NewLayerOptions = {}): Promise<LayerView> {
+    const { signal, onProgress, ...rest } = options;
+    const asked = { headers: JSON_HEADERS, body: JSON.stringify({ preset, ...rest }) };
+    return await this.#make("/v1/layers/presets", asked, { signal, onProgress });
   }
 
   async #make(

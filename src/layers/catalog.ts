@@ -230,10 +230,27 @@ export class Catalog {
     return await Promise.all(files.map(async (file) => ({ file, bytes: await diskBytes(join(this.store, file)) })));
   }
 
-  /** Removes a layer that has no name. Returns false when it is pinned; one that has a name stays and is no failure. */
+  /**
+   * Removes a layer that has no name and that no other was made on. Returns false when it is pinned; one that stays for
+   * those reasons is no failure.
+   */
   async discardUnnamed(digest: Digest): Promise<boolean> {
-    const isNamed = [...this.names.current().values()].includes(digest);
-    return isNamed || (await this.#discard(digest));
+    if (this.#isNamed(digest) || (await this.#isParent(digest))) return true;
+    // Asked again: who builds drops the pin as soon as there is a name, so nothing may be waited for between the two.
+    return this.#isNamed(digest) || (await this.#discard(digest));
+  }
+
+  #isNamed(digest: Digest): boolean {
+    return [...this.names.current().values()].includes(digest);
+  }
+
+  async #isParent(digest: Digest): Promise<boolean> {
+    for (const child of await this.digests()) {
+      // One that cannot be read keeps nothing.
+      const manifest = await this.manifest(child).catch(() => undefined);
+      if (manifest?.parents.includes(digest)) return true;
+    }
+    return false;
   }
 
   /** Makes a layer invisible. Returns where it is now, or undefined when there was none. */

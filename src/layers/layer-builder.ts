@@ -4,7 +4,7 @@ import { writeFileAtomically } from "../base/atomic-file.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Digest, LayerName } from "../model/ids.ts";
 import { parseLayerName } from "../model/ids.ts";
-import type { BuildProgress, LayerManifest, PackingRequest, Provenance } from "../model/layer.ts";
+import type { BuildProgress, ImageFormat, LayerManifest, PackingRequest, Provenance } from "../model/layer.ts";
 import { packArchive } from "./archive-layer.ts";
 import { makeBusyboxTree } from "./busybox-tree.ts";
 import type { Catalog } from "./catalog.ts";
@@ -16,6 +16,8 @@ import { packImageLayers } from "./oci/image-layer.ts";
 import { imagePath, packImage } from "./pack-image.ts";
 import type { PlanWork } from "./pack-plan.ts";
 import type { PackingProbe } from "./packing-probe.ts";
+import { packPreset } from "./presets/preset-layer.ts";
+import type { Preset } from "./presets/presets.ts";
 import { giveName } from "./publish.ts";
 import { scanTree } from "./scan-tree.ts";
 import { digestFile, digestTree } from "./tree-digest.ts";
@@ -108,6 +110,28 @@ export class LayerBuilder {
       return await this.#describeImage(staging, { packing, name, ...notes });
     };
     return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  /** See `LayerStore.buildPreset`. */
+  async fromPreset(
+    { name, packages }: Preset,
+    base: LayerManifest | undefined,
+    options: ImageBuildOptions,
+  ): Promise<LayerManifest> {
+    const packing = choosePacking(this.#options.packings, options.packing);
+    const parents = base === undefined ? [] : [base];
+    const make: Make = async (staging) => {
+      const work = { ...(await this.#planWork(packing, options)), packages, environment: this.#options.environment };
+      const provenance = await packPreset(staging, { ...work, ...(base && { base: await this.#imageOf(base) }) });
+      return await this.#describeImage(staging, { packing, name, parents, provenance });
+    };
+    return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  async #imageOf(layer: LayerManifest): Promise<{ readonly image: string; readonly format: ImageFormat }> {
+    const image = await this.#catalog.soundPath(layer);
+    if (layer.format !== "dir") return { image, format: layer.format };
+    throw new PlyboxError("input/invalid", `${layer.name} has no image`, { field: "name" });
   }
 
   async #planWork(packing: Packing, { signal, onProgress }: ImageBuildOptions): Promise<PlanWork> {

@@ -15,6 +15,8 @@ import { unpackedImage } from "./unpacked-image.ts";
 export interface LayerLease extends AsyncDisposable {
   /** Bottom first. Their digests are what `adopt` takes after a restart. */
   readonly layers: readonly LayerManifest[];
+  /** What of them may not fit together. */
+  readonly warnings: readonly string[];
   /** The layers as a launch plan names them, bottom first. */
   readonly mounts: readonly LayerMount[];
   /** What the layers show of the machine. */
@@ -65,7 +67,14 @@ export class LayerLeases {
       released ??= this.#release(held);
       return released;
     };
-    return { layers, mounts, binds: layers.flatMap(({ binds }) => binds), release, [Symbol.asyncDispose]: release };
+    return {
+      layers,
+      warnings: [],
+      mounts,
+      binds: layers.flatMap(({ binds }) => binds),
+      release,
+      [Symbol.asyncDispose]: release,
+    };
   }
 
   /** Whether a lease holds the layer; one that is idle is only open. */

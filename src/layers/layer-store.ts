@@ -3,6 +3,7 @@ import { PlyboxError } from "../model/errors.ts";
 import type { LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
+import type { PresetName } from "../model/presets.ts";
 import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
 import type { StandingCheck } from "./catalog.ts";
 import { Catalog } from "./catalog.ts";
@@ -20,8 +21,11 @@ import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
 import type { ImageRequest } from "./oci/image-layer.ts";
 import { PackingProbe } from "./packing-probe.ts";
+import { PRESETS } from "./presets/presets.ts";
 import type { SignaturePolicy } from "./signatures/signature-policy.ts";
 import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
+import type { KnownLayers, Stack } from "./stack.ts";
+import { stackOf } from "./stack.ts";
 import { LayerTransfer } from "./transfer/layer-transfer.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
@@ -156,6 +160,15 @@ export class LayerStore {
    * as building does
    */
   async resolve(layers: readonly string[]): Promise<readonly LayerManifest[]> {
+    return (await this.#stackOf(layers)).layers;
+  }
+
+  /** What has changed since a layer was made that it was made on. Throws as `inspect`. */
+  async warnings(layer: string): Promise<readonly string[]> {
+    return (await stackOf([await this.#find(layer)], this.#known)).warnings;
+  }
+
+  async #stackOf(layers: readonly string[]): Promise<Stack> {
     if (layers.length === 0 || layers.length > HIGHEST_STACK) {
       throw invalid(`a sandbox stands on 1 to ${HIGHEST_STACK} layers, not ${layers.length}`);
     }
@@ -170,7 +183,22 @@ export class LayerStore {
       }
       found.push(manifest);
     }
-    return found.sort((a, b) => stackOrder(a.name, b.name));
+    const stack = await stackOf(found, this.#known);
+    if (stack.layers.length > HIGHEST_STACK) {
+      throw invalid(
+        `with what they were made on these are ${stack.layers.length} layers; ${HIGHEST_STACK} are allowed`,
+      );
+    }
+    return { ...stack, layers: [...stack.layers].sort((a, b) => stackOrder(a.name, b.name)) };
+  }
+
+  get #known(): KnownLayers {
+    const names = this.#catalog.names.current();
+    return {
+      find: async (digest) =>
+        this.#catalog.has(digest) ? await this.#catalog.manifest(digest).catch(() => undefined) : undefined,
+      current: (name) => names.get(name),
+    };
   }
 
   /**
@@ -179,7 +207,8 @@ export class LayerStore {
    * @throws PlyboxError as `resolve` and the mounter do; nothing stays leased then
    */
   async acquire(layers: readonly string[]): Promise<LayerLease> {
-    return await this.#leases.lease(await this.resolve(layers), false);
+    const { layers: stack, warnings } = await this.#stackOf(layers);
+    return { ...(await this.#leases.lease(stack, false)), warnings };
   }
 
   /**
@@ -198,7 +227,7 @@ export class LayerStore {
    * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
    */
   async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    const parents = await this.#parentsOf(options.parents ?? []);
+    const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
     return await this.#finish(
       await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
     );
@@ -210,7 +239,7 @@ export class LayerStore {
    * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
-    const parents = await this.#parentsOf(options.parents ?? []);
+    const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
     return await this.#finish(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
   }
 
@@ -220,6 +249,24 @@ export class LayerStore {
    */
   async buildFromImage(name: string, request: ImageRequest, options: ImageBuildOptions = {}): Promise<LayerManifest> {
     return await this.#finish(await this.#builder.fromImage(parseNewName(name), request, options));
+  }
+
+  /**
+   * Makes a layer of Debian's packages, on `000-debian` where it is none of a whole system; that one is made first where
+   * there is none.
+   * @throws PlyboxError as `buildFromTar`; `layer/build-failed` with what mmdebstrap complained of
+   */
+  async buildPreset(preset: PresetName, options: ImageBuildOptions = {}): Promise<LayerManifest> {
+    const wanted = PRESETS[preset];
+    const base = wanted.isBase ? undefined : await this.#debian(options);
+    return await this.#finish(await this.#builder.fromPreset(wanted, base, options));
+  }
+
+  async #debian({ replace: _, ...options }: ImageBuildOptions): Promise<LayerManifest> {
+    const { name } = PRESETS.debian;
+    return await this.#building.run(name, async () =>
+      this.#isHere(name) ? await this.#find(name) : await this.buildPreset("debian", options),
+    );
   }
 
   /** What layers take, and who could go. */
@@ -235,8 +282,16 @@ export class LayerStore {
     return await this.#collector.collect(request);
   }
 
-  async #parentsOf(layers: readonly string[]): Promise<readonly Parent[]> {
-    return await Promise.all(layers.map((layer) => this.#find(layer)));
+  async #parentsOf(name: string, layers: readonly string[]): Promise<readonly Parent[]> {
+    const parents: LayerManifest[] = [];
+    for (const layer of layers) {
+      await this.#ensureBuilt(layer);
+      parents.push(await this.#findOrFetch(layer));
+    }
+    const above = parents.find((parent) => stackOrder(parent.name, name as LayerName) > 0);
+    if (above === undefined) return parents;
+    const message = `${name} cannot be made on ${above.name}, whose number puts it above`;
+    throw new PlyboxError("input/invalid", message, { field: "parent" });
   }
 
   async #finish(built: LayerManifest): Promise<LayerManifest> {

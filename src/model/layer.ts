@@ -30,7 +30,7 @@ export interface LayerManifest {
 
 /** Where a layer came from. */
 export interface Provenance {
-  /** `directory`, `tar`, `image`, `host` or `busybox`. */
+  /** `directory`, `tar`, `image`, `debian`, `host` or `busybox`. */
   readonly kind: string;
   /** What was read. */
   readonly source: string;
@@ -64,10 +64,12 @@ export interface LayerSignature {
  * files have been packed.
  */
 export interface BuildProgress {
-  readonly step: "pull" | "read" | "pack";
+  readonly step: "pull" | "install" | "read" | "pack";
   readonly doneBytes: number;
   /** Null while nobody knows. */
   readonly totalBytes: number | null;
+  /** Of `install`, what is being done now. */
+  readonly detail?: string;
 }
 
 /** How a layer is to be packed; what is not asked for is as the daemon's configuration has it. */

@@ -165,6 +165,8 @@ export interface Sandbox {
   readonly state: SandboxState;
   /** Layer names, bottom first. */
   readonly layers: readonly string[];
+  /** What of its layers may not fit together, as it was known when it was made. */
+  readonly warnings: readonly string[];
   readonly upper: UpperSpec;
   /** Null where its upper has no snapshots. */
   readonly lineage: Lineage | null;

@@ -52,9 +52,13 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 }
 
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
-export type StoredSandbox = Omit<Sandbox, "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user"> & {
+export type StoredSandbox = Omit<
+  Sandbox,
+  "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user" | "warnings"
+> & {
   readonly unheld?: Sandbox["unheld"];
   readonly lineage?: Sandbox["lineage"];
+  readonly warnings?: readonly string[];
   readonly cwd?: string | null;
   readonly user?: string | null;
   readonly createdAt: string;
@@ -79,6 +83,7 @@ export function readSandbox({ boot: _, ...stored }: StoredSandbox): Sandbox {
     limits: { ...DEFAULT_LIMITS, ...stored.limits },
     unheld: stored.unheld ?? [],
     lineage: stored.lineage ?? null,
+    warnings: stored.warnings ?? [],
     cwd: stored.cwd ?? null,
     user: stored.user ?? null,
     createdAt: new Date(createdAt),

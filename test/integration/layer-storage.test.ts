@@ -110,7 +110,7 @@ describe("making room", () => {
     const careful = makeStore({ isStoodOn: async (digest) => digest === stopped });
     const usage = await careful.usage();
     expect(Object.fromEntries(usage.layers.map(({ names, inUse }) => [names.join(), inUse]))).toEqual({
-      "100-base": false,
+      "100-base": true,
       "110-leased": true,
       "120-elsewhere": true,
       // Open in the other store for who comes next, which this one cannot tell from a use.

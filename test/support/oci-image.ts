@@ -27,7 +27,7 @@ export interface ImageParts {
 const BLOCK = 512;
 export const sha256 = (bytes: Buffer): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-function tarOf(files: readonly LayerFile[]): Buffer {
+export function tarOf(files: readonly LayerFile[]): Buffer {
   const parts = files.flatMap(({ name, type = "0", content = "", link = "", mode }) => {
     const bytes = Buffer.from(content);
     const standard = type === "5" ? 0o755 : 0o644;

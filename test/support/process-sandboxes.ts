@@ -142,7 +142,7 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     limits: { ...DEFAULT_LIMITS, memoryBytes: 512 * 1024 ** 2, cpus: 1, ...spec.limits },
     unheld: [],
     env: spec.env ?? {},
-    ...{ cwd: null, user: null },
+    ...{ cwd: null, user: null, warnings: [] },
     hostname: spec.hostname ?? spec.name ?? (id.slice(-12) as SandboxName),
     binds: [],
     idBase: 1_879_048_192,

@@ -20,7 +20,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     },
     unheld: ["cpuWeight"],
     env: { A: "b" },
-    ...{ cwd: "/srv", user: "1000:1000" },
+    ...{ cwd: "/srv", user: "1000:1000", warnings: ["a layer has changed"] },
     hostname: "web-1",
     binds: [{ source: "/srv", target: "/srv", readOnly: true, owner: "root" }],
     idBase: 0x7000_0000,

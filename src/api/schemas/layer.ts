@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { LAYER_NAME } from "../../model/ids.ts";
+import { PRESET_NAMES } from "../../model/presets.ts";
 import { VERBATIM } from "../query.ts";
 
 /** A layer's name, its part after the number, or its digest; which layer it means is the store's answer. */
@@ -53,10 +54,18 @@ export const pullLayerBody = z.strictObject({
   ),
 });
 
+const { name: _, ...packing } = newLayer;
+
+export const makePresetBody = z.strictObject({
+  preset: z.enum(PRESET_NAMES).describe("Which packages: its layer has the name that it has by itself."),
+  ...packing,
+});
+
 export const buildProgress = z.object({
-  step: z.enum(["pull", "read", "pack"]).describe("What is being done: pulled, read or packed."),
+  step: z.enum(["pull", "install", "read", "pack"]).describe("What is being done."),
   doneBytes: z.int(),
   totalBytes: z.int().nullable().describe("Null while nobody knows."),
+  detail: z.exactOptional(z.string().describe("Of install, what is being done now.")),
 });
 
 const imageConfig = z
@@ -105,6 +114,11 @@ export const layerView = z.object({
     }),
   ),
   config: z.exactOptional(imageConfig),
+  warnings: z.exactOptional(
+    z
+      .array(z.string())
+      .describe("What of that it was made on has changed since; of one layer that is asked for or made."),
+  ),
 });
 
 export const layerList = z.object({ layers: z.array(layerView) });

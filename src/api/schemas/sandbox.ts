@@ -101,6 +101,7 @@ export const sandboxView = z.object({
   incarnation: z.int().describe("Counts the starts of this sandbox."),
   state: stateView,
   layers: z.array(z.string()).describe("Layer names, bottom first."),
+  warnings: z.array(z.string()).describe("What of its layers may not fit together, as it was known at its creation."),
   upper: z.object({
     kind: z.enum(["tmpfs", "disk"]),
     bytes: z.exactOptional(z.int()),

@@ -11,6 +11,7 @@ import type { SandboxOptions } from "../options.ts";
 import { environmentOf, jsonOption, parsed, sandboxOptions, sandboxSpecOf, variablesOption } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { Progress } from "../render/progress.ts";
+import { warn } from "../render/warn.ts";
 import { parseCount } from "../values/numbers.ts";
 
 interface CreateOptions extends ConnectOptions, SandboxOptions, LifecycleOptions {
@@ -48,6 +49,7 @@ async function create(name: string | undefined, options: CreateOptions, context:
   const plybox = await connect(options, context);
   using _progress = new Progress(context.stderr, "creating");
   const sandbox = await plybox.create(spec);
+  warn(context, sandbox.view.warnings);
   if (options.json) writeJson(context.stdout, sandbox.view);
   else context.stdout.write(`${sandbox.name ?? sandbox.id}\n`);
 }

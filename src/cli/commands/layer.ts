@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { parseImageSource, parsePlatform } from "../../model/image-source.ts";
+import { PRESET_NAMES } from "../../model/presets.ts";
 import { connectOptions } from "../connect.ts";
 import type { CliContext } from "../context.ts";
 import type { BuildOptions } from "../layer-build.ts";
@@ -11,6 +12,7 @@ import { jsonOption, parsed, repeated } from "../options.ts";
 import { writeJson } from "../render/json.ts";
 import { describeLayer, layerTable } from "../render/layer.ts";
 import { paintFor } from "../render/style.ts";
+import { warn } from "../render/warn.ts";
 import { parseCompression } from "../values/compression.ts";
 import { parseSize } from "../values/size.ts";
 import { defineExport, defineImport } from "./layer-transfer.ts";
@@ -32,7 +34,7 @@ function defineBuild(layer: Command, context: CliContext): void {
     .description(
       "Pack a directory, a tar archive or an OCI image into a read-only layer of this machine. The same tree gives the same digest.",
     )
-    .argument("<name>", "three digits, its place in the stack, and a name: 100-python")
+    .argument("<name>", `three digits, its place in the stack, and a name: 100-tools; or ${PRESET_NAMES.join(", ")}`)
     .option("--from-dir <directory>", "the tree that becomes the layer's root")
     .option("--from-tar <file>", "a tar archive of that tree, compressed or not; - is stdin")
     .addOption(
@@ -86,7 +88,11 @@ function defineInspect(layer: Command, context: CliContext): void {
     .argument("<name>", "the layer")
     .addOption(jsonOption("print the manifest as JSON"));
   connectOptions(command).action(async (name: string, options: LayerOptions) => {
-    const manifest = await withLayers(options, context, (source) => source.get(name));
+    const { manifest, warnings } = await withLayers(options, context, async (source) => ({
+      manifest: await source.get(name),
+      warnings: await source.warnings(name),
+    }));
+    warn(context, warnings);
     if (options.json) writeJson(context.stdout, manifest);
     else context.stdout.write(describeLayer(manifest, context.now(), paintFor(context, context.stdout)));
   });

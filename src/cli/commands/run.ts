@@ -9,6 +9,7 @@ import { exitCodeOfSignal } from "../exit-code.ts";
 import { loadOneShot } from "../load-daemon.ts";
 import type { CommandOptions, SandboxOptions } from "../options.ts";
 import { commandOptions, environmentOf, repeated, sandboxOptions, sandboxSpecOf } from "../options.ts";
+import { warn } from "../render/warn.ts";
 import { attend } from "../stdio/attend.ts";
 import { requireTerminal, sizeOf, terminalEnvironment } from "../stdio/attend-terminal.ts";
 import { inProcessCommand } from "../stdio/in-process-command.ts";
@@ -86,7 +87,8 @@ async function runOnce(spec: SandboxSpec, request: ExecRequest, attempt: Attempt
   const oneShot = await loadOneShot(context);
   try {
     const command = request.command.length > 0 ? request.command : await imageCommand(oneShot.layers, spec);
-    const { id } = await oneShot.sandboxes.create(spec, signal);
+    const { id, warnings } = await oneShot.sandboxes.create(spec, signal);
+    warn(context, warnings);
     const session = await oneShot.sandboxes.exec(id, { ...request, command }, signal);
     if (options.tty === true) {
       const terminal = inProcessTerminal(session, oneShot.sandboxes, id);

@@ -31,7 +31,7 @@ export function layerTable(layers: readonly LayerDescription[], now: Date, paint
 }
 
 export function describeLayer(layer: LayerDescription, now: Date, paint: Paint): string {
-  const { compression, binds, parents } = layer;
+  const { compression, binds, parents, config } = layer;
   const pairs: [name: string, value: string][] = [
     ["Name", layer.name],
     ["Digest", `sha256:${layer.digest}`],
@@ -40,6 +40,7 @@ export function describeLayer(layer: LayerDescription, now: Date, paint: Paint):
     ["Compression", compression === null ? "-" : describeCompression(compression)],
     ["Created", `${layer.createdAt} (${formatAge(new Date(layer.createdAt), now)} ago)`],
     ["From", `${layer.provenance.kind} ${layer.provenance.source}`],
+    ...(config === undefined ? [] : describeConfig(config)),
     ["Parents", parents.length === 0 ? "-" : parents.map((digest) => digest.slice(0, SHORT_DIGEST)).join(" ")],
     ...binds.map(({ source, target }): [string, string] => [
       "Shows",
@@ -47,6 +48,18 @@ export function describeLayer(layer: LayerDescription, now: Date, paint: Paint):
     ]),
   ];
   return renderPairs(pairs, paint);
+}
+
+function describeConfig(config: NonNullable<LayerDescription["config"]>): [string, string][] {
+  const command = [...config.entrypoint, ...config.cmd].map((word) => JSON.stringify(word)).join(" ");
+  return [
+    // Values may be secrets; --json shows them.
+    ["Environment", Object.keys(config.env).join(" ") || "-"],
+    ["Directory", config.workingDir ?? "-"],
+    ["User", config.user ?? "-"],
+    ["Command", command || "-"],
+    ["Ports", config.exposedPorts.join(" ") || "-"],
+  ];
 }
 
 function describeCompression({ algorithm, level, blockBytes }: NonNullable<LayerDescription["compression"]>): string {

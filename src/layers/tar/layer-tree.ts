@@ -213,6 +213,12 @@ function nodeOf(entry: TarEntry, type: NodeType): Node {
   };
 }
 
+/** What removes a name from the layers below. */
+export const whiteout = (): Node => ({
+  ...directory(),
+  ...{ type: "character", mode: 0, attributes: NONE, children: NONE, isImplied: false },
+});
+
 export function directory(): Node {
   return {
     ...{ type: "directory", mode: 0o755, uid: 0, gid: 0, mtime: 0, link: "", major: 0, minor: 0, size: 0, offset: 0 },

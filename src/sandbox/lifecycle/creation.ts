@@ -60,7 +60,7 @@ export async function createSandbox(
   const lease = await (base ? context.layers.adopt(base.digests) : context.layers.acquire(spec.layers ?? ["host"]));
   live.lease = lease;
   const layers = base?.origin.layers ?? lease.layers.map(({ name }) => name);
-  live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers };
+  live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers, warnings: lease.warnings };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind !== "tmpfs") {
@@ -134,6 +134,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     incarnation: 1,
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
+    warnings: [],
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
     lineage: null,
     ...{ limits, unheld },
