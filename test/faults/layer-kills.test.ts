@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,6 +30,10 @@ beforeAll(async () => {
   const packing = { algorithm: "lz4" };
   await store.buildFromDirectory("100-kept", join(root, "kept"), { packing });
   await store.buildFromDirectory("110-changed", join(root, "old"), { packing });
+  const elsewhere = storeAt(join(root, "elsewhere"));
+  await elsewhere.buildFromDirectory("110-changed", join(root, "next"), { packing });
+  await using exported = await elsewhere.transfer.export(["changed"]);
+  await writeFile(join(root, "next.layers"), exported.chunks());
   mkdirSync(join(prepared, ".new.4194304.1.00000000000000000000000000000000.0000000000000000"));
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -76,6 +81,7 @@ async function killedAt(args: readonly string[], killAt: number): Promise<"kille
 
 it.each([
   ["a build that replaces a layer", ["build-tar", "110-changed", "next.tar.gz"]],
+  ["an import that replaces a layer", ["import", "110-changed", "next.layers"]],
   ["making room", ["gc"]],
 ])("%s, killed before each change that it makes, leaves nothing partial and loses nothing", async (_what, line) => {
   const [operation = "", name, source] = line;
