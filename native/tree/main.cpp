@@ -19,6 +19,7 @@
 //  12 whiteout root, path                 13 opaque    root, path, u32 whether
 //  14 sync     root
 //  15 survey   root, u32 first foreign id → u64 entries, u64 bytes, path of what has such an id or ""
+//  16 shared   root, path, root, path     → u32 whether two files have the same blocks
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -31,6 +32,7 @@
 
 #include "tree/change.h"
 #include "tree/entry.h"
+#include "tree/extents.h"
 #include "tree/listing.h"
 #include "tree/overlay.h"
 #include "tree/roots.h"
@@ -59,6 +61,7 @@ enum class Operation : uint8_t {
   kOpaque,
   kSync,
   kSurvey,
+  kShared,
 };
 
 class Server {
@@ -108,6 +111,8 @@ class Server {
         return complete(fields) ? Result<>() : unreadable();
       case Operation::kRead:
         return read(place(fields), fields, out);
+      case Operation::kShared:
+        return shared(fields, out);
       case Operation::kSurvey:
         return survey_root(fields, out);
       default:
@@ -174,6 +179,18 @@ class Server {
     Result<Entry> entry = read_entry(spot->directory.get(), spot->name.c_str(), marks_);
     if (!entry) return entry.failure();
     append_entry(out, place.path.empty() ? "" : spot->name, *entry);
+    return {};
+  }
+
+  Result<> shared(Fields& fields, std::string& out) {
+    Place first = place(fields);
+    Place second = place(fields);
+    if (!complete(fields)) return unreadable();
+    Result<UniqueFd> one = open_file(roots_, first.root, first.path);
+    if (!one) return one.failure();
+    Result<UniqueFd> other = open_file(roots_, second.root, second.path);
+    if (!other) return other.failure();
+    append_number<uint32_t>(out, shares_blocks(one->get(), other->get()));
     return {};
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TemporaryPlies } from "../../../test/support/plies.ts";
 import { diffPlies } from "./diff.ts";
-import { textDiff } from "./text-diff.ts";
+import { textDiff, textDiffPlies } from "./text-diff.ts";
 
 let plies: TemporaryPlies;
 beforeEach(() => {
@@ -91,12 +91,12 @@ os.symlink("two", "link"); whiteout("pipe"); os.mknod("a-b", 0o020600, os.makede
     const upper = plies.make(
       "upper",
       `os.mkdir("many")
-for i in range(1500): open("many/%04d" % i, "w")
-os.makedirs("/".join(["d"] * 300))`,
+for i in range(600): open("many/%0200d" % i, "w")
+os.makedirs("/".join(["d"] * 150))`,
     );
     const told = await diff([base], [base, upper]);
-    expect(told).toHaveLength(300 + 1501);
-    expect(told.at(-1)).toBe("added many/1499");
+    expect(told).toHaveLength(150 + 601);
+    expect(told.at(-1)).toBe(`added many/${"599".padStart(200, "0")}`);
   });
 
   it("shows text as diff -u does, and says where there is none", async () => {
@@ -115,5 +115,11 @@ os.makedirs("/".join(["d"] * 300))`,
       { kind: "text", unified: "--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+é\n" },
       { kind: "text", unified: "--- a/text\n+++ b/text\n@@ -1,2 +1,2 @@\n 1\n-2\n+zwei\n" },
     ]);
+    const of = (path: string, after: readonly string[]) => textDiffPlies({ before: [base], after, path });
+    expect(await of("text", [base, upper])).toEqual(shown[3]);
+    expect(await of("large", [base, plies.make("gone", 'whiteout("large")')])).toMatchObject({ kind: "text" });
+    for (const path of ["nowhere", "text/below", "new/../text"]) {
+      await expect(of(path, [base])).rejects.toMatchObject({ code: expect.stringMatching(/^file\//) });
+    }
   });
 });

@@ -1,4 +1,9 @@
+import { PlyboxError } from "../../model/errors.ts";
+import { shownPath } from "./entry.ts";
 import type { Node } from "./stack.ts";
+import { Stack } from "./stack.ts";
+import type { Marks } from "./tree-program.ts";
+import { TreeProgram } from "./tree-program.ts";
 import { unifiedDiff } from "./unified-diff.ts";
 
 /** Of each of two files at most so many bytes are compared as text. */
@@ -14,6 +19,33 @@ export interface TextDiffOptions {
   readonly mostBytes?: number;
   /** Unchanged lines that are shown around what changed. */
   readonly contextLines?: number;
+}
+
+export interface TextDiffPlies extends TextDiffOptions {
+  /** Absolute paths of plies, the lowest first. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** One character a byte. */
+  readonly path: string;
+  readonly marks?: Marks;
+}
+
+/**
+ * The unified diff of what two stacks of plies have at one path.
+ * @throws PlyboxError `file/not-found` where neither has anything, and as `TreeRequests.ask`
+ */
+export async function textDiffPlies({ before, after, path, marks, ...options }: TextDiffPlies): Promise<TextDiff> {
+  await using program = new TreeProgram(marks);
+  const [one, other] = await Promise.all(
+    [before, after].map(async (plies) => {
+      const node = await (await Stack.open(program, plies)).find(path);
+      return node?.entry.kind === "whiteout" ? undefined : node;
+    }),
+  );
+  if (one === undefined && other === undefined) {
+    throw new PlyboxError("file/not-found", `${shownPath(path)} is in neither of the two`);
+  }
+  return await textDiff(one, other, options);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { AnswerFields } from "./entry.ts";
 /** What native/tree/main.cpp knows by these numbers. */
 export const OPERATIONS = {
   ...{ open: 1, overlay: 2, entry: 3, list: 4, more: 5, drop: 6, read: 7, copy: 8 },
-  ...{ stamp: 9, link: 10, remove: 11, whiteout: 12, opaque: 13, sync: 14, survey: 15 },
+  ...{ stamp: 9, link: 10, remove: 11, whiteout: 12, opaque: 13, sync: 14, survey: 15, shared: 16 },
 } as const;
 
 /** Numbers as u32, bigints as u64, texts with one character a byte. */

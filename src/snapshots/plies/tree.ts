@@ -68,6 +68,12 @@ export class Tree {
     }
   }
 
+  /** Whether a file and one of another tree, of the same size, have the same blocks; false where that cannot be told. */
+  async sharesBlocks(path: string, other: Tree, otherPath: string): Promise<boolean> {
+    const answer = await this.#ask("shared", path, other.#root, otherPath);
+    return answer.u32() !== 0;
+  }
+
   /** Makes `path` what `from` is in its tree, all but the content of a directory; nothing may be there. */
   async copy(source: Tree, from: string, path: string): Promise<void> {
     await this.#program.ask(OPERATIONS.copy, [source.#root, from, this.#root, path], path);
