@@ -116,15 +116,15 @@ export class S3Client {
   /** Sends a request once. Throws PassingFailure when there is no answer, or it breaks off while it is read. */
   async open(request: S3Request): Promise<OpenAnswer> {
     const { method, body, signal } = request;
+    const { url, headers } = await this.#sign(request);
     const stalled = new AbortController();
     // What is sent counts for nothing that is heard, so it has time of its own.
     const watch = new Watch(this.#stallMs + (body?.length ?? 0) / SLOWEST_BYTES_PER_MS, stalled);
     const signals = signal === undefined ? stalled.signal : AbortSignal.any([stalled.signal, signal]);
-    const { url, headers } = await this.#sign(request);
     try {
       const response = await fetch(url, {
         ...{ method, headers, signal: signals, redirect: "manual" },
-        ...(body !== undefined && { body: new Uint8Array(body) }),
+        ...(body !== undefined && { body }),
       });
       return { status: response.status, headers: response.headers, chunks: chunksOf(response, watch) };
     } catch (cause) {
