@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
@@ -7,12 +8,13 @@ import type { TakenCheckpoint } from "../sandbox/checkpoints/taking.ts";
 import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
 import { json, noContent } from "./answers.ts";
 import type { CheckpointRoutes } from "./checkpoint-routes.ts";
-import type { CheckpointView, ForkView, RestoredView, TakenView, TimelineView } from "./contract.ts";
+import type { CheckpointView, DiffView, ForkView, RestoredView, TakenView, TimelineView } from "./contract.ts";
 import { maySee } from "./gate.ts";
 import type { Handlers } from "./route.ts";
 import { sandboxView } from "./sandbox-view.ts";
 
 const MECHANISM = "copy-on-write";
+const SHOWN_CHANGES = 1000;
 
 /** A client that goes away changes nothing, but that forks which nobody learns of are not made. */
 export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<CheckpointRoutes> {
@@ -27,6 +29,10 @@ export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<Ch
       const { head = null, changed = false } = sandbox.lineage ?? {};
       const view: TimelineView = { sandbox: sandbox.id, head, changed, checkpoints: points.map(checkpointView) };
       return json(200, view);
+    },
+    async diffSandbox({ params, query, signal }) {
+      const { text = false, limit = SHOWN_CHANGES, ...points } = query;
+      return json(200, diffView(await checkpoints.compare(params.ref, points, { texts: text, limit, signal })));
     },
     async forkSandbox({ params, body, signal }) {
       const { count = 1, ...wish } = body;
@@ -72,6 +78,22 @@ function checkpointView(checkpoint: Checkpoint): CheckpointView {
     state: state === "lost" ? "lost" : "ready",
     ...{ cause, parent, createdAt: createdAt.toISOString(), medium, layers: [...origin.layers] },
   };
+}
+
+type Compared = Awaited<ReturnType<SandboxCheckpoints["compare"]>>;
+
+const diffView = ({ from, to, changes, more }: Compared): DiffView => ({
+  ...{ from: from.id, to: to?.id ?? null, more },
+  changes: changes.map(({ kind, path, aspects, text }) => ({
+    ...{ kind, path: pathText(`/${path}`), aspects: [...aspects] },
+    ...(text && { text }),
+  })),
+});
+
+/** @param path a character a byte */
+function pathText(path: string): string | { base64: string } {
+  const bytes = Buffer.from(path, "latin1");
+  return isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString("base64") };
 }
 
 interface Forked extends TakenCheckpoint {

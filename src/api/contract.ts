@@ -14,6 +14,7 @@ import type {
   checkpointBody,
   checkpointList,
   checkpointView,
+  diffView,
   forkBody,
   forkPointBody,
   forkView,
@@ -118,6 +119,7 @@ export type CheckpointView = z.infer<typeof checkpointView>;
 export type CheckpointList = z.infer<typeof checkpointList>;
 export type TakenView = z.infer<typeof takenView>;
 export type TimelineView = z.infer<typeof timelineView>;
+export type DiffView = z.infer<typeof diffView>;
 export type ForkBody = z.infer<typeof forkBody>;
 export type ForkPointBody = z.infer<typeof forkPointBody>;
 export type ForkView = z.infer<typeof forkView>;

@@ -22,6 +22,7 @@ const OF_SANDBOX: Readonly<Record<string, readonly [reads: Scope, writes: Scope]
   restart: ["sandboxes:write", "sandboxes:write"],
   extend: ["sandboxes:write", "sandboxes:write"],
   checkpoints: ["sandboxes:read", "sandboxes:write"],
+  diff: ["sandboxes:write", "sandboxes:write"],
   fork: ["sandboxes:write", "sandboxes:write"],
   restore: ["sandboxes:write", "sandboxes:write"],
   undo: ["sandboxes:write", "sandboxes:write"],

@@ -121,6 +121,10 @@ export const COMMANDS = {
     summary: "show what a sandbox can go back to",
     load: async () => (await import("./commands/checkpoint.ts")).defineTimeline,
   },
+  diff: {
+    summary: "show what differs between two points of a sandbox",
+    load: async () => (await import("./commands/diff.ts")).defineDiff,
+  },
   fork: {
     summary: "make sandboxes that begin with what one holds",
     load: async () => (await import("./commands/fork.ts")).defineFork,

@@ -1,6 +1,7 @@
 export type {
   AuditList,
   CheckpointView,
+  DiffView,
   KeyView,
   LayerView,
   NewKeyView,
@@ -18,6 +19,7 @@ export type { Bisection, BisectOptions, BisectStep } from "./bisect.ts";
 export type { Checkpoints } from "./checkpoints.ts";
 export type { Command, CommandEvent, ExitReport, Offsets } from "./command.ts";
 export type { CallOptions } from "./connection.ts";
+export type { DiffOptions } from "./diff-options.ts";
 export type { EventItem, EventQuery, FollowOptions, ReadOptions, SandboxEvent } from "./events.ts";
 export type {
   CommandLine,

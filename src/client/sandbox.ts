@@ -1,6 +1,7 @@
 import type {
   CheckpointBody,
   CheckpointView,
+  DiffView,
   ExecBody,
   ExecListView,
   ExecResultView,
@@ -20,6 +21,7 @@ import { bisect, pointsToTry } from "./bisect.ts";
 import type { CommandEvent, Offsets } from "./command.ts";
 import { Command, outputPath } from "./command.ts";
 import type { CallOptions, Connection } from "./connection.ts";
+import type { DiffOptions } from "./diff-options.ts";
 import type {
   CommandLine,
   CommandOptions,
@@ -266,6 +268,13 @@ export class Sandbox implements AsyncDisposable {
   /** What it can go back to. */
   async timeline(options?: CallOptions): Promise<TimelineView> {
     return await this.#connection.json("GET", `${this.#path}/checkpoints`, undefined, options);
+  }
+
+  /** What differs between a checkpoint, by id or name, and another, or what the sandbox holds now. */
+  async diff(from: string, { signal, ...wish }: DiffOptions = {}): Promise<DiffView> {
+    const given = Object.entries({ from, ...wish }).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+    return await this.#connection.json("GET", `${this.#path}/diff?${query}`, undefined, { signal });
   }
 
   /** Makes sandboxes that begin with what this one holds now, or `from` a checkpoint. Processes are not copied. */

@@ -1,6 +1,7 @@
 import type { Checkpoint } from "../model/checkpoint.ts";
 import type { CheckpointId } from "../model/ids.ts";
 import type { Sandbox } from "../model/sandbox.ts";
+import type { Comparison, ComparisonWish } from "./checkpoints/comparing.ts";
 import type { ForkWish } from "./checkpoints/forking.ts";
 import type { Restoration } from "./checkpoints/restoring.ts";
 import type { CheckpointWish, TakenCheckpoint } from "./checkpoints/taking.ts";
@@ -34,6 +35,12 @@ export interface SandboxCheckpoints {
   ): Promise<TakenCheckpoint & { readonly sandboxes: readonly Sandbox[] }>;
   /** Makes sandboxes of a checkpoint, whose own sandbox may be gone. */
   forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]>;
+  /** What differs between two points; between one and what the sandbox holds now where there is no `to`. */
+  compare(
+    ref: string,
+    points: { readonly from: string; readonly to?: string },
+    wish: ComparisonWish,
+  ): Promise<Comparison & { readonly from: Checkpoint; readonly to: Checkpoint | null }>;
   /** Throws `checkpoint/unfit`, and as a stop and a start do. */
   restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }>;
   /** Goes back so many steps. Throws `checkpoint/none`. */

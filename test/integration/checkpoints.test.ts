@@ -209,6 +209,38 @@ describe("undo", () => {
   });
 });
 
+describe("a diff", () => {
+  it("tells what was added, removed and changed since a point, and leaves the time line as it is", async () => {
+    await using sandbox = await daemon.client.create(SNAPSHOTS);
+    await sh(sandbox, "mkdir /srv/d; echo one > /srv/d/file; echo gone > /srv/old; ln -s a /srv/kind");
+    const { checkpoint } = await sandbox.checkpoint({ name: "one" });
+    await sh(
+      sandbox,
+      "echo two > /srv/d/file; rm /srv/old /srv/kind; mkfifo /srv/kind; rm /etc/services; chmod 700 /srv/d",
+    );
+    const { from, to, changes, more } = await sandbox.diff("one", { text: true });
+    expect([from, to, more]).toEqual([checkpoint.id, null, false]);
+    expect(changes).toEqual([
+      { kind: "removed", path: "/etc/services", aspects: [], text: expect.objectContaining({ kind: "text" }) },
+      { kind: "changed", path: "/srv/d", aspects: ["mode"] },
+      {
+        ...{ kind: "changed", path: "/srv/d/file", aspects: ["content"] },
+        text: { kind: "text", unified: expect.stringMatching(/^@@ -1 \+1 @@\n-one\n\+two\n/m) },
+      },
+      { kind: "type-changed", path: "/srv/kind", aspects: [] },
+      { kind: "removed", path: "/srv/old", aspects: [], text: expect.objectContaining({ kind: "text" }) },
+    ]);
+    expect(await sandbox.diff("one", { limit: 2 })).toMatchObject({ changes: [{}, {}], more: true });
+    expect(await sandbox.timeline()).toMatchObject({ head: checkpoint.id, checkpoints: [{ name: "one" }] });
+    await sandbox.checkpoint({ name: "two" });
+    expect((await sandbox.diff("two", { to: "one" })).changes.map(({ kind }) => kind)).toEqual([
+      ...["added", "changed", "changed", "type-changed", "added"],
+    ]);
+    expect((await sandbox.diff("two")).changes).toEqual([]);
+    for (const { id } of (await sandbox.timeline()).checkpoints) await daemon.client.checkpoints.remove(id);
+  });
+});
+
 describe("forks", () => {
   it("are sandboxes of their own: names, ids, incarnation, and nobody sees what another writes", async () => {
     const spec = { ...SNAPSHOTS, name: "parent", env: { KIND: "forked" }, labels: { team: "red" } };

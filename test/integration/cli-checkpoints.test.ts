@@ -28,6 +28,8 @@ describe("the commands of time lines", () => {
     expect(await plybox("fork", "--from", "one", "--name", "early", "box")).toEqual(done("early\n"));
     expect(await sh("try-2", "cat /file")).toBe("two\n");
     expect(await sh("early", "cat /file")).toBe("one\n");
+    expect(await plybox("diff", "box", "one")).toEqual(done("M /file  (content)\n"));
+    expect((await plybox("diff", "--text", "box", "one")).stdout).toContain("\n-one\n+two\n");
     const restored = await plybox("restore", "box", "one");
     expect(restored).toMatchObject({
       ...{ exitCode: 0, stdout: "one\n" },

@@ -53,7 +53,15 @@ const refuse = (): never => {
   throw new Error("not part of this test");
 };
 const NO_CHECKPOINTS: SandboxCheckpoints = {
-  ...{ checkpoint: unused, fork: unused, forkPoint: unused, restore: unused, undo: unused, drop: unused },
+  ...{
+    checkpoint: unused,
+    compare: unused,
+    fork: unused,
+    forkPoint: unused,
+    restore: unused,
+    undo: unused,
+    drop: unused,
+  },
   ...{ timeline: refuse, list: () => [], find: refuse },
 };
 

@@ -3,6 +3,10 @@ import { CHECKPOINT_BOUNDS } from "../../model/checkpoint.ts";
 import { dnsLabel } from "./lifecycle.ts";
 import { sandboxView } from "./sandbox.ts";
 
+const innerPath = z
+  .union([z.string(), z.object({ base64: z.string() })])
+  .describe("Absolute; what is not UTF-8 in base64.");
+
 const checkpointId = z
   .string()
   .max(63)
@@ -72,6 +76,35 @@ export const forkBody = z.strictObject({
   freeze: z.exactOptional(freeze),
 });
 export const forkView = z.object({ checkpoint: checkpointView, sandboxes: z.array(sandboxView), ...method });
+
+const MOST_CHANGES = 10_000;
+
+export const diffQuery = z.strictObject({
+  from: point,
+  to: z.exactOptional(point).describe("What it holds now by default."),
+  text: z.exactOptional(z.boolean().describe("Whether to tell what changed in files line by line; false by default.")),
+  limit: z.exactOptional(z.int().min(1).max(MOST_CHANGES).describe("How many changes at most; 1,000 by default.")),
+});
+
+const change = z.object({
+  kind: z.enum(["added", "removed", "changed", "type-changed"]),
+  path: innerPath,
+  aspects: z.array(z.string()).describe("In what it has changed: content, mode, owner, target, device, attributes."),
+  text: z.exactOptional(
+    z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("text"), unified: z.string().describe("A unified diff.") }),
+      z.object({ kind: z.literal("binary") }),
+      z.object({ kind: z.literal("too-large"), mostBytes: z.int() }),
+    ]),
+  ),
+});
+
+export const diffView = z.object({
+  from: z.string(),
+  to: z.string().nullable().describe("Null: what it holds now."),
+  changes: z.array(change).describe("In the order of the paths; a directory before what is in it."),
+  more: z.boolean().describe("Whether there are more changes than `limit`."),
+});
 
 export const restoreBody = z.strictObject({ checkpoint: point });
 export const undoBody = z.strictObject({

@@ -8,6 +8,8 @@ import { exclusively, save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { SandboxCheckpoints, Timeline } from "../sandbox-checkpoints.ts";
 import { requireState } from "../transitions.ts";
+import type { Comparison, ComparisonWish } from "./comparing.ts";
+import { comparePoints } from "./comparing.ts";
 import { dropCheckpoints } from "./dropping.ts";
 import type { ForkWish } from "./forking.ts";
 import { forkCheckpoint } from "./forking.ts";
@@ -69,6 +71,28 @@ export class Checkpoints implements SandboxCheckpoints {
   async forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
     this.#requireGoing();
     return await forkCheckpoint(this.#context, this.find(id), wish, signal);
+  }
+
+  async compare(
+    ref: string,
+    { from, to }: { readonly from: string; readonly to?: string },
+    wish: ComparisonWish,
+  ): Promise<Comparison & { readonly from: Checkpoint; readonly to: Checkpoint | null }> {
+    this.#requireGoing();
+    const live = this.#context.live.find(ref);
+    const before = this.#pointOf(ref, from).checkpoint;
+    if (to !== undefined) {
+      const after = this.#pointOf(ref, to).checkpoint;
+      return { from: before, to: after, ...(await comparePoints(this.#context, live, [before, after], wish)) };
+    }
+    // What is read must not change meanwhile.
+    const now = await this.#takeForFork(ref, true);
+    try {
+      const comparison = await comparePoints(this.#context, live, [before, now.checkpoint], wish);
+      return { from: before, to: null, ...comparison };
+    } finally {
+      await this.drop(now.checkpoint.id);
+    }
   }
 
   restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }> {

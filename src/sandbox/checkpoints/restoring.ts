@@ -51,8 +51,11 @@ async function replaceUpper(context: LifecycleContext, live: LiveSandbox, checkp
   await pool.dropUppers(id, revision).catch((err) => context.log.warn({ sandbox: id, err }, "an old upper stays"));
 }
 
-/** An upper means something on the layers that it was written on alone. */
-function requireFit({ sandbox, lease }: LiveSandbox, { digests, medium }: Checkpoint): void {
+/**
+ * An upper means something on the layers that it was written on alone.
+ * @throws PlyboxError `checkpoint/unfit`
+ */
+export function requireFit({ sandbox, lease }: LiveSandbox, { digests, medium }: Checkpoint): void {
   const own = lease?.layers.map(({ digest }) => digest) ?? [];
   const isSame = own.length === digests.length && own.every((digest, index) => digest === digests[index]);
   if (isSame && medium === mediumOf(sandbox.upper)) return;
