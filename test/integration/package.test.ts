@@ -56,7 +56,7 @@ function borrowObjects(): void {
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 test("its install script builds the native programs from what was packed", () => {
-  for (const program of ["plylaunch", "plyagent", "plyfilter", "plytree"]) {
+  for (const program of ["plylaunch", "plyagent", "plyfilter", "plyrelay", "plytree"]) {
     const { mode, size } = statSync(join(installed, "build", program));
     expect(mode & 0o111).toBe(0o111);
     expect(size).toBeGreaterThan(0);
