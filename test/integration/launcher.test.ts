@@ -105,6 +105,46 @@ describe("a launch on an image", () => {
   });
 });
 
+describe("steps in a pool", () => {
+  const path = "/run/plybox/pools/memory/uppers/one";
+  it.each<[string, string, unknown]>([
+    ["that are no list", "steps", {}],
+    ["of an unknown kind", "steps.0.do", [{ do: "format", path }]],
+    ["at the root", "steps.0.path", [{ do: "delete", path: "/" }]],
+    ["at a path with ..", "steps.0.path", [{ do: "delete", path: "/run/../etc" }]],
+    ["without a group", "steps.0.group", [{ do: "create", path }]],
+    ["of group 0", "steps.0.group", [{ do: "create", path, group: 0 }]],
+    ["of a group beyond 48 bits", "steps.0.group", [{ do: "create", path, group: 2 ** 48 }]],
+    ["with a field of another kind", "steps.0.bytes", [{ do: "create", path, group: 1, bytes: 1 }]],
+    ["without a source", "steps.0.source", [{ do: "snapshot", path, group: 1, readOnly: true }]],
+    ["that are too many", "steps", Array(4097).fill({ do: "prune", path })],
+    [
+      "of which the second is wrong",
+      "steps.1.do",
+      [
+        { do: "prune", path },
+        { do: "", path },
+      ],
+    ],
+  ])("%s are refused at %s", async (_, field, steps) => {
+    await greet();
+    open(1, { type: "subvolumes", steps: steps as JsonObject[] });
+    expect(await launcher.next("error")).toMatchObject({ channel: 1, json: { code: "bad-request", field } });
+  });
+
+  it("fail with the errno of the first that does, and what is gone counts as deleted", async () => {
+    await greet();
+    const missing = join(directory, "nothing/upper");
+    open(1, { type: "subvolumes", steps: [{ do: "delete", path: missing }] });
+    expect(await launcher.next("ack")).toMatchObject({ channel: 1, json: {} });
+    // No directory of another file system is taken for a pool.
+    open(2, { type: "subvolumes", steps: [{ do: "create", path: join(directory, "upper"), group: 1 }] });
+    const refusal = { code: "failed", step: "subvolumes", errno: "ENOTTY" };
+    expect(await launcher.next("error")).toMatchObject({ channel: 2, json: refusal });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
 describe("the launcher", () => {
   it("answers requests in their order, sent in one piece with the hello", async () => {
     const frames = [
