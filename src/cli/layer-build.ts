@@ -12,7 +12,7 @@ import type { CliContext } from "./context.ts";
 import { exitCodeOfSignal } from "./exit-code.ts";
 import { loadOneShot } from "./load-daemon.ts";
 import { writeJson } from "./render/json.ts";
-import { Progress } from "./render/progress.ts";
+import { Progress, progressBar } from "./render/progress.ts";
 import { warn } from "./render/warn.ts";
 import { Interrupts } from "./stdio/interrupts.ts";
 import { formatSize } from "./values/size.ts";
@@ -43,7 +43,7 @@ const STEPS: Readonly<Record<Step, string>> = {
 };
 
 function describeProgress(name: string, { step, doneBytes, totalBytes, detail }: BuildProgress): string {
-  const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)}`;
+  const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)} ${progressBar(doneBytes, totalBytes)}`;
   return `${STEPS[step]} ${name}: ${detail ?? `${formatSize(doneBytes)}${of}`}`;
 }
 

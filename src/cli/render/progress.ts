@@ -4,6 +4,14 @@ const CLEAR_LINE = "\r\u001b[2K";
 const SHOW_AFTER_MS = 300;
 const REDRAW_MS = 100;
 
+const BAR_CHARACTERS = 16;
+
+/** How much of something is done, as a bar of a fixed width. */
+export function progressBar(done: number, total: number): string {
+  const filled = total <= 0 ? BAR_CHARACTERS : Math.min(BAR_CHARACTERS, Math.floor((done / total) * BAR_CHARACTERS));
+  return `[${"#".repeat(filled)}${".".repeat(BAR_CHARACTERS - filled)}]`;
+}
+
 /** One line about long work. It is shown only on a terminal, and only when the work is not done at once. */
 export class Progress implements Disposable {
   readonly #stream: Output;

@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatAge } from "./age.ts";
-import { Progress } from "./progress.ts";
+import { Progress, progressBar } from "./progress.ts";
 import { describeState, stateCell } from "./state.ts";
 import type { Paint } from "./style.ts";
 import { paintFor } from "./style.ts";
@@ -93,6 +93,19 @@ describe("the state of a sandbox", () => {
   it("has a colour where it needs attention", () => {
     expect(stateCell({ kind: "lost", reason: { type: "upper-gone" } })).toEqual({ text: "lost", style: "red" });
     expect(stateCell({ kind: "destroyed", reason: { type: "asked" } })).toBe("destroyed");
+  });
+});
+
+describe("a progress bar", () => {
+  it.each([
+    [0, 10, "[................]"],
+    [5, 10, "[########........]"],
+    [999, 1000, "[###############.]"],
+    [10, 10, "[################]"],
+    [11, 10, "[################]"],
+    [0, 0, "[################]"],
+  ])("of %i of %i", (done, total, bar) => {
+    expect(progressBar(done, total)).toBe(bar);
   });
 });
 
