@@ -66,7 +66,6 @@ const PACKAGES = [
   { package: "radosgw", present: anyProgram("radosgw"), for: ["test"] },
   { package: "ceph-mon", present: anyProgram("ceph-mon"), for: ["test"] },
   { package: "ceph-osd", present: anyProgram("ceph-osd"), for: ["test"] },
-  { package: "skopeo", present: anyProgram("skopeo"), for: ["test"] },
   { package: "openssl", present: anyProgram("openssl"), for: ["test"] },
   { package: "procps", present: anyProgram("pgrep"), for: ["test"] },
   {
