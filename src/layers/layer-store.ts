@@ -193,11 +193,10 @@ export class LayerStore {
   }
 
   get #known(): KnownLayers {
-    const names = this.#catalog.names.current();
     return {
       find: async (digest) =>
         this.#catalog.has(digest) ? await this.#catalog.manifest(digest).catch(() => undefined) : undefined,
-      current: (name) => names.get(name),
+      current: (name) => this.#catalog.names.current().get(name),
     };
   }
 

@@ -16,7 +16,7 @@ import type {
   SignalScope,
   TerminalSize,
 } from "../model/exec.ts";
-import type { ExecId } from "../model/ids.ts";
+import type { ExecId, SandboxId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
 import { ReceiveMemory } from "../wire/receive-memory.ts";
@@ -87,9 +87,9 @@ export class SandboxService implements Sandboxes, Agents {
   }
 
   async exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession> {
-    const { live } = await this.#running(ref, "run a command");
-    await this.checkpoints.beforeExec(live, request);
-    const { agent, sandbox, activity } = await this.agent(live.sandbox.id, "run a command");
+    const { id, lineage } = this.#live.find(ref).sandbox;
+    if (lineage !== null) await this.#prepareExec(id, request);
+    const { agent, sandbox, activity } = await this.agent(id, "run a command");
     return activeSession(await agent.exec(withDefaults(request, sandbox), signal), activity);
   }
 
@@ -182,6 +182,12 @@ export class SandboxService implements Sandboxes, Agents {
     const results = await Promise.allSettled(this.#live.all().map(({ sandbox }) => this.remove(sandbox.id)));
     const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
     if (failures.length > 0) throw new AggregateError(failures, "sandboxes could not be removed");
+  }
+
+  /** Only where there are checkpoints: every other command goes to its agent at once. */
+  async #prepareExec(id: SandboxId, request: ExecRequest): Promise<void> {
+    const { live } = await this.#running(id, "run a command");
+    await this.checkpoints.beforeExec(live, request);
   }
 
   async #running(ref: string, verb: string): Promise<{ readonly live: LiveSandbox; readonly running: Running }> {
