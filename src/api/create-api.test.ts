@@ -33,22 +33,10 @@ async function apiOver(sandboxes: Partial<Sandboxes>, options: Partial<ServeOpti
     signal: unused,
     resize: unused,
   };
-  const layers = {
-    list: unused,
-    inspect: unused,
-    buildFromTar: unused,
-    buildFromImage: unused,
-    buildPreset: unused,
-    warnings: unused,
-    usage: unused,
-    collect: unused,
-    remove: unused,
-  };
   const token = "t";
   const served = await serve(
     {
       sandboxes: { ...none, get: () => SANDBOX, ...sandboxes },
-      layers,
       agents: { agent: unused, fileAgent: unused, announce: unused },
       usage: new UsageSampler({ list: unused, get: unused, usage: unused }, { figure: unused }),
       version: "1",

@@ -19,17 +19,6 @@ async function apiOf() {
   const served = await serve(
     {
       sandboxes,
-      layers: {
-        list: unused,
-        inspect: unused,
-        buildFromTar: unused,
-        buildFromImage: unused,
-        buildPreset: unused,
-        warnings: unused,
-        usage: unused,
-        collect: unused,
-        remove: unused,
-      },
       agents: { agent: unused, fileAgent: unused, announce: unused },
       lifecycle: {
         ...{ pause: unused, resume: unused, stop: unused, start: unused, restart: unused },

@@ -38,11 +38,12 @@ export type ServeOptions = Omit<
   | "metrics"
   | "lifecycle"
   | "checkpoints"
+  | "layers"
   | "portAccess"
   | "transfer"
   | "remote"
 > &
-  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "portAccess">>;
+  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "layers" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
 const NO_LIFECYCLE: SandboxLifecycle = {
@@ -65,6 +66,10 @@ const NO_CHECKPOINTS: SandboxCheckpoints = {
   ...{ timeline: refuse, list: () => [], find: refuse },
 };
 
+const NO_LAYERS: ApiOptions["layers"] = {
+  ...{ list: unused, inspect: unused, warnings: unused, usage: unused, collect: unused, remove: unused },
+  ...{ buildFromTar: unused, buildFromImage: unused, buildPreset: unused },
+};
 const NO_TRANSFER = { export: unused, import: unused, signed: unused, addSignature: unused };
 
 /** Serves an API on a Unix socket and on TCP. */
@@ -82,7 +87,13 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const portAccess = { signer: new UrlSigner("a key of this test"), domain: null };
   const metrics = { contentType: "text/plain", text: unused };
   const remote = { push: unused, pull: unused, sync: unused };
-  const unusedParts = { lifecycle: NO_LIFECYCLE, checkpoints: NO_CHECKPOINTS, transfer: NO_TRANSFER, remote };
+  const unusedParts = {
+    lifecycle: NO_LIFECYCLE,
+    layers: NO_LAYERS,
+    checkpoints: NO_CHECKPOINTS,
+    transfer: NO_TRANSFER,
+    remote,
+  };
   const parts = { accounts, commands, events, webhooks, metrics, portAccess, ...unusedParts, ...options };
   const api = createApi(parts);
   const upgrades = createUpgrades(parts);

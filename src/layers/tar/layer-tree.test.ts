@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { tarEntry as entry } from "../../../test/support/tar-entry.ts";
 import type { Node } from "./layer-tree.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { TarEntry } from "./tar-reader.ts";
@@ -7,13 +8,6 @@ import { TreeMeter } from "./tree-meter.ts";
 const BOUNDS = { inodes: 100, unpackedBytes: 1000 };
 const OPAQUE = "trusted.overlay.opaque";
 
-function entry(name: string, type = "0", more: Partial<TarEntry> = {}): TarEntry {
-  return {
-    ...{ name, type, mode: 0o644, uid: 0, gid: 0, size: 0, mtime: 1, link: "", major: 0, minor: 0, offset: 0 },
-    attributes: new Map(),
-    ...more,
-  };
-}
 const link = (name: string, to: string) => entry(name, "1", { link: to });
 const attribute = (name: string, value: string, type = "5") =>
   entry("a", type, { attributes: new Map([[name, Buffer.from(value)]]) });
