@@ -24,6 +24,7 @@ import type {
   timelineView,
   undoBody,
 } from "./schemas/checkpoint.ts";
+import type { activateBody, recomposedView } from "./schemas/composition.ts";
 import type { eventGap, eventList, eventView } from "./schemas/event.ts";
 import type {
   endEvent,
@@ -126,6 +127,8 @@ export type ForkView = z.infer<typeof forkView>;
 export type RestoreBody = z.infer<typeof restoreBody>;
 export type UndoBody = z.infer<typeof undoBody>;
 export type RestoredView = z.infer<typeof restoredView>;
+export type ActivateBody = z.infer<typeof activateBody>;
+export type RecomposedView = z.infer<typeof recomposedView>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type PushBody = z.infer<typeof pushBody>;

@@ -14,6 +14,7 @@ import type { Commands } from "../sandbox/execs/commands.ts";
 import { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
 import { Ports } from "../sandbox/ports/ports.ts";
 import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
+import type { SandboxComposition } from "../sandbox/sandbox-composition.ts";
 import type { SandboxLifecycle } from "../sandbox/sandbox-lifecycle.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
@@ -23,6 +24,7 @@ import { accessHandlers } from "./access-handlers.ts";
 import { errorAnswer } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { checkpointHandlers } from "./checkpoint-handlers.ts";
+import { compositionHandlers } from "./composition-handlers.ts";
 import { eventHandlers } from "./event-handlers.ts";
 import { execHandlers } from "./exec-handlers.ts";
 import { fileHandlers } from "./file-handlers.ts";
@@ -58,6 +60,7 @@ export interface ApiOptions {
   readonly sandboxes: Sandboxes;
   readonly lifecycle: SandboxLifecycle;
   readonly checkpoints: SandboxCheckpoints;
+  readonly composition: SandboxComposition;
   readonly layers: Layers & Storage;
   readonly transfer: Transfer;
   readonly remote: RemoteStore;
@@ -111,6 +114,7 @@ export function createApi(options: ApiOptions): Api {
     ...sandboxHandlers(sandboxes, options.lifecycle),
     ...lifecycleHandlers(options.lifecycle),
     ...checkpointHandlers(options.checkpoints),
+    ...compositionHandlers(options.composition),
     ...execHandlers({
       sandboxes,
       commands: options.commands,

@@ -21,6 +21,7 @@ const OF_SANDBOX: Readonly<Record<string, readonly [reads: Scope, writes: Scope]
   stop: ["sandboxes:write", "sandboxes:write"],
   restart: ["sandboxes:write", "sandboxes:write"],
   extend: ["sandboxes:write", "sandboxes:write"],
+  layers: ["sandboxes:write", "sandboxes:write"],
   checkpoints: ["sandboxes:read", "sandboxes:write"],
   diff: ["sandboxes:write", "sandboxes:write"],
   fork: ["sandboxes:write", "sandboxes:write"],

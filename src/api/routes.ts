@@ -1,5 +1,6 @@
 import { ACCESS_ROUTES } from "./access-routes.ts";
 import { CHECKPOINT_ROUTES } from "./checkpoint-routes.ts";
+import { COMPOSITION_ROUTES } from "./composition-routes.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { FILE_ROUTES } from "./file-routes.ts";
 import { LIFECYCLE_ROUTES } from "./lifecycle-routes.ts";
@@ -334,6 +335,7 @@ export const ROUTES = {
   ...SANDBOX_ROUTES,
   ...LIFECYCLE_ROUTES,
   ...CHECKPOINT_ROUTES,
+  ...COMPOSITION_ROUTES,
   ...EXEC_ROUTES,
   ...LAYER_ROUTES,
   ...TRANSFER_ROUTES,

@@ -5,6 +5,7 @@ export type {
   KeyView,
   LayerView,
   NewKeyView,
+  RecomposedView,
   RestoredView,
   SandboxView,
   TakenView,

@@ -1,4 +1,5 @@
 import type {
+  ActivateBody,
   CheckpointBody,
   CheckpointView,
   DiffView,
@@ -6,6 +7,7 @@ import type {
   ExecListView,
   ExecResultView,
   ExtendBody,
+  RecomposedView,
   RestoreBody,
   RestoredView,
   SandboxView,
@@ -52,6 +54,11 @@ const WAIT_MS = 30_000;
 
 /** More than this does not go into a JSON body of 1 MiB, whatever has to be escaped, and is sent as a stream. */
 const INLINE_STDIN = 128 * 1024;
+
+export interface ComposeOptions extends CallOptions {
+  /** `keep` refuses rather than end its processes; `may-end` by default. */
+  readonly processes?: "keep" | "may-end";
+}
 
 /** One sandbox. `await using` removes it at the end of the block. */
 export class Sandbox implements AsyncDisposable {
@@ -311,6 +318,24 @@ export class Sandbox implements AsyncDisposable {
   /** Puts it back to the checkpoint before, or so many steps. */
   async undo(body: UndoBody = {}, options?: CallOptions): Promise<RestoredView> {
     return await this.#connection.json("POST", `${this.#path}/undo`, body, options);
+  }
+
+  /**
+   * Adds a layer to what it stands on, where the layer's number puts it. Its processes are ended where they cannot be
+   * kept, unless they have to be: then it is refused, as `layer/needs-restart`.
+   */
+  async activateLayer(layer: string, options: ComposeOptions = {}): Promise<RecomposedView> {
+    const { processes, ...call } = options;
+    const body: ActivateBody = { layer, ...(processes !== undefined && { processes }) };
+    return await this.#connection.json("POST", `${this.#path}/layers`, body, call);
+  }
+
+  /** Takes a layer away from what it stands on; what it wrote stays. */
+  async deactivateLayer(layer: string, options: ComposeOptions = {}): Promise<RecomposedView> {
+    const { processes, ...call } = options;
+    const query = processes === undefined ? "" : `?processes=${processes}`;
+    const path = `${this.#path}/layers/${encodeURIComponent(layer)}${query}`;
+    return await this.#connection.json("DELETE", path, undefined, call);
   }
 
   /** Gives it so many milliseconds of life from now on. */

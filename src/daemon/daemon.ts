@@ -136,8 +136,11 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
 }
 
 function servedParts({ sandboxes, layers, remote }: Runtime) {
-  const { lifecycle, checkpoints } = sandboxes;
-  return { relay, sandboxes, lifecycle, checkpoints, layers, transfer: layers.transfer, remote, agents: sandboxes };
+  const { lifecycle, checkpoints, composition } = sandboxes;
+  return {
+    ...{ relay, sandboxes, lifecycle, checkpoints, composition, agents: sandboxes },
+    ...{ layers, transfer: layers.transfer, remote },
+  };
 }
 
 /** The digests that sandboxes and checkpoints stand on. */

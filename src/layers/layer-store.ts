@@ -183,6 +183,11 @@ export class LayerStore {
       }
       found.push(manifest);
     }
+    return await this.#stacked(found);
+  }
+
+  /** With what they were made on, bottom first. */
+  async #stacked(found: readonly LayerManifest[]): Promise<Stack> {
     const stack = await stackOf(found, this.#known);
     if (stack.layers.length > HIGHEST_STACK) {
       throw invalid(
@@ -208,6 +213,23 @@ export class LayerStore {
   async acquire(layers: readonly string[]): Promise<LayerLease> {
     const { layers: stack, warnings } = await this.#stackOf(layers);
     return { ...(await this.#leases.lease(stack, false)), warnings };
+  }
+
+  /**
+   * Leases what a sandbox stands on and one more layer, with what that was made on, each where its number puts it. One
+   * that is there already adds nothing.
+   * @throws PlyboxError as `acquire`; `layer/exists` where another of its name is there
+   */
+  async acquireWith(standing: readonly LayerManifest[], layer: string): Promise<LayerLease> {
+    await this.#ensureBuilt(layer);
+    const added = await this.#findOrFetch(layer);
+    if (standing.some(({ digest }) => digest === added.digest)) return await this.#leases.lease(standing, false);
+    if (standing.some(({ name }) => name === added.name)) {
+      const message = `the sandbox stands on another ${added.name}; deactivate that first`;
+      throw new PlyboxError("layer/exists", message, { field: "layer" });
+    }
+    const { layers, warnings } = await this.#stacked([...standing, added]);
+    return { ...(await this.#leases.lease(layers, false)), warnings };
   }
 
   /**

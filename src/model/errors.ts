@@ -57,6 +57,7 @@ export const ERRORS = {
   "layer/not-found": { http: 404, exit: 125, retry: false },
   "layer/exists": { http: 409, exit: 125, retry: false },
   "layer/in-use": { http: 409, exit: 125, retry: false },
+  "layer/needs-restart": { http: 409, exit: 125, retry: false },
   "layer/corrupt": { http: 500, exit: 125, retry: false },
   "layer/too-large": { http: 422, exit: 125, retry: false },
   "layer/untrusted": { http: 422, exit: 125, retry: false },

@@ -9,6 +9,9 @@ export function memoryRegistry(): Registry {
       const entry = entries.get(sandbox.id);
       if (entry !== undefined) entries.set(sandbox.id, { ...entry, sandbox });
     },
+    restack: (entry) => {
+      if (entries.has(entry.sandbox.id)) entries.set(entry.sandbox.id, entry);
+    },
     delete: (id) => void entries.delete(id),
     all: () => [...entries.values()].map((entry) => ({ ...entry, hasRebooted: false })),
   };

@@ -78,8 +78,18 @@ describe.each(Object.entries(REGISTRIES))("the registry in %s", (_, { open, reop
     expect(held()).toStrictEqual([kept({ sandbox: running, digests: first.digests }), kept(second)]);
   });
 
+  it("replaces what a sandbox stands on together with the sandbox", () => {
+    const [first, second] = [entry(1), entry(2)];
+    registry.put(first);
+    registry.put(second);
+    const restacked = { sandbox: { ...first.sandbox, layers: ["000-other"] }, digests: ["f".repeat(64)] };
+    registry.restack(restacked);
+    expect(held()).toStrictEqual([kept(restacked), kept(second)]);
+  });
+
   it("makes no entry of an update", () => {
     registry.update(entry(1).sandbox);
+    registry.restack(entry(2));
     expect(held()).toEqual([]);
   });
 

@@ -21,6 +21,8 @@ export interface Registry {
   put(entry: RegistryEntry): void;
   /** Replaces the sandbox of an entry that is there. */
   update(sandbox: Sandbox): void;
+  /** Replaces the sandbox of an entry that is there, with what it stands on. */
+  restack(entry: RegistryEntry): void;
   delete(id: string): void;
   all(): readonly KeptEntry[];
 }
@@ -40,12 +42,14 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
   );
   const put = database.prepare<[string, string, string]>("INSERT INTO sandboxes (id, body, digests) VALUES (?, ?, ?)");
   const update = database.prepare<[string, string]>("UPDATE sandboxes SET body = ? WHERE id = ?");
+  const restack = database.prepare<[string, string, string]>("UPDATE sandboxes SET body = ?, digests = ? WHERE id = ?");
   const remove = database.prepare<[string]>("DELETE FROM sandboxes WHERE id = ?");
   const all = database.prepare<[], Row>("SELECT body, digests FROM sandboxes ORDER BY id");
   const write = (sandbox: Sandbox): string => JSON.stringify({ ...sandbox, boot });
   return {
     put: ({ sandbox, digests }) => void put.run(sandbox.id, write(sandbox), JSON.stringify(digests)),
     update: (sandbox) => void update.run(write(sandbox), sandbox.id),
+    restack: ({ sandbox, digests }) => void restack.run(write(sandbox), JSON.stringify(digests), sandbox.id),
     delete: (id) => void remove.run(id),
     all: () => all.all().map((row) => readRow(row, boot)),
   };

@@ -24,6 +24,7 @@ import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import { Checkpoints } from "./checkpoints/checkpoints.ts";
 import { recoverCheckpoints, sweepPools } from "./checkpoints/recovering.ts";
+import { Composition } from "./composition/composition.ts";
 import { withDefaults } from "./image-defaults.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
@@ -44,6 +45,8 @@ export class SandboxService implements Sandboxes, Agents {
   readonly lifecycle: Lifecycle;
   /** What sandboxes were, and can be again. */
   readonly checkpoints: Checkpoints;
+  /** What sandboxes stand on. */
+  readonly composition: Composition;
   readonly #context: LifecycleContext;
   readonly #live = new LiveSandboxes();
   readonly #memory = new ReceiveMemory();
@@ -60,6 +63,7 @@ export class SandboxService implements Sandboxes, Agents {
     };
     this.lifecycle = new Lifecycle(this.#context);
     this.checkpoints = new Checkpoints(this.#context);
+    this.composition = new Composition(this.#context);
   }
 
   async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {

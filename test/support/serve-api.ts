@@ -38,12 +38,13 @@ export type ServeOptions = Omit<
   | "metrics"
   | "lifecycle"
   | "checkpoints"
+  | "composition"
   | "layers"
   | "portAccess"
   | "transfer"
   | "remote"
 > &
-  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "layers" | "portAccess">>;
+  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "composition" | "layers" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
 const NO_LIFECYCLE: SandboxLifecycle = {
@@ -91,6 +92,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
     lifecycle: NO_LIFECYCLE,
     layers: NO_LAYERS,
     checkpoints: NO_CHECKPOINTS,
+    composition: { activate: unused, deactivate: unused },
     transfer: NO_TRANSFER,
     remote,
   };

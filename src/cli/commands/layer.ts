@@ -15,6 +15,7 @@ import { paintFor } from "../render/style.ts";
 import { warn } from "../render/warn.ts";
 import { parseCompression } from "../values/compression.ts";
 import { parseSize } from "../values/size.ts";
+import { defineActivate, defineDeactivate } from "./layer-activate.ts";
 import { defineExport, defineImport } from "./layer-transfer.ts";
 
 export function defineLayer(program: Command, context: CliContext): void {
@@ -23,6 +24,8 @@ export function defineLayer(program: Command, context: CliContext): void {
   defineLs(layer, context);
   defineInspect(layer, context);
   defineRm(layer, context);
+  defineActivate(layer, context);
+  defineDeactivate(layer, context);
   defineExport(layer, context);
   defineImport(layer, context);
 }

@@ -1,13 +1,15 @@
+import type { LayerLease } from "../../layers/layer-leases.ts";
 import type { Checkpoint } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId } from "../../model/ids.ts";
+import { release, restack } from "../composition/restacking.ts";
 import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
 import { startSandbox, stopSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { requireState } from "../transitions.ts";
-import { ancestry, requireCheckpointed, requireKept } from "./snapshots.ts";
+import { ancestry, pointsOf, requireCheckpointed, requireKept } from "./snapshots.ts";
 import { takeCheckpoint } from "./taking.ts";
 
 export interface Restoration {
@@ -20,8 +22,8 @@ export interface Restoration {
 }
 
 /**
- * Gives a sandbox an upper that holds what a checkpoint holds. One that runs is stopped, which ends its commands, and
- * started again. To be called exclusively.
+ * Gives a sandbox an upper that holds what a checkpoint holds, and the layers that it was written on. One that runs is
+ * stopped, which ends its commands, and started again. To be called exclusively.
  * @throws PlyboxError `checkpoint/unfit`, `checkpoint/lost`, and as a stop and a start do
  */
 export async function restoreSandbox(
@@ -32,22 +34,55 @@ export async function restoreSandbox(
   const { lineage } = requireCheckpointed(context, live.sandbox);
   const { kind } = requireState("restore", live.sandbox.state, "running", "paused", "stopped", "failed");
   requireKept(checkpoint);
-  requireFit(live, checkpoint);
-  const before = lineage.changed ? await takeCheckpoint(context, live, { cause: { type: "restore" } }) : null;
-  const isLive = kind === "running" || kind === "paused";
-  if (isLive) await stopSandbox(context, live, { type: "asked" });
-  await replaceUpper(context, live, checkpoint);
-  if (isLive) await startSandbox(context, live);
-  return { checkpoint, before: before?.checkpoint.id ?? null, restarted: isLive };
+  const lease = await leaseFor(context, live, checkpoint);
+  try {
+    const before = lineage.changed ? await takeCheckpoint(context, live, { cause: { type: "restore" } }) : null;
+    const isLive = kind === "running" || kind === "paused";
+    if (isLive) await stopSandbox(context, live, { type: "asked" });
+    await replaceUpper(context, live, checkpoint, lease);
+    if (isLive) await startSandbox(context, live);
+    return { checkpoint, before: before?.checkpoint.id ?? null, restarted: isLive };
+  } finally {
+    if (lease !== undefined && live.lease !== lease) await release(context, live, lease);
+  }
 }
 
-/** One write to the registry changes which upper is the sandbox's; the other one is nobody's from then on, or still. */
-async function replaceUpper(context: LifecycleContext, live: LiveSandbox, checkpoint: Checkpoint): Promise<void> {
+/**
+ * The layers that a checkpoint of the sandbox's own time line was written on, where it stands on others by now. What is of
+ * another line has to fit as it is.
+ */
+async function leaseFor(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  checkpoint: Checkpoint,
+): Promise<LayerLease | undefined> {
+  const { table } = requireCheckpointed(context, live.sandbox);
+  const isOwn = pointsOf(table, live.sandbox).some(({ id }) => id === checkpoint.id);
+  if (isOwn && !hasSameLayers(live, checkpoint)) return await context.layers.adopt(checkpoint.digests);
+  requireFit(live, checkpoint);
+  return undefined;
+}
+
+/**
+ * One write to the registry changes which upper is the sandbox's, and what it stands on; the other one is nobody's from
+ * then on, or still.
+ */
+async function replaceUpper(
+  context: LifecycleContext,
+  live: LiveSandbox,
+  checkpoint: Checkpoint,
+  lease: LayerLease | undefined,
+): Promise<void> {
   const { pool, lineage } = requireCheckpointed(context, live.sandbox);
   const { id, upper } = live.sandbox;
   const revision = lineage.revision + 1;
   await pool.growUpper({ sandbox: id, revision }, checkpoint.id, upper.bytes);
-  save(context, live, { ...live.sandbox, lineage: { ...lineage, revision, head: checkpoint.id, changed: false } });
+  const next = { lineage: { ...lineage, revision, head: checkpoint.id, changed: false } };
+  if (lease === undefined) save(context, live, { ...live.sandbox, ...next });
+  else {
+    const { layers, warnings } = checkpoint.origin;
+    await release(context, live, restack(context, live, lease, { layers, warnings, ...next }));
+  }
   await pool.dropUppers(id, revision).catch((err) => context.log.warn({ sandbox: id, err }, "an old upper stays"));
 }
 
@@ -55,12 +90,18 @@ async function replaceUpper(context: LifecycleContext, live: LiveSandbox, checkp
  * An upper means something on the layers that it was written on alone.
  * @throws PlyboxError `checkpoint/unfit`
  */
-export function requireFit({ sandbox, lease }: LiveSandbox, { digests, medium }: Checkpoint): void {
-  const own = lease?.layers.map(({ digest }) => digest) ?? [];
-  const isSame = own.length === digests.length && own.every((digest, index) => digest === digests[index]);
+export function requireFit(live: LiveSandbox, checkpoint: Checkpoint): void {
+  const { sandbox } = live;
+  const { medium } = checkpoint;
+  const isSame = hasSameLayers(live, checkpoint);
   if (isSame && medium === mediumOf(sandbox.upper)) return;
   const why = isSame ? "its upper is kept elsewhere" : "it was written on other layers";
   throw new PlyboxError("checkpoint/unfit", `the checkpoint does not fit the sandbox: ${why}`);
+}
+
+function hasSameLayers({ lease }: LiveSandbox, { digests }: Checkpoint): boolean {
+  const own = lease?.layers.map(({ digest }) => digest) ?? [];
+  return own.length === digests.length && own.every((digest, index) => digest === digests[index]);
 }
 
 /**
