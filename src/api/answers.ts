@@ -20,6 +20,7 @@ export function errorView(error: PlyboxError): ErrorBody["error"] {
     code: error.code,
     message: error.message,
     ...(error.field !== undefined && { field: error.field }),
+    ...(error.line !== undefined && { line: error.line }),
     ...(error.step !== undefined && { step: error.step }),
     ...(error.errno !== undefined && { errno: error.errno }),
   };

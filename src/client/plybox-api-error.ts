@@ -10,6 +10,8 @@ export class PlyboxApiError extends Error {
   readonly status: number;
   /** Dotted path of the offending input field, such as `limits.memoryBytes`. */
   readonly field: string | undefined;
+  /** Of a Dockerfile, from 1 on. */
+  readonly line: number | undefined;
   /** The native step that failed, such as `overlay`. */
   readonly step: string | undefined;
   /** Linux error name, such as `ENOSPC`. */
@@ -20,6 +22,7 @@ export class PlyboxApiError extends Error {
     this.code = error.code;
     this.status = status;
     this.field = error.field;
+    this.line = error.line;
     this.step = error.step;
     this.errno = error.errno;
   }

@@ -62,6 +62,9 @@ export const ERRORS = {
   "layer/too-large": { http: 422, exit: 125, retry: false },
   "layer/untrusted": { http: 422, exit: 125, retry: false },
   "layer/build-failed": { http: 422, exit: 125, retry: false },
+  "build/invalid": { http: 422, exit: 125, retry: false },
+  "build/unsupported": { http: 422, exit: 125, retry: false },
+  "build/step-failed": { http: 422, exit: 125, retry: false },
   "remote/unreachable": { http: 503, exit: 125, retry: true },
   "remote/refused": { http: 502, exit: 125, retry: false },
   "image/invalid": { http: 422, exit: 125, retry: false },
@@ -83,6 +86,8 @@ export type ErrorCode = keyof typeof ERRORS;
 export interface ErrorDetail {
   /** Dotted path of the offending input field, such as `limits.memoryBytes`. */
   readonly field?: string;
+  /** Of a Dockerfile, from 1 on. */
+  readonly line?: number;
   /** The native step that failed, such as `overlay`. */
   readonly step?: string;
   /** Linux error name, such as `ENOSPC`. */
@@ -97,6 +102,7 @@ export class PlyboxError extends Error {
   override readonly name = "PlyboxError";
   readonly code: ErrorCode;
   readonly field: string | undefined;
+  readonly line: number | undefined;
   readonly step: string | undefined;
   readonly errno: string | undefined;
   readonly retryAfterMs: number | undefined;
@@ -105,6 +111,7 @@ export class PlyboxError extends Error {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.code = code;
     this.field = detail.field;
+    this.line = detail.line;
     this.step = detail.step;
     this.errno = detail.errno;
     this.retryAfterMs = detail.retryAfterMs;

@@ -23,6 +23,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   egress: { code: ["base", "model", "native"] },
   backends: { code: ["base", "model", "wire", "native"] },
   sandbox: { code: BELOW_SANDBOX },
+  builds: { code: ["base", "model", "layers", "snapshots", "sandbox"] },
   access: { code: ["base", "model"] },
   run: { code: ["base", "model", "sandbox"] },
   telemetry: { code: ["base", "model"] },
@@ -32,7 +33,19 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRule>> = {
   fleet: { code: ["base", "model", "client"] },
   mcp: { code: ["model", "client"] },
   daemon: {
-    code: [...BELOW_SANDBOX, "sandbox", "access", "run", "api", "compat", "client", "fleet", "mcp", "telemetry"],
+    code: [
+      ...BELOW_SANDBOX,
+      "sandbox",
+      "builds",
+      "access",
+      "run",
+      "api",
+      "compat",
+      "client",
+      "fleet",
+      "mcp",
+      "telemetry",
+    ],
   },
   cli: { code: ["client", "model"], types: ["api"], lazy: ["daemon"] },
 };

@@ -19,6 +19,7 @@ export const errorBody = z.object({
     code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]).describe("Stable; programs decide by it."),
     message: z.string().describe("For people; its wording may change."),
     field: z.exactOptional(z.string().describe("Dotted path of the offending input field.")),
+    line: z.exactOptional(z.int().describe("Of a Dockerfile, from 1 on.")),
     step: z.exactOptional(z.string().describe("The native step that failed.")),
     errno: z.exactOptional(z.string().describe("Linux error name, such as ENOSPC.")),
   }),
