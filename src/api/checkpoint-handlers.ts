@@ -3,12 +3,21 @@ import type { Checkpoint } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import type { Sandbox } from "../model/sandbox.ts";
+import type { Merge } from "../sandbox/checkpoints/merging.ts";
 import type { Restoration } from "../sandbox/checkpoints/restoring.ts";
 import type { TakenCheckpoint } from "../sandbox/checkpoints/taking.ts";
 import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
 import { json, noContent } from "./answers.ts";
 import type { CheckpointRoutes } from "./checkpoint-routes.ts";
-import type { CheckpointView, DiffView, ForkView, RestoredView, TakenView, TimelineView } from "./contract.ts";
+import type {
+  CheckpointView,
+  DiffView,
+  ForkView,
+  MergeView,
+  RestoredView,
+  TakenView,
+  TimelineView,
+} from "./contract.ts";
 import { maySee } from "./gate.ts";
 import type { Handlers } from "./route.ts";
 import { sandboxView } from "./sandbox-view.ts";
@@ -40,6 +49,11 @@ export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<Ch
     },
     async restoreSandbox({ params, body }) {
       return json(200, restoredView(await checkpoints.restore(params.ref, body.checkpoint)));
+    },
+    async mergeSandbox({ params, body, signal }) {
+      const { from, paths, onConflict: prefer = "refuse", dryRun = false } = body;
+      const wish = { prefer, dryRun, signal, ...(paths !== undefined && { select: paths }) };
+      return json(200, mergeView(await checkpoints.merge(params.ref, from, wish)));
     },
     async undoSandbox({ params, body }) {
       return json(200, restoredView(await checkpoints.undo(params.ref, body.steps ?? 1)));
@@ -112,4 +126,15 @@ const restoredView = (restored: Restoration & { readonly sandbox: Sandbox }): Re
   before: restored.before,
   restarted: restored.restarted,
   ...{ mechanism: MECHANISM, frozen: false },
+});
+
+const mergeView = ({ report, sandbox, base, ...merge }: Merge & { readonly sandbox: Sandbox }): MergeView => ({
+  ...{ outcome: merge.outcome, sandbox: sandboxView(sandbox), base: checkpointView(base) },
+  changes: report.changes.map(({ kind, path }) => ({ kind, path: pathText(`/${path}`) })),
+  changeCount: report.changeCount,
+  conflicts: report.conflicts.map(({ path, reason, ours, theirs }) => ({
+    ...{ path: pathText(`/${path}`), reason, ours, theirs },
+  })),
+  conflictCount: report.conflictCount,
+  ...{ before: merge.before, restarted: merge.restarted, mechanism: MECHANISM, frozen: merge.frozen },
 });

@@ -18,6 +18,8 @@ import type {
   forkBody,
   forkPointBody,
   forkView,
+  mergeBody,
+  mergeView,
   restoreBody,
   restoredView,
   takenView,
@@ -124,6 +126,8 @@ export type DiffView = z.infer<typeof diffView>;
 export type ForkBody = z.infer<typeof forkBody>;
 export type ForkPointBody = z.infer<typeof forkPointBody>;
 export type ForkView = z.infer<typeof forkView>;
+export type MergeBody = z.infer<typeof mergeBody>;
+export type MergeView = z.infer<typeof mergeView>;
 export type RestoreBody = z.infer<typeof restoreBody>;
 export type UndoBody = z.infer<typeof undoBody>;
 export type RestoredView = z.infer<typeof restoredView>;

@@ -137,6 +137,10 @@ export const COMMANDS = {
     summary: "put a sandbox back to the checkpoint before",
     load: async () => (await import("./commands/restore.ts")).defineUndo,
   },
+  merge: {
+    summary: "bring into a sandbox what another, such as a fork of it, has changed",
+    load: async () => (await import("./commands/merge.ts")).defineMerge,
+  },
   bisect: {
     summary: "find the checkpoint at which a test begins to fail",
     load: async () => (await import("./commands/bisect.ts")).defineBisect,

@@ -4,6 +4,8 @@ export type {
   DiffView,
   KeyView,
   LayerView,
+  MergeBody,
+  MergeView,
   NewKeyView,
   RecomposedView,
   RestoredView,

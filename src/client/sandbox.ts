@@ -7,6 +7,8 @@ import type {
   ExecListView,
   ExecResultView,
   ExtendBody,
+  MergeBody,
+  MergeView,
   RecomposedView,
   RestoreBody,
   RestoredView,
@@ -313,6 +315,15 @@ export class Sandbox implements AsyncDisposable {
   async restore(checkpoint: string, options?: CallOptions): Promise<RestoredView> {
     const body: RestoreBody = { checkpoint };
     return await this.#connection.json("POST", `${this.#path}/restore`, body, options);
+  }
+
+  /**
+   * Brings into it what another sandbox, such as a fork of it, has changed since the two were one, or had at a checkpoint.
+   * Look at `outcome`: where both changed the same, nothing is written unless `onConflict` names a side. Where it runs and
+   * there is something to write, its commands are ended and it starts again.
+   */
+  async merge(body: MergeBody, options?: CallOptions): Promise<MergeView> {
+    return await this.#connection.json("POST", `${this.#path}/merge`, body, options);
   }
 
   /** Puts it back to the checkpoint before, or so many steps. */

@@ -11,7 +11,11 @@ export type CheckpointCause =
   | { readonly type: "exec"; readonly command: string }
   | { readonly type: "fork" }
   /** Before another point took its place. */
-  | { readonly type: "restore" };
+  | { readonly type: "restore" }
+  /** Before another's changes were merged into it. */
+  | { readonly type: "merge" }
+  /** As it was merged into another. */
+  | { readonly type: "merged" };
 
 export type CheckpointState = "making" | "ready" | "removing" | "lost";
 
@@ -47,6 +51,8 @@ export interface Lineage {
   /** Whether something may have been written since a restore to `head`. */
   readonly changed: boolean;
   readonly forkedFrom: { readonly sandbox: SandboxId; readonly checkpoint: CheckpointId } | null;
+  /** Points whose changes it holds because they were merged into it. */
+  readonly merged: readonly CheckpointId[];
   readonly automatic: AutomaticCheckpoints | null;
 }
 

@@ -23,6 +23,7 @@ export const ERRORS = {
   "checkpoint/name-taken": { http: 409, exit: 125, retry: false },
   "checkpoint/unsupported": { http: 409, exit: 125, retry: false },
   "checkpoint/unfit": { http: 409, exit: 125, retry: false },
+  "checkpoint/unrelated": { http: 409, exit: 125, retry: false },
   "checkpoint/none": { http: 409, exit: 125, retry: false },
   "checkpoint/lost": { http: 410, exit: 125, retry: false },
   "checkpoint/no-space": { http: 507, exit: 125, retry: false },

@@ -86,7 +86,7 @@ export function readSandbox({ boot: _, ...stored }: StoredSandbox): Sandbox {
     // What an earlier version did not know has its default.
     limits: { ...DEFAULT_LIMITS, ...stored.limits },
     unheld: stored.unheld ?? [],
-    lineage: stored.lineage ?? null,
+    lineage: stored.lineage ? { ...stored.lineage, merged: stored.lineage.merged ?? [] } : null,
     warnings: stored.warnings ?? [],
     cwd: stored.cwd ?? null,
     user: stored.user ?? null,

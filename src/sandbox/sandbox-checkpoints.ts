@@ -3,6 +3,7 @@ import type { CheckpointId } from "../model/ids.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { Comparison, ComparisonWish } from "./checkpoints/comparing.ts";
 import type { ForkWish } from "./checkpoints/forking.ts";
+import type { Merge, MergeWish } from "./checkpoints/merging.ts";
 import type { Restoration } from "./checkpoints/restoring.ts";
 import type { CheckpointWish, TakenCheckpoint } from "./checkpoints/taking.ts";
 
@@ -43,6 +44,11 @@ export interface SandboxCheckpoints {
   ): Promise<Comparison & { readonly from: Checkpoint; readonly to: Checkpoint | null }>;
   /** Throws `checkpoint/unfit`, and as a stop and a start do. */
   restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }>;
+  /**
+   * Brings into one what another has changed, now (`from` is its id or name) or at a checkpoint (by id). Throws
+   * `checkpoint/unrelated`, `checkpoint/unfit`, `checkpoint/no-space`, `file/no-space`, and as a stop and a start do.
+   */
+  merge(ref: string, from: string, wish: MergeWish): Promise<Merge & { readonly sandbox: Sandbox }>;
   /** Goes back so many steps. Throws `checkpoint/none`. */
   undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }>;
 }

@@ -62,16 +62,25 @@ async function expectWhole(): Promise<void> {
   expect(readdirSync(join(pool, "checkpoints")).sort()).toEqual(checkpoints.map(({ id }) => id).sort());
 }
 
+interface KillOptions {
+  readonly every?: number;
+  /** What is done before anything is killed. */
+  readonly prepare?: (sandbox: Sandbox) => Promise<unknown>;
+  /** Whether each request to plytree counts as a write. */
+  readonly countsRequests?: boolean;
+}
+
 /** Does something while the daemon is killed before its write number 1, 1 + `every` and so on, until it gets through. */
 async function killEverywhere(
   work: (sandbox: Sandbox) => Promise<unknown>,
   check: (id: string, isDone: boolean) => Promise<void>,
-  every = 1,
+  { every = 1, prepare, countsRequests = false }: KillOptions = {},
 ): Promise<number> {
   for (let write = 1; ; write += every) {
     const { id } = await make();
     const sandbox = await client.get(id);
-    writeFileSync(order, String(write));
+    await prepare?.(sandbox);
+    writeFileSync(order, `${write} ${countsRequests ? "all" : ""}`);
     const closed = daemon === undefined ? Promise.resolve([]) : once(daemon, "close");
     const isDone = await work(sandbox).then(
       () => true,
@@ -142,6 +151,42 @@ describe("kill -9 of the daemon at any write", () => {
     );
   });
 
+  it("of a merge leaves what was, or all that was to be, and the merge can be had then", async () => {
+    const forkOf = async (id: string) => (await client.list()).find((each) => each.id !== id)?.id ?? "";
+    const all = "cat /file /new/deep /gone 2>&1; true";
+    const held = async (id: string): Promise<string> => {
+      const sandbox = await client.get(id);
+      await sandbox.start();
+      return (await sandbox.exec(all)).stdout;
+    };
+    const seen = new Set<string>();
+    const kills = await killEverywhere(
+      async (sandbox) => await sandbox.merge({ from: await forkOf(sandbox.id) }),
+      async (id, isDone) => {
+        const before = await held(id);
+        seen.add(before);
+        const merge = await (await client.get(id)).merge({ from: await forkOf(id) });
+        const isMerged = merge.outcome === "unchanged";
+        if (isDone) expect(isMerged).toBe(true);
+        const after = await held(id);
+        expect(after).toMatch(/^fork\nnew\ncat: .*gone.*No such file/);
+        expect(before === after).toBe(isMerged);
+        expect(readdirSync(join(cli.directory, "run/pools/memory/plans"))).toEqual([]);
+      },
+      {
+        every: 9,
+        countsRequests: true,
+        prepare: async (sandbox) => {
+          await sh(sandbox, "echo there > /gone");
+          const { sandboxes } = await sandbox.fork();
+          await sh(sandboxes[0] as Sandbox, "echo fork > /file; mkdir /new; echo new > /new/deep; rm /gone");
+        },
+      },
+    );
+    expect(kills).toBeGreaterThanOrEqual(50);
+    expect(seen.size).toBe(2);
+  });
+
   it("of a removal finishes it, and keeps the checkpoint with a name", async () => {
     await killEverywhere(
       async (sandbox) => {
@@ -157,7 +202,7 @@ describe("kill -9 of the daemon at any write", () => {
         const { sandboxes } = await checkpoints.fork(kept[0]?.id ?? "");
         expect(await sh(sandboxes[0] as Sandbox, "cat /file")).toBe("then");
       },
-      2,
+      { every: 2 },
     );
   });
 });

@@ -52,6 +52,30 @@ describe("the commands of time lines", () => {
     expect(refused).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("(checkpoint/not-found)") });
   });
 
+  it("merge, tell conflicts, and take a side", async () => {
+    await plybox("create", "--layer", "busybox", "--snapshots", "box");
+    await sh("box", "echo a > /a; echo b > /b");
+    await plybox("fork", "--name", "try", "box");
+    await sh("try", "echo try > /a; rm /b; echo new > /new");
+    await sh("box", "echo box > /a");
+    expect(await plybox("merge", "try", "box")).toEqual({
+      ...{ exitCode: 1, stdout: "" },
+      stderr: `plybox: conflict at /a: <into> changed it, <from> changed it
+plybox: nothing was merged; --ours or --theirs says whose side is taken
+`,
+    });
+    const planned = await plybox("merge", "--dry-run", "--path", "/new", "try", "box");
+    expect(planned).toEqual({ exitCode: 0, stdout: "W /new\n", stderr: "plybox: nothing was done yet\n" });
+    expect(await plybox("merge", "--ours", "--theirs", "try", "box")).toMatchObject({ exitCode: 125 });
+    const merged = await plybox("merge", "--theirs", "try", "box");
+    expect(merged).toMatchObject({ exitCode: 0, stdout: "W /a\nD /b\nW /new\n" });
+    expect(merged.stderr).toMatch(/commands were ended.*\nplybox: what it held is kept as cp_\w+\n$/);
+    expect(await sh("box", "cat /a /new; ls /b 2>&- || echo none")).toBe("try\nnew\nnone\n");
+    expect(await plybox("merge", "try", "box")).toMatchObject({ stderr: "plybox: there is nothing to merge\n" });
+    expect((await plybox("timeline", "box")).stdout).toContain("before a merge");
+    await plybox("rm", "box", "try");
+  });
+
   it("find what broke a test", async () => {
     await plybox("create", "--layer", "busybox", "--checkpoint", "per-exec", "--keep-checkpoints", "50", "box");
     for (let step = 1; step <= 12; step++) await sh("box", step === 7 ? "echo broken > /state" : `echo ${step} > /n`);

@@ -1,26 +1,28 @@
 /**
  * Loaded by `node --import` before the daemon: kills its process, as SIGKILL does, right before the write to the registry
  * of sandboxes and checkpoints whose number the file PLYBOX_TEST_KILL_AT holds, counted from when that was written. What the
- * daemon does to file systems lies between these writes.
+ * daemon does to file systems lies between these writes. Of a file that ends with `all`, requests to plytree count too.
  */
+import childProcess from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, syncBuiltinESMExports } from "node:module";
 
 const file = process.env.PLYBOX_TEST_KILL_AT ?? "";
 const Database = createRequire(import.meta.url)("better-sqlite3");
 const { prepare } = Database.prototype;
 let writes = 0;
 
-function count() {
-  let wanted;
+function count(isRequest) {
+  let order;
   try {
-    wanted = Number(readFileSync(file, "utf8"));
+    order = readFileSync(file, "utf8");
   } catch {
     writes = 0;
     return;
   }
+  if (isRequest && !order.endsWith("all")) return;
   writes += 1;
-  if (writes !== wanted) return;
+  if (writes !== Number.parseInt(order)) return;
   rmSync(file);
   process.kill(process.pid, "SIGKILL");
 }
@@ -30,8 +32,21 @@ Database.prototype.prepare = function (sql) {
   if (!/^(?:INSERT|UPDATE|DELETE).* (?:sandboxes|checkpoints) /.test(sql)) return statement;
   const { run } = statement;
   statement.run = function (...values) {
-    count();
+    count(false);
     return run.apply(this, values);
   };
   return statement;
 };
+
+const { spawn } = childProcess;
+childProcess.spawn = (program, ...rest) => {
+  const child = spawn(program, ...rest);
+  if (!program.endsWith("/plytree")) return child;
+  const { write } = child.stdin;
+  child.stdin.write = (...values) => {
+    count(true);
+    return write.apply(child.stdin, values);
+  };
+  return child;
+};
+syncBuiltinESMExports();

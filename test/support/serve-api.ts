@@ -60,6 +60,7 @@ const NO_CHECKPOINTS: SandboxCheckpoints = {
     compare: unused,
     fork: unused,
     forkPoint: unused,
+    merge: unused,
     restore: unused,
     undo: unused,
     drop: unused,

@@ -30,8 +30,12 @@ const cause = z
     z.object({ type: z.literal("exec"), command: z.string().describe("The command that it was made before.") }),
     z.object({ type: z.literal("fork") }),
     z.object({ type: z.literal("restore") }),
+    z.object({ type: z.literal("merge") }),
+    z.object({ type: z.literal("merged") }),
   ])
-  .describe("What it was made for; `restore` keeps what a sandbox held before it was restored.");
+  .describe(
+    "What it was made for; `restore` and `merge` keep what a sandbox held before, `merged` what was merged into another.",
+  );
 
 export const checkpointView = z.object({
   id: z.string(),
@@ -114,6 +118,62 @@ export const restoredView = z.object({
   sandbox: sandboxView,
   checkpoint: checkpointView.describe("What it holds now."),
   before: z.string().nullable().describe("The checkpoint of what it held before; null where nothing had changed."),
+  restarted: z.boolean().describe("Whether its commands were ended, and it was started again."),
+  ...method,
+});
+
+const MOST_PATHS = 1000;
+const MOST_PATH = 4096;
+
+export const mergeBody = z.strictObject({
+  from: z
+    .string()
+    .min(1)
+    .max(63)
+    .describe("Whose changes: a sandbox by id or name, as it is now, or a checkpoint by id."),
+  paths: z.exactOptional(
+    z
+      .array(z.string().min(1).max(MOST_PATH))
+      .min(1)
+      .max(MOST_PATHS)
+      .describe(
+        "What of it: paths with all below, `*` and `?` within a name, `**` for any directories; all by default.",
+      ),
+  ),
+  onConflict: z.exactOptional(
+    z
+      .enum(["refuse", "ours", "theirs"])
+      .describe(
+        "What becomes of what both changed: nothing is merged at all (the default), or one side is taken there.",
+      ),
+  ),
+  dryRun: z.exactOptional(z.boolean().describe("Whether only to tell what would be done; false by default.")),
+});
+
+const sideChange = z.enum(["added", "changed", "removed", "replaced"]);
+
+export const mergeView = z.object({
+  outcome: z
+    .enum(["merged", "planned", "conflicts", "unchanged"])
+    .describe("But for `merged`, nothing was written. `unchanged`: there is nothing to merge. `planned`: a dry run."),
+  sandbox: sandboxView,
+  base: checkpointView.describe("The newest point that both have come from; changes count from there."),
+  changes: z
+    .array(z.object({ kind: z.enum(["written", "removed"]), path: innerPath }))
+    .describe("Paths that are written, or removed with all below; the first 1,000."),
+  changeCount: z.int(),
+  conflicts: z
+    .array(
+      z.object({
+        path: innerPath,
+        reason: z.enum(["both-added", "both-changed", "both-replaced", "ours-removed", "theirs-removed"]),
+        ours: sideChange.describe("What the sandbox did there, or below."),
+        theirs: sideChange.describe("What `from` did there, or below."),
+      }),
+    )
+    .describe("What both changed, each time the topmost path; the first 1,000."),
+  conflictCount: z.int(),
+  before: z.string().nullable().describe("The checkpoint of what it held before; null where nothing was written."),
   restarted: z.boolean().describe("Whether its commands were ended, and it was started again."),
   ...method,
 });

@@ -15,6 +15,10 @@ export function causeText({ cause }: Pick<CheckpointView, "cause">): string {
       return "for a fork";
     case "restore":
       return "before a restore";
+    case "merge":
+      return "before a merge";
+    case "merged":
+      return "was merged into another";
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { ExecRequest } from "../../model/exec.ts";
-import type { CheckpointId } from "../../model/ids.ts";
+import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { exclusively, save } from "../lifecycle/context.ts";
@@ -13,6 +13,8 @@ import { comparePoints } from "./comparing.ts";
 import { dropCheckpoints } from "./dropping.ts";
 import type { ForkWish } from "./forking.ts";
 import { forkCheckpoint } from "./forking.ts";
+import { mergeFrom, sourceOf } from "./merge-source.ts";
+import type { Merge, MergeWish } from "./merging.ts";
 import type { Restoration } from "./restoring.ts";
 import { pointBefore, restoreSandbox } from "./restoring.ts";
 import { findPoint, pointsOf, requireCheckpointed } from "./snapshots.ts";
@@ -104,6 +106,18 @@ export class Checkpoints implements SandboxCheckpoints {
 
   undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }> {
     return this.#restore(ref, (live) => pointBefore(this.#context, live, steps));
+  }
+
+  async merge(ref: string, from: string, wish: MergeWish): Promise<Merge & { readonly sandbox: Sandbox }> {
+    this.#requireGoing();
+    const { lock, live } = this.#context;
+    const { id } = live.find(ref).sandbox;
+    const source = sourceOf(this.#context, live.find(id).sandbox, from);
+    // Neither side changes meanwhile; in one order for all, so that no two merges wait for each other.
+    const [first, second] = [id, source.sandbox].sort() as [SandboxId, SandboxId];
+    const both = () => mergeFrom(this.#context, live.find(id), source, wish);
+    const merge = await lock.run(first, () => (first === second ? both() : lock.run(second, both)));
+    return { ...merge, sandbox: live.find(id).sandbox };
   }
 
   /** What goes before a command that is about to change what its sandbox holds. */

@@ -6,8 +6,7 @@ import { dropCheckpoints } from "./dropping.ts";
 const MEDIA: readonly Medium[] = ["memory", "disk"];
 
 /**
- * Opens the pools that an earlier daemon made, and settles what it had begun: to be called before any sandbox is taken
- * over. What was being made was promised to nobody; what was being removed was promised to be gone.
+ * Opens the pools that an earlier daemon made, and tells what they lack: to be called before any sandbox is taken over.
  * @throws PlyboxError where a pool that is there cannot be opened: what is in it is not to be taken for lost
  */
 export async function recoverCheckpoints(context: LifecycleContext): Promise<void> {
@@ -15,21 +14,23 @@ export async function recoverCheckpoints(context: LifecycleContext): Promise<voi
   if (snapshots === undefined) return;
   const { table, pools } = snapshots;
   for (const medium of MEDIA) await pools[medium].openKept();
-  const all = table.all();
-  const isHalf = ({ state }: Checkpoint): boolean => state === "making" || state === "removing";
-  await dropCheckpoints(context, all.filter(isHalf));
-  const lost = all.filter((each) => each.state === "ready" && !pools[each.medium].has(each.id));
+  const lost = table.all().filter((each) => each.state === "ready" && !pools[each.medium].has(each.id));
   table.put(...lost.map((each): Checkpoint => ({ ...each, state: "lost" })));
   for (const { id } of lost) context.log.warn({ checkpoint: id }, "what a checkpoint held is gone");
 }
 
 /**
- * Takes away what is in the pools and in no registry: to be called when every sandbox is known. What is on disk may be
- * all that somebody has of it, and is only told of, but for what a known sandbox has been given another upper for.
+ * Settles what an earlier daemon had begun, and takes away what is in the pools and in no registry: to be called when every
+ * sandbox is known, also those that stand on what goes. What was being made was promised to nobody; what was being removed
+ * was promised to be gone. What is on disk may be all that somebody has of it, and is only told of, but for what a known
+ * sandbox has been given another upper for.
  */
-export async function sweepPools({ snapshots, live, log }: LifecycleContext): Promise<void> {
+export async function sweepPools(context: LifecycleContext): Promise<void> {
+  const { snapshots, live, log } = context;
   if (snapshots === undefined) return;
   const { table, pools } = snapshots;
+  const isHalf = ({ state }: Checkpoint): boolean => state === "making" || state === "removing";
+  await dropCheckpoints(context, table.all().filter(isHalf));
   for (const medium of MEDIA) {
     const pool = pools[medium];
     for (const sandbox of new Set(pool.uppers().map((upper) => upper.sandbox))) {

@@ -1,7 +1,8 @@
 import type { LayerLease } from "../../layers/layer-leases.ts";
-import type { Checkpoint } from "../../model/checkpoint.ts";
+import type { Checkpoint, Lineage } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId } from "../../model/ids.ts";
+import { upperIn } from "../../snapshots/pools/snapshot-pool.ts";
 import { release, restack } from "../composition/restacking.ts";
 import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
@@ -39,7 +40,8 @@ export async function restoreSandbox(
     const before = lineage.changed ? await takeCheckpoint(context, live, { cause: { type: "restore" } }) : null;
     const isLive = kind === "running" || kind === "paused";
     if (isLive) await stopSandbox(context, live, { type: "asked" });
-    await replaceUpper(context, live, checkpoint, lease);
+    const merged = checkpoint.origin.lineage?.merged ?? [];
+    await replaceUpper(context, live, { checkpoint, changed: false, merged, lease });
     if (isLive) await startSandbox(context, live);
     return { checkpoint, before: before?.checkpoint.id ?? null, restarted: isLive };
   } finally {
@@ -63,21 +65,36 @@ async function leaseFor(
   return undefined;
 }
 
+/** Of a new upper of a sandbox. */
+interface NextUpper extends Pick<Lineage, "changed" | "merged"> {
+  readonly checkpoint: Checkpoint;
+  /** Of the layers that it is to stand on, where those change. */
+  readonly lease?: LayerLease | undefined;
+  /** Adds to what the checkpoint holds, in the upper at `path`; where it throws, the upper is not made. */
+  readonly write?: (path: string) => Promise<void>;
+}
+
 /**
- * One write to the registry changes which upper is the sandbox's, and what it stands on; the other one is nobody's from
- * then on, or still.
+ * Gives a sandbox without processes an upper that holds what a checkpoint holds, and what is added to that. One write to
+ * the registry changes which upper is the sandbox's, and what it stands on; the other one is nobody's from then on, or
+ * still.
  */
-async function replaceUpper(
+export async function replaceUpper(
   context: LifecycleContext,
   live: LiveSandbox,
-  checkpoint: Checkpoint,
-  lease: LayerLease | undefined,
+  { checkpoint, lease, write, ...changes }: NextUpper,
 ): Promise<void> {
   const { pool, lineage } = requireCheckpointed(context, live.sandbox);
   const { id, upper } = live.sandbox;
   const revision = lineage.revision + 1;
   await pool.growUpper({ sandbox: id, revision }, checkpoint.id, upper.bytes);
-  const next = { lineage: { ...lineage, revision, head: checkpoint.id, changed: false } };
+  try {
+    await write?.(upperIn(pool.directory, { sandbox: id, revision }));
+  } catch (error) {
+    await pool.dropUppers(id, lineage.revision).catch((err) => context.log.warn({ sandbox: id, err }, "a draft stays"));
+    throw error;
+  }
+  const next = { lineage: { ...lineage, revision, head: checkpoint.id, ...changes } };
   if (lease === undefined) save(context, live, { ...live.sandbox, ...next });
   else {
     const { layers, warnings } = checkpoint.origin;
@@ -111,8 +128,10 @@ function hasSameLayers({ lease }: LiveSandbox, { digests }: Checkpoint): boolean
 export function pointBefore(context: LifecycleContext, live: LiveSandbox, steps: number): Checkpoint {
   const { table, lineage } = requireCheckpointed(context, live.sandbox);
   // Points that were made for something else are no steps, but for the one that a fork began with.
-  const isStep = ({ state, cause, origin }: Checkpoint): boolean =>
-    state === "ready" && cause.type !== "restore" && (cause.type !== "fork" || origin.id !== live.sandbox.id);
+  const isStep = ({ state, cause: { type }, origin }: Checkpoint): boolean =>
+    state === "ready" &&
+    type !== "restore" &&
+    ((type !== "fork" && type !== "merged") || origin.id !== live.sandbox.id);
   const chain = ancestry(table, lineage.head).filter(isStep);
   const isAtHead = !lineage.changed && chain[0]?.id === lineage.head;
   const point = chain[isAtHead ? steps : steps - 1];

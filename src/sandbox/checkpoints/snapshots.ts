@@ -54,6 +54,7 @@ export function newLineage({ upper, checkpoints }: SandboxSpec, base: Checkpoint
     head: base?.id ?? null,
     changed: false,
     forkedFrom: base === undefined ? null : { sandbox: base.origin.id, checkpoint: base.id },
+    merged: base?.origin.lineage?.merged ?? [],
     automatic: checkpoints ?? null,
   };
 }
@@ -75,6 +76,20 @@ export function ancestry(table: CheckpointTable, head: CheckpointId | null): rea
     id = checkpoint.parent;
   }
   return chain;
+}
+
+/**
+ * The newest point whose changes a sandbox and a checkpoint both hold.
+ * @throws PlyboxError `checkpoint/unrelated`, `checkpoint/lost`
+ */
+export function commonPoint(table: CheckpointTable, { lineage }: Sandbox, theirs: Checkpoint): Checkpoint {
+  const held = new Set([...ancestry(table, lineage?.head ?? null).map(({ id }) => id), ...(lineage?.merged ?? [])]);
+  const common = ancestry(table, theirs.id).find(({ id }) => held.has(id));
+  if (common === undefined) {
+    throw new PlyboxError("checkpoint/unrelated", "the two have no checkpoint in common that they have come from");
+  }
+  requireKept(common);
+  return common;
 }
 
 /**

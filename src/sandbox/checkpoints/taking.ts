@@ -92,8 +92,10 @@ function excessOf(context: LifecycleContext, { sandbox }: LiveSandbox, cause: Ch
   return automatic.slice(0, Math.max(0, automatic.length + 1 - keep));
 }
 
+const AUTOMATIC: ReadonlySet<CheckpointCause["type"]> = new Set(["exec", "restore", "merge", "merged"]);
+
 const isAutomatic = ({ name, cause }: Pick<Checkpoint, "name" | "cause">): boolean =>
-  name === null && (cause.type === "exec" || cause.type === "restore");
+  name === null && AUTOMATIC.has(cause.type);
 
 function requireFreeName(context: LifecycleContext, { sandbox }: LiveSandbox, name: string): void {
   const { table } = requireCheckpointed(context, sandbox);

@@ -9,6 +9,7 @@ import type { LiveSandbox } from "../live-sandbox.ts";
 import { restarted } from "../start/start-status.ts";
 import { requireState } from "../transitions.ts";
 import { mendImage } from "../uppers/mend-image.ts";
+import { withRoomToMount } from "../uppers/room-to-mount.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
 import { greet, launch, watch } from "./launching.ts";
@@ -51,7 +52,7 @@ export async function startSandbox(context: LifecycleContext, live: LiveSandbox)
   try {
     const plan = planFor(context, live.sandbox, live.lease ?? NO_LAYERS, filter);
     if (plan.root.upper.kind === "image") await mendImage(plan.root.upper.image);
-    const running = await launch(context, live, plan);
+    const running = await withRoomToMount(context.snapshots, live.sandbox, () => launch(context, live, plan));
     await greet(live, running);
     const { pid, startTime } = running.process;
     live.activity.touch();

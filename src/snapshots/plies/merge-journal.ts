@@ -4,15 +4,14 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { syncDirectory } from "../../base/atomic-file.ts";
 import { PlyboxError } from "../../model/errors.ts";
-import type { MergeConflict, MergeOptions, MergeStep } from "./merge.ts";
+import type { MergeOptions, MergeStep } from "./merge.ts";
 import { planMerge } from "./merge.ts";
+import { MergeReport } from "./merge-report.ts";
 import { Stack } from "./stack.ts";
 import type { Tree } from "./tree.ts";
 import type { Marks, OverlayPaths } from "./tree-program.ts";
 import { TreeProgram } from "./tree-program.ts";
 
-/** So many conflicts are told one by one. */
-const MOST_CONFLICTS = 1000;
 /** So many steps are asked for before the first of them is waited for. */
 const AHEAD = 64;
 const WRITTEN_AT_ONCE = 65_536;
@@ -30,10 +29,7 @@ export interface MergePlies extends MergeOptions {
 export interface PreparedMerge {
   /** Whether the journal is there to be carried out: not where there is nothing to do, or a conflict to be refused. */
   readonly isReady: boolean;
-  readonly steps: number;
-  /** The first 1000. */
-  readonly conflicts: readonly MergeConflict[];
-  readonly conflictCount: number;
+  readonly report: MergeReport;
 }
 
 /**
@@ -46,19 +42,14 @@ export async function prepareMerge({ journal, marks, ...input }: MergePlies): Pr
     [input.base, input.ours, input.theirs].map((p) => Stack.open(program, p)),
   );
   if (base === undefined || ours === undefined || theirs === undefined) throw new Error("a merge has three sides");
-  const conflicts: MergeConflict[] = [];
-  let [steps, conflictCount] = [0, 0];
+  const report = new MergeReport();
   const draft = `${journal}.new`;
   const file = await open(draft, "w", 0o600);
   try {
     let text = "";
     for await (const told of planMerge({ base, ours, theirs }, input)) {
-      if (told.kind === "conflict") {
-        conflictCount++;
-        if (conflicts.length < MOST_CONFLICTS) conflicts.push(told);
-        continue;
-      }
-      steps++;
+      report.add(told);
+      if (told.kind === "conflict") continue;
       text += `${JSON.stringify(told)}\n`;
       if (text.length < WRITTEN_AT_ONCE) continue;
       await file.writeFile(text);
@@ -66,10 +57,10 @@ export async function prepareMerge({ journal, marks, ...input }: MergePlies): Pr
     }
     await file.writeFile(text);
     await file.sync();
-    const isReady = steps > 0 && (conflictCount === 0 || input.prefer !== "refuse");
+    const isReady = report.steps > 0 && (report.conflictCount === 0 || input.prefer !== "refuse");
     if (isReady) await rename(draft, journal);
     if (isReady) await syncDirectory(dirname(journal));
-    return { isReady, steps, conflicts, conflictCount };
+    return { isReady, report };
   } finally {
     await file.close();
     await rm(draft, { force: true });
@@ -87,7 +78,7 @@ export interface AppliedMerge {
 
 /**
  * Carries out a journal on the upper of ours, by way of what overlayfs shows, and removes it when all has reached the disk.
- * Whoever is killed in between does it again: while the journal is there, the upper is not to be used.
+ * An upper of which some steps were taken is to be thrown away, or to be given all of them.
  * @throws PlyboxError `file/no-space`, `internal` for a journal that is none, and as `TreeRequests.ask`; the journal stays
  */
 export async function applyMerge({ journal, theirs, ours, marks }: AppliedMerge): Promise<void> {

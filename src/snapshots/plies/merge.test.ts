@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TemporaryPlies } from "../../../test/support/plies.ts";
 import { diffPlies } from "./diff.ts";
 import type { MergeConflict, MergeOptions } from "./merge.ts";
-import type { PreparedMerge } from "./merge-journal.ts";
 import { applyMerge, prepareMerge } from "./merge-journal.ts";
+import type { MergeReport } from "./merge-report.ts";
 
 const BASE = `put("a", "a"); put("d/one", "1"); put("d/two", "2"); put("gone/x", "x"); put("same", "s")
 put("replaced", "r"); os.symlink("a", "link"); os.mkdir("empty")`;
@@ -17,7 +17,8 @@ beforeEach(() => {
 });
 afterEach(() => plies[Symbol.dispose]());
 
-interface Merged extends PreparedMerge {
+interface Merged extends Pick<MergeReport, "conflicts" | "conflictCount" | "changes" | "steps"> {
+  readonly isReady: boolean;
   /** Mounts of the plies of ours afterwards, the lowest first. */
   readonly stack: readonly string[];
 }
@@ -35,10 +36,11 @@ async function merge(ours: string, theirs: string, options: Partial<MergeOptions
   const [one, other] = [plies.make("ours", ours), plies.make("theirs", theirs)];
   mkdirSync(plies.path("work"));
   const stacks = { base: [base], ours: [base, one], theirs: [base, other] };
-  const prepared = await prepareMerge({ ...stacks, journal: journal(), prefer: "refuse", ...options });
-  if (prepared.isReady) await apply(one, other);
+  const { isReady, report } = await prepareMerge({ ...stacks, journal: journal(), prefer: "refuse", ...options });
+  if (isReady) await apply(one, other);
   expect(existsSync(journal())).toBe(false);
-  return { ...prepared, stack: [base, one] };
+  const { conflicts, conflictCount, changes, steps } = report;
+  return { isReady, conflicts, conflictCount, changes, steps, stack: [base, one] };
 }
 
 const show = (stack: readonly string[]) => {
@@ -155,10 +157,10 @@ put("sparse"); os.truncate("sparse", 1 << 22); os.setxattr("a", "user.k", b"v");
     const [one, other] = [plies.make("ours", 'put("d/mine", "m")'), plies.make("theirs", theirs)];
     mkdirSync(plies.path("work"));
     const stacks = { base: [base], ours: [base, one], theirs: [base, other] };
-    const { steps } = await prepareMerge({ ...stacks, journal: journal(), prefer: "refuse" });
+    const { report } = await prepareMerge({ ...stacks, journal: journal(), prefer: "refuse" });
     const whole = readFileSync(journal(), "utf8");
     const lines = whole.trimEnd().split("\n");
-    expect(lines).toHaveLength(steps);
+    expect(lines).toHaveLength(report.steps);
     // A journal of the first steps stands for an end after them.
     for (let done = 0; done < lines.length; done++) {
       replaceJournal(lines.slice(0, done));
@@ -175,6 +177,27 @@ put("sparse"); os.truncate("sparse", 1 << 22); os.setxattr("a", "user.k", b"v");
       "A",
       "e",
       "m",
+    ]);
+  });
+
+  it("tells each path once that it writes or removes, and what each side did where they meet", async () => {
+    const theirs = `put("new/deep/x", "x"); put("d/one", "I"); os.chmod("d", 0o700); whiteout("gone"); put("a", "A")
+os.link("a", "b"); os.mkdir("same.d"); whiteout("same")`;
+    const ours = 'put("a", "O"); put("same", "t"); put("gone/y", "y")';
+    const { changes, conflicts } = await merge(ours, theirs, { prefer: "ours" });
+    expect(changes.map(({ kind, path }) => `${kind} ${path}`)).toEqual([
+      "written b",
+      "written d/one",
+      "written d",
+      "written new",
+      "written new/deep",
+      "written new/deep/x",
+      "written same.d",
+    ]);
+    expect(conflicts.map(({ path, ours, theirs }) => `${path}: ${ours}, ${theirs}`)).toEqual([
+      "a: changed, changed",
+      "gone: changed, removed",
+      "same: changed, removed",
     ]);
   });
 

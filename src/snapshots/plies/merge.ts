@@ -17,11 +17,16 @@ export type ConflictReason =
   | "ours-removed"
   | "theirs-removed";
 
+/** What one side did at a path, or below; what it replaced is of another type now. */
+export type SideChange = "added" | "changed" | "removed" | "replaced";
+
 export interface MergeConflict {
   readonly kind: "conflict";
   /** The topmost path of what cannot both stay. */
   readonly path: string;
   readonly reason: ConflictReason;
+  readonly ours: SideChange;
+  readonly theirs: SideChange;
 }
 
 /**
@@ -92,31 +97,30 @@ class Planner {
     if (await this.#isEqual(ours, theirs)) return yield* this.#unchanged(nodes);
     if (!isOurs && !(await this.#isChangedBelow(base, ours, this.#sides.ours)))
       return yield* this.#take(path, ours, theirs);
-    yield { kind: "conflict", path, reason: reasonOf(nodes) };
+    yield conflictOf(nodes, path);
     if (this.#options.prefer === "theirs") yield* this.#take(path, ours, theirs);
   }
 
   /** Both have a directory: each of them changed its own metadata, or neither; what is in it is looked at by itself. */
   async *#directories(nodes: Three, isTheirs: boolean, isOurs: boolean): Told {
-    const [base, ours, theirs] = nodes as readonly [Node | undefined, Node, Node];
+    const [, ours, theirs] = nodes as readonly [Node | undefined, Node, Node];
     const isEqual = !isTheirs || (await differences(ours, theirs)).length === 0;
     const isConflict = !isEqual && isOurs;
-    if (isConflict) {
-      yield { kind: "conflict", path: theirs.path, reason: base === undefined ? "both-added" : "both-changed" };
-    }
+    if (isConflict) yield conflictOf(nodes, theirs.path);
     yield* this.#below(nodes);
     const isTaken = !isEqual && (!isConflict || this.#options.prefer === "theirs");
     if (isTaken) yield this.#step("stamp", theirs);
   }
 
-  async *#below([base, ours, theirs]: Three): Told {
+  async *#below(nodes: Three): Told {
+    const [base, ours, theirs] = nodes;
     if (isDirectory(base) && isDirectory(theirs) && isSameBelow(base, theirs)) return;
     const { base: one, ours: two, theirs: three } = this.#sides;
     const sides = [sideOf(one, base), sideOf(two, ours), sideOf(three, theirs)];
     if (sides.every((side) => side === undefined)) return;
     const told = this.#children(sides);
     if (isDirectory(theirs) && ours === undefined) yield* this.#withDirectory(theirs, told);
-    else if (isDirectory(theirs) && !isDirectory(ours)) yield* withoutDirectory(theirs, told);
+    else if (isDirectory(theirs) && !isDirectory(ours)) yield* withoutDirectory(nodes, told);
     else yield* told;
   }
 
@@ -181,8 +185,8 @@ class Planner {
 }
 
 /** What is selected in a directory that is not, where ours has something else, has no place. */
-async function* withoutDirectory({ path }: Node, told: Told): Told {
-  for await (const _ of told) return yield { kind: "conflict", path, reason: "both-replaced" };
+async function* withoutDirectory(nodes: Three, told: Told): Told {
+  for await (const _ of told) return yield conflictOf(nodes, nodes[2]?.path ?? "");
 }
 
 interface Directory extends Node {
@@ -204,6 +208,18 @@ async function isDifferent(
 ): Promise<boolean> {
   for await (const _ of diffNodes(one, other, pair)) return true;
   return false;
+}
+
+function conflictOf(nodes: Three, path: string): MergeConflict {
+  const [base, ours, theirs] = nodes;
+  const sides = { ours: changeOf(base, ours), theirs: changeOf(base, theirs) };
+  return { kind: "conflict", path, reason: reasonOf(nodes), ...sides };
+}
+
+function changeOf(base: Node | undefined, side: Node | undefined): SideChange {
+  if (side === undefined) return "removed";
+  if (base === undefined) return "added";
+  return base.entry.kind === side.entry.kind ? "changed" : "replaced";
 }
 
 function reasonOf([base, ours, theirs]: Three): ConflictReason {

@@ -303,8 +303,8 @@ it("whatever is done in a tree, its plies are packed, restored, forked, flattene
 
       // Merged.
       const journal = join(root, "journal");
-      const { conflicts, isReady } = await prepareMerge({ ...stacks, journal, prefer: "ours" });
-      const conflicted = new Set(conflicts.map(({ path }) => Number(path.split("/")[0])));
+      const { report, isReady } = await prepareMerge({ ...stacks, journal, prefer: "ours" });
+      const conflicted = new Set(report.conflicts.map(({ path }) => Number(path.split("/")[0])));
       if (isReady) {
         const upper = stacks.ours.at(-1) ?? "";
         const layers = stacks.ours.slice(0, -1);

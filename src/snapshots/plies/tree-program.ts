@@ -1,8 +1,8 @@
 import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
-import { getSystemErrorName } from "node:util";
 import type { ErrorCode } from "../../model/errors.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import { nativeProgram } from "../../native/programs.ts";
@@ -20,6 +20,12 @@ export interface OverlayPaths {
   /** Where changes go, with a work directory for overlayfs on the same file system; without, nothing can be changed. */
   readonly changes?: { readonly upper: string; readonly work: string };
 }
+
+/** Their names by number; Node's own table lacks what only Linux has. */
+const ERRNOS: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(constants.errno).map(([name, number]) => [number, name] as const),
+  [117, "EUCLEAN"],
+]);
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ...{ ENOENT: "file/not-found", ENOSPC: "file/no-space", EDQUOT: "file/no-space", EEXIST: "file/exists" },
@@ -120,7 +126,7 @@ export class TreeProgram implements AsyncDisposable, TreeRequests {
 const toBytes = (path: string): string => Buffer.from(path).toString("latin1");
 
 function failureOf(number: number, step: string, what: string): PlyboxError {
-  const errno = getSystemErrorName(-number);
+  const errno = ERRNOS.get(number) ?? `errno ${number}`;
   return new PlyboxError(CODES[errno] ?? "file/failed", `${shownPath(what)}: ${step} failed with ${errno}`, {
     step,
     errno,

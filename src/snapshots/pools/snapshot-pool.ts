@@ -72,6 +72,7 @@ export class SnapshotPool {
     if (!existsSync(this.#options.image)) return false;
     await this.open();
     await this.#options.launcher.subvolumes([{ do: "prune", path: this.directory }]);
+    await rm(join(this.directory, "plans"), { recursive: true, force: true });
     return true;
   }
 
@@ -80,6 +81,11 @@ export class SnapshotPool {
     await this.open();
     const group = groupOf(upper.sandbox);
     await this.#change([this.#limit(group, bytes), { do: "create", path: this.#upper(upper), group }]);
+  }
+
+  /** Changes what a sandbox may write, with its checkpoints. */
+  async limit(sandbox: SandboxId, bytes: number): Promise<void> {
+    await this.#change([this.#limit(groupOf(sandbox), bytes)]);
   }
 
   /** Makes an upper that holds what a checkpoint holds; takes the place of what was left by that name. */
@@ -109,6 +115,13 @@ export class SnapshotPool {
   /** Where the checkpoint can be read. */
   checkpointPath(checkpoint: CheckpointId): string {
     return this.#checkpoint(checkpoint);
+  }
+
+  /** A file for what is about to be done with an upper: it goes with the process at the latest. */
+  planPath(sandbox: SandboxId): string {
+    const directory = join(this.directory, "plans");
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return join(directory, sandbox);
   }
 
   /** Removes checkpoints; those that are gone count as removed. */
