@@ -26,6 +26,7 @@ const OF_SANDBOX: Readonly<Record<string, readonly [reads: Scope, writes: Scope]
   diff: ["sandboxes:write", "sandboxes:write"],
   fork: ["sandboxes:write", "sandboxes:write"],
   restore: ["sandboxes:write", "sandboxes:write"],
+  merge: ["sandboxes:write", "sandboxes:write"],
   undo: ["sandboxes:write", "sandboxes:write"],
 };
 
