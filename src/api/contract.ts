@@ -61,7 +61,7 @@ import type {
   unpacked,
   written,
 } from "./schemas/file.ts";
-import type { buildProgress, layerList, layerView } from "./schemas/layer.ts";
+import type { buildProgress, capturedLayer, layerList, layerView } from "./schemas/layer.ts";
 import type { extendBody, listQuery, updateBody } from "./schemas/lifecycle.ts";
 import type {
   createPortTokenBody,
@@ -133,6 +133,7 @@ export type UndoBody = z.infer<typeof undoBody>;
 export type RestoredView = z.infer<typeof restoredView>;
 export type ActivateBody = z.infer<typeof activateBody>;
 export type RecomposedView = z.infer<typeof recomposedView>;
+export type CapturedLayer = z.infer<typeof capturedLayer>;
 export type LayerView = z.infer<typeof layerView>;
 export type LayerListView = z.infer<typeof layerList>;
 export type PushBody = z.infer<typeof pushBody>;

@@ -122,7 +122,7 @@ export function createApi(options: ApiOptions): Api {
       keepAliveMs,
       onUnknownError: fail,
     }),
-    ...layerHandlers(layers, streams),
+    ...layerHandlers(layers, options.checkpoints, streams),
     ...transferHandlers(options.transfer),
     ...remoteHandlers(options.remote, streams),
     ...storageHandlers(layers),

@@ -4,9 +4,10 @@ import type { ImageSource, Platform, RegistryCredentials } from "../model/image-
 import { parseImageName, parseImageSource, parsePlatform } from "../model/image-source.ts";
 import type { BuildProgress, LayerManifest, PackingRequest } from "../model/layer.ts";
 import type { PresetName } from "../model/presets.ts";
+import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
 import { acceptsEvents, json, noContent } from "./answers.ts";
 import { buildEvents } from "./build-events.ts";
-import type { LayerView } from "./contract.ts";
+import type { CapturedLayer, LayerView } from "./contract.ts";
 import { receiveBody } from "./file-transfer.ts";
 import type { Call, Handlers } from "./route.ts";
 import type { LayerRoutes } from "./routes.ts";
@@ -52,22 +53,27 @@ export interface ImageRequest {
 /** Who sent it, for the manifest. */
 const UPLOAD = "upload";
 
-export function layerHandlers(layers: Layers, streams: ServerSentEventOptions): Handlers<LayerRoutes> {
+export function layerHandlers(
+  layers: Layers,
+  checkpoints: Pick<SandboxCheckpoints, "captureLayer">,
+  streams: ServerSentEventOptions,
+): Handlers<LayerRoutes> {
   const withWarnings = async (manifest: LayerManifest): Promise<LayerView> => {
     const warnings = await layers.warnings(manifest.name);
     return { ...layerView(manifest), ...(warnings.length > 0 && { warnings: [...warnings] }) };
   };
   /** Answers with the layer, or with the events of its build. */
-  const answer = async (
+  const answerView = async (
     { incoming, signal }: Pick<Call<LayerRoutes["buildLayer"]>, "incoming" | "signal">,
-    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerManifest>,
+    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerView>,
   ): Promise<Response> => {
-    if (!acceptsEvents(incoming)) return json(201, await withWarnings(await build({ signal })));
-    return serverSentEvents(
-      (gone) => buildEvents(async (onProgress) => await withWarnings(await build({ signal: gone, onProgress }))),
-      streams,
-    );
+    if (!acceptsEvents(incoming)) return json(201, await build({ signal }));
+    return serverSentEvents((gone) => buildEvents((onProgress) => build({ signal: gone, onProgress })), streams);
   };
+  const answer = (
+    call: Parameters<typeof answerView>[0],
+    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerManifest>,
+  ): Promise<Response> => answerView(call, async (way) => await withWarnings(await build(way)));
 
   return {
     async listLayers() {
@@ -106,6 +112,14 @@ export function layerHandlers(layers: Layers, streams: ServerSentEventOptions): 
     async makePreset(call) {
       const { preset, replace = false, ...packing } = call.body;
       return await answer(call, (way) => layers.buildPreset(preset, { replace, packing, ...way }));
+    },
+    async captureLayer(call) {
+      const { name, sandbox, checkpoint, replace = false, ...packing } = call.body;
+      const wish = { name, replace, packing, ...(checkpoint !== undefined && { point: checkpoint }) };
+      return await answerView(call, async (way): Promise<CapturedLayer> => {
+        const { layer, ...how } = await checkpoints.captureLayer(sandbox, { ...wish, ...way });
+        return { ...(await withWarnings(layer)), ...how };
+      });
     },
     async getLayer({ params }) {
       return json(200, await withWarnings(await layers.inspect(params.layer)));

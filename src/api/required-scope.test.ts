@@ -10,6 +10,7 @@ describe("every route has a requirement of its own", () => {
     "buildLayer",
     "pullLayer",
     "makePreset",
+    "captureLayer",
     "getStorage",
     "collectStorage",
     "removeLayer",

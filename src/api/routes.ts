@@ -30,6 +30,8 @@ import {
 import {
   buildLayerQuery,
   buildProgress,
+  captureBody,
+  capturedLayer,
   layerList,
   layerParams,
   layerView,
@@ -292,6 +294,27 @@ const LAYER_ROUTES = {
     body: makePresetBody,
     answers: MADE,
     errors: BUILD_ERRORS,
+  },
+  captureLayer: {
+    method: "POST",
+    path: "/v1/layers/sandboxes",
+    summary: "Make a layer of what a sandbox has written",
+    body: captureBody,
+    answers: {
+      200: { ...MADE[200], events: { ...MADE[200].events, layer: capturedLayer } },
+      201: { description: "The layer's manifest, and how it was had", json: capturedLayer },
+    },
+    errors: [
+      ...BUILD_ERRORS,
+      "sandbox/not-found",
+      "sandbox/wrong-state",
+      "sandbox/lost",
+      "checkpoint/not-found",
+      "checkpoint/lost",
+      "checkpoint/unsupported",
+      "checkpoint/no-space",
+      "launcher/failed",
+    ],
   },
   getLayer: {
     method: "GET",

@@ -8,6 +8,8 @@ import { parseLayerName } from "../model/ids.ts";
 import type { ImageSource, Platform } from "../model/image-source.ts";
 import type { BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
 import { isPreset } from "../model/presets.ts";
+import type { ConnectOptions } from "./connect.ts";
+import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfSignal } from "./exit-code.ts";
 import { loadOneShot } from "./load-daemon.ts";
@@ -17,7 +19,10 @@ import { warn } from "./render/warn.ts";
 import { Interrupts } from "./stdio/interrupts.ts";
 import { formatSize } from "./values/size.ts";
 
-export interface BuildOptions {
+export interface BuildOptions extends ConnectOptions {
+  /** A sandbox of the daemon, by id or name. */
+  readonly fromSandbox?: string;
+  readonly checkpoint?: string;
   readonly fromDir?: string;
   /** A file, or `-` for stdin. */
   readonly fromTar?: string;
@@ -53,6 +58,7 @@ type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
 export async function buildLayer(name: string, options: BuildOptions, context: CliContext): Promise<void> {
   const parsed = isPreset(name) ? name : parseLayerName(name, "name");
   checkSource(options, isPreset(name));
+  if (options.fromSandbox !== undefined) return await captureLayer(name, options.fromSandbox, options, context);
   const abort = new AbortController();
   using interrupts = new Interrupts(context.interrupts, (signal) =>
     abort.abort(new PlyboxError("aborted", `interrupted by ${signal}`)),
@@ -72,20 +78,55 @@ export async function buildLayer(name: string, options: BuildOptions, context: C
 }
 
 function checkSource(options: BuildOptions, isPreset: boolean): void {
-  const { fromDir, fromTar, from, parent, platform, authfile } = options;
-  const sources = [fromDir, fromTar, from].filter((each) => each !== undefined);
+  const { fromDir, fromTar, from, fromSandbox, parent, platform, authfile, checkpoint } = options;
+  const sources = [fromDir, fromTar, from, fromSandbox].filter((each) => each !== undefined);
   if (isPreset && (sources.length > 0 || parent !== undefined)) {
     throw new PlyboxError("input/invalid", "it has its own packages, and is made of nothing else", { field: "name" });
   }
   if (!isPreset && sources.length !== 1) {
-    throw new PlyboxError("input/invalid", "give what the layer is made of: one of --from-dir, --from-tar and --from");
+    throw new PlyboxError(
+      "input/invalid",
+      "give what the layer is made of: --from-dir, --from-tar, --from or --from-sandbox",
+    );
   }
   const refuse = (option: string, message: string): never => {
     throw new PlyboxError("input/invalid", message, { field: option });
   };
   if (from !== undefined && parent !== undefined) refuse("--parent", "an image stands on nothing");
+  if (fromSandbox !== undefined && parent !== undefined) refuse("--parent", "it is what the sandbox stands on");
+  if (fromSandbox === undefined && checkpoint !== undefined) refuse("--checkpoint", "goes with --from-sandbox");
   if (from === undefined && platform !== undefined) refuse("--platform", "goes with --from");
   if (from?.transport !== "docker" && authfile !== undefined) refuse("--authfile", "goes with --from docker://");
+}
+
+/** What a sandbox has written is the daemon's to pack. */
+async function captureLayer(
+  name: string,
+  sandbox: string,
+  { checkpoint, replace, ...options }: BuildOptions,
+  context: CliContext,
+): Promise<void> {
+  const abort = new AbortController();
+  using interrupts = new Interrupts(context.interrupts, () => abort.abort());
+  using progress = new Progress(context.stderr, `packing ${name}`);
+  try {
+    const layer = await (await connect(options, context)).layers.fromSandbox(name, sandbox, {
+      ...packingOf(options),
+      ...(checkpoint !== undefined && { checkpoint }),
+      ...(replace && { replace }),
+      signal: abort.signal,
+      onProgress: (each) => progress.update(describeProgress(name, each)),
+    });
+    warn(context, layer.warnings ?? []);
+    if (options.json) writeJson(context.stdout, layer);
+    else context.stdout.write(`${layer.name}   ${formatSize(layer.bytes)}   sha256:${layer.digest}\n`);
+    if (layer.mechanism === "in-place" && layer.frozen) {
+      context.stderr.write("plybox: its commands stood still until all was packed; with --snapshots they would not\n");
+    }
+  } catch (error) {
+    if (!abort.signal.aborted || interrupts.last === undefined) throw error;
+    context.exitCode = exitCodeOfSignal(interrupts.last);
+  }
 }
 
 async function buildHere(

@@ -1,4 +1,4 @@
-import type { BuildProgressView, ErrorBody, LayerListView, LayerView } from "../api/contract.ts";
+import type { BuildProgressView, CapturedLayer, ErrorBody, LayerListView, LayerView } from "../api/contract.ts";
 import type { PresetName } from "../model/presets.ts";
 import { bodyOf, jsonOf } from "./bodies.ts";
 import type { CallOptions, Connection } from "./connection.ts";
@@ -40,6 +40,11 @@ export interface PullLayerOptions extends NewLayerOptions {
   readonly platform?: string;
   /** For the registry; by default what the daemon's own user has in its file. */
   readonly credentials?: { readonly username: string; readonly password: string };
+}
+
+export interface CaptureLayerOptions extends NewLayerOptions {
+  /** A checkpoint, by id or name. */
+  readonly checkpoint?: string;
 }
 
 /** The daemon's layers. */
@@ -87,18 +92,28 @@ export class Layers {
     return await this.#make("/v1/layers/presets", asked, { signal, onProgress });
   }
 
-  async #make(
+  /**
+   * Makes a layer of what a sandbox has written, by now or at a checkpoint, on the layers that it stands on. One whose
+   * upper has no snapshots stands still meanwhile.
+   */
+  async fromSandbox(name: string, sandbox: string, options: CaptureLayerOptions = {}): Promise<CapturedLayer> {
+    const { signal, onProgress, ...rest } = options;
+    const asked = { headers: JSON_HEADERS, body: JSON.stringify({ name, sandbox, ...rest }) };
+    return await this.#make<CapturedLayer>("/v1/layers/sandboxes", asked, { signal, onProgress });
+  }
+
+  async #make<Made extends LayerView>(
     path: string,
     { headers, body }: Required<Pick<TransportRequest, "headers" | "body">>,
     { signal, onProgress }: Pick<NewLayerOptions, "onProgress"> & CallOptions,
-  ): Promise<LayerView> {
+  ): Promise<Made> {
     const asked = { headers: { ...headers, ...(onProgress && { accept: "text/event-stream" }) }, body };
     const answer = await this.#connection.open("POST", path, asked, { signal });
     if (onProgress === undefined) return await jsonOf(answer);
     for await (const { event, data } of serverSentEvents(answer.chunks())) {
       const value = JSON.parse(data);
       if (event === "progress") onProgress(value as BuildProgress);
-      else if (event === "layer") return value as LayerView;
+      else if (event === "layer") return value as Made;
       else if (event === "error") throw new PlyboxApiError(value as ErrorBody["error"], 0);
     }
     throw unreachable("the daemon went away before the layer was made");

@@ -32,6 +32,7 @@ type LayerSettings = Pick<
   Config,
   | "layerBounds"
   | "layerPackings"
+  | "snapshotPackings"
   | "layerBudget"
   | "networkEnvironment"
   | "trustedKeys"
@@ -151,7 +152,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
-    mountsImages: realm.kind === "machine",
+    ...{ mountsImages: realm.kind === "machine", packings: settings.snapshotPackings },
     ...(snapshots && { snapshots }),
     ...(options.admit && { admit: options.admit }),
     ...(options.retryMs !== undefined && { retryMs: options.retryMs }),

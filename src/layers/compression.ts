@@ -87,14 +87,14 @@ export const LAYER_PACKINGS: Packings = {
 };
 
 /**
- * What `request` asks for, and the standard for the rest. Another algorithm has its own level.
+ * What `request` asks for, and the standard for the rest. Another algorithm has its own level for the purpose.
  * @throws PlyboxError `input/invalid`, as `completeCompression`
  */
-export function choosePacking(standard: Packings, request: PackingRequest = {}): Packing {
+export function choosePacking(standard: Packings, request: PackingRequest = {}, purpose: Purpose = "layer"): Packing {
   const format = request.format ?? standard.format;
   const { algorithm, level, blockBytes } = standard[format];
   const isSame = request.algorithm === undefined || request.algorithm === algorithm;
-  const compression = completeCompression(format, "layer", {
+  const compression = completeCompression(format, purpose, {
     ...{ algorithm, blockBytes },
     ...(isSame && level !== null && { level }),
     ...request,

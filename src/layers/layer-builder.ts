@@ -55,11 +55,17 @@ interface BuilderOptions {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+/** Leaves an image of the format that `work` names in `staging`, and tells what is to be written down of it. */
+export type Pack = (staging: string, work: PlanWork) => Promise<Pick<LayerManifest, "provenance" | "config">>;
+/** How what is packed is packed: as the store does it, or in a way that is no user's choice. */
+export type PackOptions = Pick<BuildOptions, "signal" | "onProgress"> & { readonly packing?: PackingRequest | Packing };
+
 /** A layer that another is made on. */
 export type Parent = Pick<LayerManifest, "name" | "digest">;
 /** With the parents that were meant. */
 type OnParents<Options extends BuildOptions> = Omit<Options, "parents"> & { readonly parents?: readonly Parent[] };
 type Make = (staging: string) => Promise<LayerManifest>;
+type Keep = (digest: Digest) => void | Promise<void>;
 type Work = Omit<OnParents<BuildOptions>, "packing"> &
   Pick<LayerManifest, "name" | "provenance"> & { readonly packing: Packing; readonly fileTime?: number };
 /** What is said of an image that is packed. */
@@ -126,6 +132,25 @@ export class LayerBuilder {
       return await this.#describeImage(staging, { packing, name, parents, provenance });
     };
     return await this.#publish(name, make, options.replace ?? false);
+  }
+
+  /**
+   * Makes a layer of what `pack` leaves.
+   * @param keep is told of it when it is in the catalog, and gives it a name or another reason to stay
+   */
+  async packed(
+    name: LayerName,
+    pack: Pack,
+    options: PackOptions & Pick<OnParents<BuildOptions>, "parents" | "replace">,
+    keep: Keep = (digest) => giveName(this.#catalog, name, digest, options.replace ?? false),
+  ): Promise<LayerManifest> {
+    const { packing: wanted, parents = [], ...way } = options;
+    const packing = wanted && "compression" in wanted ? wanted : choosePacking(this.#options.packings, wanted);
+    const make: Make = async (staging) => {
+      const notes = await pack(staging, await this.#planWork(packing, way));
+      return await this.#describeImage(staging, { packing, name, parents, ...notes });
+    };
+    return await this.#install(name, make, keep);
   }
 
   async #imageOf(layer: LayerManifest): Promise<{ readonly image: string; readonly format: ImageFormat }> {
@@ -232,7 +257,11 @@ export class LayerBuilder {
     return { ...describe(fields.name, digest, size), ...packing, ...fields, ...standing, binds: [] };
   }
 
-  async #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {
+  #publish(name: LayerName, make: Make, replace: boolean): Promise<LayerManifest> {
+    return this.#install(name, make, (digest) => giveName(this.#catalog, name, digest, replace));
+  }
+
+  async #install(name: LayerName, make: Make, keep: Keep): Promise<LayerManifest> {
     const catalog = this.#catalog;
     await catalog.prepare();
     await catalog.sweepStaging();
@@ -243,7 +272,7 @@ export class LayerBuilder {
       catalog.pins.hold(manifest.digest);
       try {
         await catalog.install(staging, manifest);
-        await giveName(catalog, name, manifest.digest, replace);
+        await keep(manifest.digest);
       } finally {
         catalog.pins.drop(manifest.digest);
         await catalog.discardUnnamed(manifest.digest);

@@ -12,7 +12,7 @@ import type { Packings } from "./compression.ts";
 import { LAYER_PACKINGS } from "./compression.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
-import type { BuildOptions, ImageBuildOptions, Parent, TarBuildOptions } from "./layer-builder.ts";
+import type { BuildOptions, ImageBuildOptions, Pack, Parent, TarBuildOptions } from "./layer-builder.ts";
 import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
 import type { LayerLease } from "./layer-leases.ts";
 import { LayerLeases } from "./layer-leases.ts";
@@ -281,6 +281,16 @@ export class LayerStore {
     const wanted = PRESETS[preset];
     const base = wanted.isBase ? undefined : await this.#debian(options);
     return await this.#finish(await this.#builder.fromPreset(wanted, base, options));
+  }
+
+  /**
+   * Makes a layer of the image that `pack` leaves in the directory that it is given.
+   * @throws PlyboxError as `buildFromDirectory`, and what `pack` does
+   */
+  async buildPacked(name: string, pack: Pack, options: BuildOptions = {}): Promise<LayerManifest> {
+    const parsed = parseNewName(name);
+    const parents = await this.#parentsOf(parsed, options.parents ?? []);
+    return await this.#finish(await this.#builder.packed(parsed, pack, { ...options, parents }));
   }
 
   async #debian({ replace: _, ...options }: ImageBuildOptions): Promise<LayerManifest> {

@@ -30,7 +30,7 @@ export interface LayerManifest {
 
 /** Where a layer came from. */
 export interface Provenance {
-  /** `directory`, `tar`, `image`, `debian`, `host` or `busybox`. */
+  /** `directory`, `tar`, `image`, `sandbox`, `debian`, `host` or `busybox`. */
   readonly kind: string;
   /** What was read. */
   readonly source: string;

@@ -1,6 +1,7 @@
 import type { Checkpoint } from "../model/checkpoint.ts";
 import type { CheckpointId } from "../model/ids.ts";
 import type { Sandbox } from "../model/sandbox.ts";
+import type { Capture, CaptureWish } from "./checkpoints/capturing.ts";
 import type { Comparison, ComparisonWish } from "./checkpoints/comparing.ts";
 import type { ForkWish } from "./checkpoints/forking.ts";
 import type { Merge, MergeWish } from "./checkpoints/merging.ts";
@@ -49,6 +50,11 @@ export interface SandboxCheckpoints {
    * `checkpoint/unrelated`, `checkpoint/unfit`, `checkpoint/no-space`, `file/no-space`, and as a stop and a start do.
    */
   merge(ref: string, from: string, wish: MergeWish): Promise<Merge & { readonly sandbox: Sandbox }>;
+  /**
+   * Makes a layer of what one has written, by now or at a point; one without snapshots stands still meanwhile. Throws
+   * `layer/…`, `host/missing`, `aborted`.
+   */
+  captureLayer(ref: string, wish: CaptureWish): Promise<Capture>;
   /** Goes back so many steps. Throws `checkpoint/none`. */
   undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }>;
 }

@@ -187,6 +187,25 @@ describe("kill -9 of the daemon at any write", () => {
     expect(seen.size).toBe(2);
   });
 
+  it("of a layer made of a sandbox leaves the sandbox as it was, and the layer whole or not there", async () => {
+    await killEverywhere(
+      (sandbox) => client.layers.fromSandbox("900-box", sandbox.id, { replace: true }),
+      async (id, isDone) => {
+        const isThere = (await client.layers.list()).some(({ name }) => name === "900-box");
+        if (isDone) expect(isThere).toBe(true);
+        if (isThere) {
+          const other = await client.create({ layers: ["busybox", "900-box"] });
+          expect(await sh(other, "cat /file")).toBe("now");
+          await other.remove();
+          await client.layers.remove("900-box");
+        }
+        expect(await contentOf(id)).toBe("now");
+        expect((await (await client.get(id)).timeline()).checkpoints.map(({ name }) => name)).toEqual(["then"]);
+      },
+      { every: 4 },
+    );
+  });
+
   it("of a removal finishes it, and keeps the checkpoint with a name", async () => {
     await killEverywhere(
       async (sandbox) => {

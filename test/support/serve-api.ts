@@ -61,6 +61,7 @@ const NO_CHECKPOINTS: SandboxCheckpoints = {
     fork: unused,
     forkPoint: unused,
     merge: unused,
+    captureLayer: unused,
     restore: unused,
     undo: unused,
     drop: unused,

@@ -121,4 +121,27 @@ export const layerView = z.object({
   ),
 });
 
+export const captureBody = z.strictObject({
+  name: newLayer.name,
+  sandbox: z.string().min(1).max(63).describe("Whose changes: an id, or a name."),
+  checkpoint: z.exactOptional(
+    z
+      .string()
+      .min(1)
+      .max(63)
+      .describe("An id, or the name of one that the sandbox can go back to; by default as it is now."),
+  ),
+  ...packing,
+});
+
+export const capturedLayer = z.object({
+  ...layerView.shape,
+  mechanism: z
+    .enum(["copy-on-write", "in-place"])
+    .describe("How its changes stood still: shared until somebody writes, or because nothing in the sandbox ran."),
+  frozen: z
+    .boolean()
+    .describe("Whether commands that ran stood still: for a moment, or `in-place` until all was packed."),
+});
+
 export const layerList = z.object({ layers: z.array(layerView) });

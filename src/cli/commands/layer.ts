@@ -31,9 +31,9 @@ export function defineLayer(program: Command, context: CliContext): void {
 }
 
 function defineBuild(layer: Command, context: CliContext): void {
-  layer
+  const build = layer
     .command("build")
-    .summary("make a layer of a directory, a tar archive or an image")
+    .summary("make a layer of a directory, a tar archive, an image, or what a sandbox has written")
     .description(
       "Pack a directory, a tar archive or an OCI image into a read-only layer of this machine. The same tree gives the same digest.",
     )
@@ -47,6 +47,8 @@ function defineBuild(layer: Command, context: CliContext): void {
         (text) => parseImageSource(text, "--from"),
       ),
     )
+    .option("--from-sandbox <sandbox>", "what a sandbox has written, by id or name; asks the daemon")
+    .option("--checkpoint <checkpoint>", "of --from-sandbox (default: what it holds now)")
     .addOption(
       parsed("--platform <os/architecture>", "of --from, such as linux/arm64 (default: this machine's)", (text) =>
         parsePlatform(text, "--platform"),
@@ -69,10 +71,10 @@ function defineBuild(layer: Command, context: CliContext): void {
     .addOption(parsed("--block-size <size>", "of what is compressed at once, 4K to 1M (default: 128K)", parseSize))
     .addOption(repeated("--parent <layer>", "layer that it was made on", String))
     .option("--replace", "take the name from the layer that has it")
-    .addOption(jsonOption("print the manifest as JSON"))
-    .action(async (name: string, options: BuildOptions) => {
-      await buildLayer(name, options, context);
-    });
+    .addOption(jsonOption("print the manifest as JSON"));
+  connectOptions(build).action(async (name: string, options: BuildOptions) => {
+    await buildLayer(name, options, context);
+  });
 }
 
 function defineLs(layer: Command, context: CliContext): void {

@@ -8,6 +8,8 @@ import { exclusively, save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { SandboxCheckpoints, Timeline } from "../sandbox-checkpoints.ts";
 import { requireState } from "../transitions.ts";
+import type { Capture, CaptureWish } from "./capturing.ts";
+import { captureLayer } from "./capturing.ts";
 import type { Comparison, ComparisonWish } from "./comparing.ts";
 import { comparePoints } from "./comparing.ts";
 import { dropCheckpoints } from "./dropping.ts";
@@ -118,6 +120,11 @@ export class Checkpoints implements SandboxCheckpoints {
     const both = () => mergeFrom(this.#context, live.find(id), source, wish);
     const merge = await lock.run(first, () => (first === second ? both() : lock.run(second, both)));
     return { ...merge, sandbox: live.find(id).sandbox };
+  }
+
+  async captureLayer(ref: string, wish: CaptureWish): Promise<Capture> {
+    this.#requireGoing();
+    return await captureLayer(this.#context, ref, wish);
   }
 
   /** What goes before a command that is about to change what its sandbox holds. */

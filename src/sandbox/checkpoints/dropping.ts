@@ -40,8 +40,9 @@ export async function dropAllOf(context: LifecycleContext, sandbox: SandboxId): 
   const live = context.live.get(sandbox);
   if (snapshots === undefined || live === undefined || live.sandbox.lineage === null) return;
   await snapshots.pools[mediumOf(live.sandbox.upper)].dropUppers(sandbox);
-  const isLeft = ({ name, origin }: Checkpoint): boolean =>
-    name === null && (origin.id === sandbox || context.live.get(origin.id) === undefined);
+  // One that is still being made is in the hands of who makes it.
+  const isLeft = ({ name, state, origin }: Checkpoint): boolean =>
+    name === null && state !== "making" && (origin.id === sandbox || context.live.get(origin.id) === undefined);
   const left = snapshots.table.all().filter((each) => isLeft(each) && !isReferenced(context, each, sandbox));
   await dropCheckpoints(context, left);
 }

@@ -69,7 +69,7 @@ export async function takeCheckpoint(
 }
 
 /** Freezes the commands of a sandbox, where there are any. Answers what lets them go on. */
-async function freezeCommands(
+export async function freezeCommands(
   { backend }: LifecycleContext,
   { running, sandbox }: LiveSandbox,
 ): Promise<(() => Promise<void>) | undefined> {

@@ -1,6 +1,7 @@
 import type { Backend } from "../../backends/backend.ts";
 import type { Emitter } from "../../base/emitter.ts";
 import type { KeyedLock } from "../../base/keyed-lock.ts";
+import type { Packings } from "../../layers/compression.ts";
 import type { LayerLease } from "../../layers/layer-leases.ts";
 import type { LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
@@ -36,6 +37,8 @@ export interface SandboxServiceOptions {
   readonly admit?: (wanted: Sandbox, living: readonly Sandbox[]) => void;
   /** Whether uppers on disk may have a size: images are mounted by the machine's root alone. */
   readonly mountsImages: boolean;
+  /** How what sandboxes have written is packed into layers. */
+  readonly packings: Packings;
   /** Where checkpoints are kept; absent where there can be none. */
   readonly snapshots?: Snapshots;
   /** Whether sandboxes end with this process. */

@@ -108,6 +108,12 @@ export class SnapshotPool {
     ]);
   }
 
+  /** Keeps what a checkpoint holds once more, counted for a sandbox. */
+  async keepCopy(of: CheckpointId, checkpoint: CheckpointId, sandbox: SandboxId): Promise<void> {
+    const [source, path] = [this.#checkpoint(of), this.#checkpoint(checkpoint)];
+    await this.#change([{ do: "snapshot", source, path, group: groupOf(sandbox), readOnly: true }]);
+  }
+
   has(checkpoint: CheckpointId): boolean {
     return existsSync(this.#checkpoint(checkpoint));
   }
