@@ -127,8 +127,8 @@ bool Server::greet(const Frame& frame) {
   writer.begin_object().key("generation").integer(kGeneration).key("role").string("launcher");
   writer.key("version").string(PLYBOX_VERSION).key("sandbox").string("").key("incarnation").integer(0);
   writer.key("capabilities").begin_array();
-  for (const char* name :
-       {"launch", "adopt", "destroy", "mount-image", "mount-memory", "mount-pool", "subvolumes", "unmount", "probe"})
+  for (const char* name : {"launch", "adopt", "destroy", "mount-image", "mount-memory", "mount-pool", "subvolumes",
+                           "graft", "unmount", "probe"})
     writer.string(name);
   writer.end_array().end_object();
   send(Kind::kHello, 0, writer.text());
@@ -149,6 +149,7 @@ void Server::handle(uint32_t channel, JsonDocument& document, JsonObject& reques
       {"mount-memory", &Server::take_memory},
       {"mount-pool", &Server::open_pool},
       {"subvolumes", &Server::change_subvolumes},
+      {"graft", &Server::add_layer},
       {"unmount", &Server::take_off},
       {"probe", &Server::test},
   };
@@ -248,21 +249,6 @@ void Server::take_memory(uint32_t channel, JsonDocument& document, JsonObject& r
   if (valid(channel, document, request)) answer(channel, mount_memory(target, bytes));
 }
 
-void Server::open_pool(uint32_t channel, JsonDocument& document, JsonObject& request) {
-  std::string image = read_path(request, "image");
-  std::string target = read_path(request, "target");
-  if (!valid(channel, document, request)) return;
-  // What a machine that stopped suddenly left may take a while to be read.
-  answer_apart(channel, "mount-pool", [&] { return mount_pool(image, target); });
-}
-
-void Server::change_subvolumes(uint32_t channel, JsonDocument& document, JsonObject& request) {
-  std::vector<PoolStep> steps = read_pool_steps(request);
-  if (!valid(channel, document, request)) return;
-  // A snapshot waits until what was written is on the pool's disk.
-  answer_apart(channel, "subvolumes", [&] { return run_pool_steps(steps); });
-}
-
 void Server::test(uint32_t channel, JsonDocument& document, JsonObject& request) {
   std::string what(request.string("what"));
   if (!is_probe(what)) request.refuse("what", "is not a thing that can be probed");
@@ -310,45 +296,6 @@ void Server::ended(pid_t pid) {
       remains.unmounted = Failure{"unmount", ending.code > 0 ? ending.code : EINTR};
     clear(std::move(remains));
   }
-}
-
-// Does `work` in a process of its own, whose exit code is its errno. Below 0: there is none.
-template <typename Work>
-pid_t Server::start_apart(UniqueFd& pidfd, Work work) {
-  int fd = -1;
-  sys::CloneArgs args;
-  args.flags = CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<uint64_t>(&fd);
-  pid_t pid = sys::clone3(args);
-  if (pid == 0) {
-    // It may outlive the launcher: what that holds is not to live with it.
-    sys::close_range(0, ~0U, 0);
-    _exit(work().failure().error);
-  }
-  pidfd.reset(fd);
-  return pid;
-}
-
-// For what may take a while, in which others are served.
-template <typename Work>
-void Server::answer_apart(uint32_t channel, const char* step, Work work) {
-  UniqueFd pidfd;
-  pid_t pid = start_apart(pidfd, work);
-  if (pid < 0) return answer(channel, Failure::here(step));
-  watch(pid, 0, std::move(pidfd), channel).works = step;
-}
-
-// What is not on the disk yet is written first, and whatever was removed inside is given back. Answers whether that
-// goes on; `remains` are taken away when it has ended.
-bool Server::unmount_apart(Remains& remains) {
-  UniqueFd pidfd;
-  pid_t pid = start_apart(pidfd, [&] { return clear_mounts(remains); });
-  if (pid < 0) return false;
-  remains.unmount.clear();
-  Watched& watched = watch(pid, 0, std::move(pidfd), 0);
-  watched.unmounts = true;
-  watched.remains.push_back(std::move(remains));
-  return true;
 }
 
 void Server::clear(Remains remains) {

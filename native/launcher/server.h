@@ -32,6 +32,7 @@ class Server {
   void take_memory(uint32_t channel, JsonDocument& document, JsonObject& request);
   void open_pool(uint32_t channel, JsonDocument& document, JsonObject& request);
   void change_subvolumes(uint32_t channel, JsonDocument& document, JsonObject& request);
+  void add_layer(uint32_t channel, JsonDocument& document, JsonObject& request);
   void test(uint32_t channel, JsonDocument& document, JsonObject& request);
 
   bool valid(uint32_t channel, JsonDocument& document, JsonObject& request);

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Graft } from "../model/graft.ts";
 import type { CgroupPlan, LaunchPlan, LaunchStep, UpperMount } from "../model/launch-plan.ts";
 import type { Usage } from "../model/usage.ts";
 import type { ProcessName, SandboxExit } from "../native/launcher.ts";
@@ -59,6 +60,11 @@ export interface Running extends AsyncDisposable {
   pause(): Promise<void>;
   /** Resolves when they go on. Harmless when they do. */
   resume(): Promise<void>;
+  /**
+   * Mounts directories of a layer in it, which nothing may run in meanwhile; what is mounted is left as it is, and nothing
+   * is left of what fails. Throws `launcher/failed`.
+   */
+  graft(graft: Graft): Promise<void>;
   /** Ends its processes, also frozen ones, and takes everything off the host but what it wrote. */
   end(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { AutomaticCheckpoints, Lineage } from "./checkpoint.ts";
+import type { Grafting } from "./graft.ts";
 import type { SandboxId, SandboxName } from "./ids.ts";
 import type { Bind } from "./launch-plan.ts";
 import type { ReadyProbe } from "./ready-probe.ts";
@@ -167,6 +168,8 @@ export interface Sandbox {
   readonly layers: readonly string[];
   /** What of its layers may not fit together, as it was known when it was made. */
   readonly warnings: readonly string[];
+  /** Of a layer that is being mounted while the sandbox runs. */
+  readonly grafting: Grafting | null;
   readonly upper: UpperSpec;
   /** Null where its upper has no snapshots. */
   readonly lineage: Lineage | null;

@@ -4,6 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import { deferred } from "../base/deferred.ts";
 import type { PoolStep } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { Graft } from "../model/graft.ts";
 import type { LaunchPlan } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
 import type { LaunchAck, LauncherRequest, ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
@@ -134,6 +135,12 @@ export class NativeLauncher {
   /** Does the steps in order; the first failure ends it, and what was done before stays. */
   async subvolumes(steps: readonly PoolStep[]): Promise<void> {
     await this.#request({ type: "subvolumes", steps });
+  }
+
+  /** Mounts directories of a layer in a sandbox that stands still; harmless where they are mounted. */
+  async graft(process: ProcessName, graft: Graft): Promise<void> {
+    const { pid, startTime } = process;
+    await this.#requestTwice({ type: "graft", pid, startTime, ...graft });
   }
 
   async unmount(target: string): Promise<void> {

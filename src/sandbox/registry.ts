@@ -58,11 +58,12 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
 export type StoredSandbox = Omit<
   Sandbox,
-  "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user" | "warnings"
+  "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user" | "warnings" | "grafting"
 > & {
   readonly unheld?: Sandbox["unheld"];
   readonly lineage?: Sandbox["lineage"];
   readonly warnings?: readonly string[];
+  readonly grafting?: Sandbox["grafting"];
   readonly cwd?: string | null;
   readonly user?: string | null;
   readonly createdAt: string;
@@ -88,6 +89,7 @@ export function readSandbox({ boot: _, ...stored }: StoredSandbox): Sandbox {
     unheld: stored.unheld ?? [],
     lineage: stored.lineage ? { ...stored.lineage, merged: stored.lineage.merged ?? [] } : null,
     warnings: stored.warnings ?? [],
+    grafting: stored.grafting ?? null,
     cwd: stored.cwd ?? null,
     user: stored.user ?? null,
     createdAt: new Date(createdAt),

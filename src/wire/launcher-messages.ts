@@ -1,4 +1,5 @@
 import type { PoolStep } from "../model/checkpoint.ts";
+import type { Graft } from "../model/graft.ts";
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
 import { integer, list, matching, nonNegative, nullable, object, text } from "./strict-reader.ts";
@@ -25,6 +26,7 @@ export type LauncherRequest =
   | { readonly type: "mount-memory"; readonly target: string; readonly bytes: number }
   | { readonly type: "mount-pool"; readonly image: string; readonly target: string }
   | { readonly type: "subvolumes"; readonly steps: readonly PoolStep[] }
+  | ({ readonly type: "graft" } & ProcessName & Graft)
   | { readonly type: "unmount"; readonly target: string }
   | {
       readonly type: "probe";

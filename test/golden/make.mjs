@@ -206,6 +206,44 @@ const good = {
       target: "/run/plybox/layers/000-busybox",
     }),
   ],
+  "open-mount-memory": [
+    open(26, { type: "mount-memory", target: "/run/plybox/pools/memory.image", bytes: 8589934592 }),
+  ],
+  "open-mount-pool": [
+    open(27, { type: "mount-pool", image: "/var/lib/plybox/pool.btrfs", target: "/run/plybox/pools/disk" }),
+  ],
+  "open-subvolumes": [
+    open(28, {
+      type: "subvolumes",
+      steps: [
+        { do: "limit", path: "/run/plybox/pools/disk", group: 7, bytes: 1073741824 },
+        { do: "limit", path: "/run/plybox/pools/disk", group: 281474976710655 },
+        { do: "create", path: `/run/plybox/pools/disk/uppers/${SANDBOX}.1`, group: 7 },
+        {
+          do: "snapshot",
+          path: "/run/plybox/pools/disk/checkpoints/cp_1",
+          source: `/run/plybox/pools/disk/uppers/${SANDBOX}.1`,
+          group: 7,
+          readOnly: true,
+        },
+        { do: "delete", path: "/run/plybox/pools/disk/checkpoints/cp_1" },
+        { do: "prune", path: "/run/plybox/pools/disk" },
+      ],
+    }),
+  ],
+  "open-graft": [
+    open(29, {
+      type: "graft",
+      pid: 4711,
+      startTime: 123456,
+      layer: { path: "/run/plybox/layers/300-tool", idmap: true },
+      upper: `/run/plybox/uppers/${SANDBOX}`,
+      work: "0123abcd",
+      ids: { base: 1879048192, count: 65536 },
+      setuid: false,
+      points: ["/opt/tool", "/srv/data"],
+    }),
+  ],
   "open-unmount": [open(5, { type: "unmount", target: "/run/plybox/layers/000-busybox" })],
   "open-probe": [open(6, { type: "probe", what: "idmap", path: "/var/lib/plybox" })],
 

@@ -9,7 +9,7 @@ beforeAll(async () => {
   daemon = new TestDaemon({ SQUASH_COMP: "lz4", PLYBOX_SNAPSHOT_MEMORY: "1G" });
   await daemon.start();
   for (const name of ["100-low", "300-high"]) await build(name, { "etc/shared": name, [`etc/${name}`]: name });
-  await build("200-mid", { "etc/shared": "200-mid", "etc/.wh.300-high": "", "etc/.wh.100-low": "" });
+  await build("200-mid", { "etc/shared": "200-mid", "etc/mid": "mid", "etc/.wh.300-high": "", "etc/.wh.100-low": "" });
 });
 afterAll(async () => daemon[Symbol.asyncDispose]());
 
@@ -31,7 +31,8 @@ describe("a layer that is activated", () => {
     expect(mid).toMatchObject({ changed: ["200-mid"], processes: "ended" });
     expect(mid.sandbox).toMatchObject({ id: before.id, hostname: before.hostname, limits: before.limits });
     expect(mid.sandbox.incarnation).toBe(before.incarnation + 1);
-    await sandbox.activateLayer("low");
+    // All that it has is hidden.
+    expect(await sandbox.activateLayer("low")).toMatchObject({ changed: ["100-low"], processes: "kept" });
     expect(await standing(sandbox)).toEqual(STACK);
     // What is higher wins, what is hidden by a layer stays hidden below it alone, and what was written is on top.
     expect(await sh(sandbox, "cat /etc/shared; ls /etc/100-low /etc/300-high 2>&1 | wc -l")).toBe("300-high2");

@@ -1,4 +1,4 @@
-import type { SandboxId } from "../../src/model/ids.ts";
+import type { Digest, SandboxId } from "../../src/model/ids.ts";
 import { newSandboxId } from "../../src/model/ids.ts";
 import type { Sandbox } from "../../src/model/sandbox.ts";
 
@@ -13,6 +13,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     state: { kind: "creating" },
     layers: ["busybox"],
     upper: { kind: "tmpfs", bytes: 1_048_576 },
+    grafting: { layer: "e".repeat(64) as Digest, points: ["/opt/tool"] },
     lineage: null,
     limits: {
       ...{ memoryBytes: 536_870_912, pids: 100, cpus: 0.5, cpuWeight: 200 },

@@ -32,7 +32,7 @@ export class NativeBackend implements Backend {
       egress: "none",
       pause: freezer !== undefined,
       memorySnapshot: false,
-      liveLayers: false,
+      liveLayers: freezer !== undefined,
     };
   }
 
@@ -80,6 +80,7 @@ export class NativeBackend implements Backend {
       usage: sandboxUsage(plan, process.pid),
       pause: async () => (freezer ?? cannotFreeze()).freeze(),
       resume: async () => freezer?.thaw(),
+      graft: (graft) => this.#launcher.graft(process, graft),
       end: () => this.#destroy(plan, process, true),
       [Symbol.asyncDispose]: () => {
         // One that failed may be tried again.

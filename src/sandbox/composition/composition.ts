@@ -8,6 +8,7 @@ import { exclusively } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { ProcessesWish, Recomposition, SandboxComposition } from "../sandbox-composition.ts";
 import { requireState } from "../transitions.ts";
+import { graftLayer } from "./grafting.ts";
 import { release, requireLease, restartOn } from "./restacking.ts";
 
 /** Changes the layers of this process's sandboxes. */
@@ -18,42 +19,73 @@ export class Composition implements SandboxComposition {
     this.#context = context;
   }
 
-  activate(ref: string, layer: string, processes: ProcessesWish = "may-end"): Promise<Recomposition> {
-    return this.#change(ref, "activate a layer", processes, (standing) =>
+  activate(ref: string, layer: string, wish: ProcessesWish = "may-end"): Promise<Recomposition> {
+    return this.#change(ref, { verb: "activate a layer", wish }, (standing) =>
       this.#context.layers.acquireWith(standing, layer),
     );
   }
 
-  deactivate(ref: string, layer: string, processes: ProcessesWish = "may-end"): Promise<Recomposition> {
-    return this.#change(ref, "deactivate a layer", processes, (standing) =>
+  deactivate(ref: string, layer: string, wish: ProcessesWish = "may-end"): Promise<Recomposition> {
+    return this.#change(ref, { verb: "deactivate a layer", wish }, (standing) =>
       this.#context.layers.adopt(without(standing, layer).map(({ digest }) => digest)),
     );
   }
 
   async #change(
     ref: string,
-    verb: string,
-    wish: ProcessesWish,
+    { verb, wish }: { readonly verb: string; readonly wish: ProcessesWish },
     acquire: (standing: readonly LayerManifest[]) => Promise<LayerLease>,
   ): Promise<Recomposition> {
     if (this.#context.isStopping()) throw new PlyboxError("daemon/stopping", "the daemon is stopping");
     return await exclusively(this.#context, ref, async (live) => {
-      const { kind } = requireState(verb, live.sandbox.state, "running", "stopped", "failed");
+      requireState(verb, live.sandbox.state, "running", "stopped", "failed");
       const standing = standingOf(live);
       const lease = await acquire(standing);
-      const changed = differing(standing, lease.layers);
       try {
-        if (changed.length > 0) {
-          if (kind === "running") requireEnd(wish, verb);
-          await restartOn(this.#context, live, lease);
-        }
+        const [added, removed] = [lacking(lease.layers, standing), lacking(standing, lease.layers)];
+        const processes = await this.#stand(live, lease, { added, removed, verb, wish });
+        return { sandbox: live.sandbox, changed: [...added, ...removed].map(({ name }) => name), processes };
       } finally {
         if (live.lease !== lease) await release(this.#context, live, lease);
       }
-      const processes = kind !== "running" ? "none" : changed.length > 0 ? "ended" : "kept";
-      return { sandbox: live.sandbox, changed, processes };
     });
   }
+
+  /** @throws PlyboxError `layer/needs-restart` */
+  async #stand(
+    live: LiveSandbox,
+    lease: LayerLease,
+    { added, removed, verb, wish }: Change,
+  ): Promise<Recomposition["processes"]> {
+    const isRunning = live.sandbox.state.kind === "running";
+    if (added.length + removed.length === 0) return isRunning ? "kept" : "none";
+    if (isRunning) {
+      const reason = await this.#whyNotLive(live, lease, added, removed);
+      if (reason === undefined) return "kept";
+      if (wish === "keep") throw new PlyboxError("layer/needs-restart", `cannot ${verb} without a restart: ${reason}`);
+    }
+    await restartOn(this.#context, live, lease);
+    return isRunning ? "ended" : "none";
+  }
+
+  /** Changes the layers under processes that go on; answers why that cannot be, and undefined when it is done. */
+  async #whyNotLive(
+    live: LiveSandbox,
+    lease: LayerLease,
+    [layer, ...others]: readonly LayerManifest[],
+    removed: readonly LayerManifest[],
+  ): Promise<string | undefined> {
+    if (layer === undefined || removed.length > 0) return "its processes may use what would be taken away";
+    if (others.length > 0) return `${others.at(-1)?.name} brings along what it was made on`;
+    return await graftLayer(this.#context, live, lease, layer);
+  }
+}
+
+interface Change {
+  readonly added: readonly LayerManifest[];
+  readonly removed: readonly LayerManifest[];
+  readonly verb: string;
+  readonly wish: ProcessesWish;
 }
 
 /** What a sandbox stands on, by the names that it has for it, bottom first. */
@@ -76,15 +108,6 @@ function without(standing: readonly LayerManifest[], layer: string): readonly La
   throw new PlyboxError("input/invalid", "a sandbox stands on one layer at least", { field: "layer" });
 }
 
-/** Names of the layers that only one of two stacks has. */
-function differing(before: readonly LayerManifest[], after: readonly LayerManifest[]): readonly string[] {
-  const only = (stack: readonly LayerManifest[], other: readonly LayerManifest[]) =>
-    stack.filter(({ digest }) => !other.some((each) => each.digest === digest));
-  return [...only(after, before), ...only(before, after)].map(({ name }) => name);
-}
-
-/** @throws PlyboxError `layer/needs-restart` */
-function requireEnd(wish: ProcessesWish, verb: string): void {
-  if (wish === "may-end") return;
-  throw new PlyboxError("layer/needs-restart", `cannot ${verb} while the processes of the sandbox are to be kept`);
-}
+/** The layers of one stack that another lacks. */
+const lacking = (stack: readonly LayerManifest[], other: readonly LayerManifest[]): readonly LayerManifest[] =>
+  stack.filter(({ digest }) => !other.some((each) => each.digest === digest));

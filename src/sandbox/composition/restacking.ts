@@ -47,7 +47,7 @@ export async function restartOn(context: LifecycleContext, live: LiveSandbox, le
 }
 
 /** What a sandbox shows is another thing then, whatever it wrote. */
-const changed = ({ sandbox: { lineage } }: LiveSandbox): Partial<Sandbox> => ({
+export const changed = ({ sandbox: { lineage } }: LiveSandbox): Partial<Sandbox> => ({
   lineage: lineage && { ...lineage, changed: true },
 });
 

@@ -135,6 +135,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
     warnings: [],
+    grafting: null,
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
     lineage: null,
     ...{ limits, unheld },

@@ -1,4 +1,5 @@
 import type { SandboxState } from "../../model/sandbox.ts";
+import { finishGraft } from "../composition/grafting.ts";
 import { hasUpper } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
 import type { KeptEntry } from "../registry.ts";
@@ -73,6 +74,7 @@ async function adopt(
     return await keepStopped(context, live, digests);
   }
   live.running = running;
+  await finishGraft(context, live);
   // What was announced holds: a pause, or its end, that was not finished is taken back.
   if (state.kind === "paused") await running.pause();
   else await running.resume();

@@ -94,6 +94,7 @@ function nextIncarnation({ incarnation, lifetimeMs, onExpire, expiresAt, start }
   const isRenewed = onExpire === "stop" && lifetimeMs !== null;
   return {
     incarnation: incarnation + 1,
+    grafting: null,
     expiresAt: isRenewed ? new Date(Date.now() + lifetimeMs) : expiresAt,
     start: start && restarted(start),
   };
