@@ -1,5 +1,6 @@
+import type { CheckpointCause } from "./checkpoint.ts";
 import type { ExecReport } from "./exec.ts";
-import type { ExecId, SandboxId, SandboxName } from "./ids.ts";
+import type { CheckpointId, ExecId, SandboxId, SandboxName } from "./ids.ts";
 import type { StateReason } from "./reason.ts";
 import type { Labels, Sandbox, SandboxState } from "./sandbox.ts";
 
@@ -32,7 +33,24 @@ export type EventBody =
   /** A limit of the sandbox or of one command ended something. */
   | { readonly type: "limit.reached"; readonly limit: string; readonly exec: ExecId | null }
   /** A file was written, moved or removed through the API. */
-  | { readonly type: "file.changed"; readonly change: "written" | "moved" | "removed"; readonly path: string };
+  | { readonly type: "file.changed"; readonly change: "written" | "moved" | "removed"; readonly path: string }
+  | {
+      readonly type: "checkpoint.taken";
+      readonly checkpoint: CheckpointId;
+      readonly checkpointName: string | null;
+      readonly cause: CheckpointCause["type"];
+    }
+  | { readonly type: "checkpoint.removed"; readonly checkpoint: CheckpointId }
+  /** The sandbox holds what a checkpoint holds; `before` has what it held. */
+  | {
+      readonly type: "checkpoint.restored";
+      readonly checkpoint: CheckpointId;
+      readonly before: CheckpointId | null;
+    }
+  /** Sandboxes were made of a checkpoint of this one. */
+  | { readonly type: "checkpoint.forked"; readonly checkpoint: CheckpointId; readonly forks: readonly SandboxId[] }
+  /** It holds what another, `from`, had changed; `before` has what it held. */
+  | { readonly type: "checkpoint.merged"; readonly from: string; readonly before: CheckpointId | null };
 
 /** Every type that there is. */
 export const EVENT_TYPES = Object.keys({
@@ -42,6 +60,11 @@ export const EVENT_TYPES = Object.keys({
   "exec.ended": true,
   "limit.reached": true,
   "file.changed": true,
+  "checkpoint.taken": true,
+  "checkpoint.removed": true,
+  "checkpoint.restored": true,
+  "checkpoint.forked": true,
+  "checkpoint.merged": true,
 } satisfies Record<EventBody["type"], true>) as readonly EventBody["type"][];
 
 /** An event as the log keeps it and everybody outside is told of it. */

@@ -173,6 +173,27 @@ describe("a merge", () => {
     expect((await stranger.timeline()).checkpoints).toEqual([]);
   });
 
+  it("is an event, and so is each checkpoint that was asked for, fork, restore and removal", async () => {
+    await using pair = await parentAndFork();
+    const { parent, fork } = pair;
+    const { checkpoint } = await parent.checkpoint({ name: "told" });
+    await sh(fork, "echo fork > /srv/b");
+    const { before } = await parent.merge({ from: fork.id });
+    await parent.diff("told");
+    const undone = await parent.undo();
+    await daemon.client.checkpoints.remove(checkpoint.id);
+    const { events } = await daemon.client.pastEvents({ sandbox: parent.id, types: ["checkpoint.*"] });
+    const point = fork.view.lineage?.forkedFrom?.checkpoint;
+    expect(events.map(({ type, data }) => [type.replace("checkpoint.", ""), data])).toEqual([
+      ["taken", { checkpoint: point, checkpointName: null, cause: "fork" }],
+      ["forked", { checkpoint: point, forks: [fork.id] }],
+      ["taken", { checkpoint: checkpoint.id, checkpointName: "told", cause: "asked" }],
+      ["merged", { from: fork.id, before }],
+      ["restored", { checkpoint: before, before: undone.before }],
+      ["removed", { checkpoint: checkpoint.id }],
+    ]);
+  });
+
   it("of two into each other at once lets neither wait for ever", async () => {
     await using pair = await parentAndFork();
     const { parent, fork } = pair;

@@ -2,6 +2,8 @@ import * as z from "zod";
 import { EVENT_TYPES } from "../../model/event.ts";
 import { limitsMet } from "./exec.ts";
 
+const checkpoint = z.string().describe("The checkpoint's id.");
+const before = z.string().nullable().describe("The checkpoint of what the sandbox held before, where there is one.");
 const exec = z.string().describe("The command's id.");
 
 /** What each type of event tells. */
@@ -28,6 +30,20 @@ const DATA = {
   }),
   "limit.reached": z.object({ limit: z.string(), exec: exec.nullable() }),
   "file.changed": z.object({ change: z.enum(["written", "moved", "removed"]), path: z.string() }),
+  "checkpoint.taken": z.object({
+    ...{ checkpoint, checkpointName: z.string().nullable() },
+    cause: z.enum(["asked", "exec", "fork", "restore", "merge", "merged"]).describe("What it was made for."),
+  }),
+  "checkpoint.removed": z.object({ checkpoint }),
+  "checkpoint.restored": z.object({ checkpoint, before }),
+  "checkpoint.forked": z.object({
+    checkpoint,
+    forks: z.array(z.string()).describe("Ids of the sandboxes that were made."),
+  }),
+  "checkpoint.merged": z.object({
+    from: z.string().describe("Whose changes: an id or a name, as it was asked."),
+    before,
+  }),
 } satisfies Record<(typeof EVENT_TYPES)[number], z.ZodObject>;
 
 const viewOf = <Type extends keyof typeof DATA>(type: Type) =>
@@ -49,6 +65,11 @@ export const EVENT_VIEWS = {
   "exec.ended": viewOf("exec.ended"),
   "limit.reached": viewOf("limit.reached"),
   "file.changed": viewOf("file.changed"),
+  "checkpoint.taken": viewOf("checkpoint.taken"),
+  "checkpoint.removed": viewOf("checkpoint.removed"),
+  "checkpoint.restored": viewOf("checkpoint.restored"),
+  "checkpoint.forked": viewOf("checkpoint.forked"),
+  "checkpoint.merged": viewOf("checkpoint.merged"),
 };
 
 export const eventView = z.discriminatedUnion("type", [
@@ -58,6 +79,11 @@ export const eventView = z.discriminatedUnion("type", [
   EVENT_VIEWS["exec.ended"],
   EVENT_VIEWS["limit.reached"],
   EVENT_VIEWS["file.changed"],
+  EVENT_VIEWS["checkpoint.taken"],
+  EVENT_VIEWS["checkpoint.removed"],
+  EVENT_VIEWS["checkpoint.restored"],
+  EVENT_VIEWS["checkpoint.forked"],
+  EVENT_VIEWS["checkpoint.merged"],
 ]);
 
 export const eventGap = z.object({

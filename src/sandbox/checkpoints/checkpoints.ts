@@ -1,5 +1,7 @@
 import type { Checkpoint } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import type { EventBody } from "../../model/event.ts";
+import { subjectOf } from "../../model/event.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
@@ -23,6 +25,8 @@ import { findPoint, pointsOf, requireCheckpointed } from "./snapshots.ts";
 import type { CheckpointWish, TakenCheckpoint } from "./taking.ts";
 import { takeCheckpoint } from "./taking.ts";
 
+const FOR_A_FORK = { type: "fork" } as const;
+
 /** Of a command, what a time line shows. */
 const SHOWN_COMMAND = 200;
 
@@ -35,8 +39,8 @@ export class Checkpoints implements SandboxCheckpoints {
   }
 
   checkpoint(ref: string, wish: Pick<CheckpointWish, "name" | "freeze"> = {}): Promise<TakenCheckpoint> {
-    return this.#change(ref, (live) =>
-      takeCheckpoint(this.#context, live, { freeze: true, ...wish, cause: { type: "asked" } }),
+    return this.#change(ref, async (live) =>
+      this.#told(live, await takeCheckpoint(this.#context, live, { freeze: true, ...wish, cause: { type: "asked" } })),
     );
   }
 
@@ -58,8 +62,8 @@ export class Checkpoints implements SandboxCheckpoints {
   }
 
   async drop(id: CheckpointId): Promise<void> {
-    const { origin } = this.find(id);
-    await this.#context.lock.run(origin.id, () => dropCheckpoints(this.#context, [this.find(id)]));
+    const origin = await this.#drop(id);
+    this.#tell(origin, { type: "checkpoint.removed", checkpoint: id });
   }
 
   async fork(
@@ -69,12 +73,12 @@ export class Checkpoints implements SandboxCheckpoints {
   ) {
     this.#requireGoing();
     const taken = from === undefined ? await this.#takeForFork(ref, freeze) : this.#pointOf(ref, from);
-    return { ...taken, sandboxes: await forkCheckpoint(this.#context, taken.checkpoint, wish, signal) };
+    return { ...taken, sandboxes: await this.#fork(taken.checkpoint, wish, signal) };
   }
 
   async forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
     this.#requireGoing();
-    return await forkCheckpoint(this.#context, this.find(id), wish, signal);
+    return await this.#fork(this.find(id), wish, signal);
   }
 
   async compare(
@@ -90,12 +94,14 @@ export class Checkpoints implements SandboxCheckpoints {
       return { from: before, to: after, ...(await comparePoints(this.#context, live, [before, after], wish)) };
     }
     // What is read must not change meanwhile.
-    const now = await this.#takeForFork(ref, true);
+    const now = await this.#change(ref, (each) =>
+      takeCheckpoint(this.#context, each, { freeze: true, cause: FOR_A_FORK }),
+    );
     try {
       const comparison = await comparePoints(this.#context, live, [before, now.checkpoint], wish);
       return { from: before, to: null, ...comparison };
     } finally {
-      await this.drop(now.checkpoint.id);
+      await this.#drop(now.checkpoint.id);
     }
   }
 
@@ -119,7 +125,9 @@ export class Checkpoints implements SandboxCheckpoints {
     const [first, second] = [id, source.sandbox].sort() as [SandboxId, SandboxId];
     const both = () => mergeFrom(this.#context, live.find(id), source, wish);
     const merge = await lock.run(first, () => (first === second ? both() : lock.run(second, both)));
-    return { ...merge, sandbox: live.find(id).sandbox };
+    const { sandbox } = live.find(id);
+    if (merge.outcome === "merged") this.#tell(sandbox, { type: "checkpoint.merged", from, before: merge.before });
+    return { ...merge, sandbox };
   }
 
   async captureLayer(ref: string, wish: CaptureWish): Promise<Capture> {
@@ -136,7 +144,7 @@ export class Checkpoints implements SandboxCheckpoints {
     const cause = { type: "exec", command: text.slice(0, SHOWN_COMMAND) } as const;
     await this.#context.lock.run(live.sandbox.id, async () => {
       requireState("run a command", live.sandbox.state, "running");
-      await takeCheckpoint(this.#context, live, { cause });
+      this.#told(live, await takeCheckpoint(this.#context, live, { cause }));
     });
   }
 
@@ -148,7 +156,33 @@ export class Checkpoints implements SandboxCheckpoints {
   }
 
   #takeForFork(ref: string, freeze: boolean): Promise<TakenCheckpoint> {
-    return this.#change(ref, (live) => takeCheckpoint(this.#context, live, { freeze, cause: { type: "fork" } }));
+    return this.#change(ref, async (live) =>
+      this.#told(live, await takeCheckpoint(this.#context, live, { freeze, cause: FOR_A_FORK })),
+    );
+  }
+
+  async #fork(checkpoint: Checkpoint, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
+    const sandboxes = await forkCheckpoint(this.#context, checkpoint, wish, signal);
+    const forks = sandboxes.map(({ id }) => id);
+    this.#tell(checkpoint.origin, { type: "checkpoint.forked", checkpoint: checkpoint.id, forks });
+    return sandboxes;
+  }
+
+  async #drop(id: CheckpointId): Promise<Sandbox> {
+    const { origin } = this.find(id);
+    await this.#context.lock.run(origin.id, () => dropCheckpoints(this.#context, [this.find(id)]));
+    return origin;
+  }
+
+  /** Those that are asked for; what is taken in passing is gone before anybody could look. */
+  #told({ sandbox }: LiveSandbox, taken: TakenCheckpoint): TakenCheckpoint {
+    const { id, name, cause } = taken.checkpoint;
+    this.#tell(sandbox, { type: "checkpoint.taken", checkpoint: id, checkpointName: name, cause: cause.type });
+    return taken;
+  }
+
+  #tell(sandbox: Sandbox, body: EventBody): void {
+    this.#context.events.emit({ ...subjectOf(sandbox), at: new Date(), ...body });
   }
 
   #pointOf(ref: string, from: string): TakenCheckpoint {
@@ -160,6 +194,8 @@ export class Checkpoints implements SandboxCheckpoints {
   #restore(ref: string, pick: (live: LiveSandbox) => Checkpoint) {
     return this.#change(ref, async (live) => {
       const restoration = await restoreSandbox(this.#context, live, pick(live));
+      const { checkpoint, before } = restoration;
+      this.#tell(live.sandbox, { type: "checkpoint.restored", checkpoint: checkpoint.id, before });
       return { ...restoration, sandbox: live.sandbox };
     });
   }
