@@ -29,7 +29,7 @@ import { eventHandlers } from "./event-handlers.ts";
 import { execHandlers } from "./exec-handlers.ts";
 import { fileHandlers } from "./file-handlers.ts";
 import { Gate } from "./gate.ts";
-import type { Layers } from "./layer-handlers.ts";
+import type { DockerfileBuilds, Layers } from "./layer-handlers.ts";
 import { layerHandlers } from "./layer-handlers.ts";
 import { lifecycleHandlers } from "./lifecycle-handlers.ts";
 import type { MetricsText } from "./metrics-handlers.ts";
@@ -62,6 +62,7 @@ export interface ApiOptions {
   readonly checkpoints: SandboxCheckpoints;
   readonly composition: SandboxComposition;
   readonly layers: Layers & Storage;
+  readonly builds: DockerfileBuilds;
   readonly transfer: Transfer;
   readonly remote: RemoteStore;
   readonly agents: Agents;
@@ -122,7 +123,7 @@ export function createApi(options: ApiOptions): Api {
       keepAliveMs,
       onUnknownError: fail,
     }),
-    ...layerHandlers(layers, options.checkpoints, streams),
+    ...layerHandlers({ layers, builds: options.builds, checkpoints: options.checkpoints }, streams),
     ...transferHandlers(options.transfer),
     ...remoteHandlers(options.remote, streams),
     ...storageHandlers(layers),

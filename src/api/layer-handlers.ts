@@ -1,4 +1,5 @@
 import { PassThrough } from "node:stream";
+import { parseBuildArgument } from "../model/build-argument.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { ImageSource, Platform, RegistryCredentials } from "../model/image-source.ts";
 import { parseImageName, parseImageSource, parsePlatform } from "../model/image-source.ts";
@@ -50,16 +51,46 @@ export interface ImageRequest {
   readonly credentials?: RegistryCredentials;
 }
 
+/** What the API needs of who builds Dockerfiles. */
+export interface DockerfileBuilds {
+  /** Throws `build/…`, and as layers and sandboxes are made. */
+  build(name: string, request: DockerfileRequest): Promise<Made>;
+}
+
+export interface DockerfileRequest extends BuildOptions {
+  readonly input: { readonly archive: AsyncIterable<Buffer>; readonly dockerfile: string };
+  /** What the Dockerfile is called in the manifest. */
+  readonly source: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly target?: string;
+  readonly noCache: boolean;
+  /** Of each step's sandbox. */
+  readonly limits?: { readonly memoryBytes: number };
+}
+
+/** A layer, and what may not be as whoever asked for it expects. */
+export interface Made {
+  readonly manifest: LayerManifest;
+  readonly warnings?: readonly string[];
+}
+
 /** Who sent it, for the manifest. */
 const UPLOAD = "upload";
 
+type DockerfileQuery = Call<LayerRoutes["buildDockerfile"]>["query"];
+
+interface LayerParts {
+  readonly layers: Layers;
+  readonly builds: DockerfileBuilds;
+  readonly checkpoints: Pick<SandboxCheckpoints, "captureLayer">;
+}
+
 export function layerHandlers(
-  layers: Layers,
-  checkpoints: Pick<SandboxCheckpoints, "captureLayer">,
+  { layers, builds, checkpoints }: LayerParts,
   streams: ServerSentEventOptions,
 ): Handlers<LayerRoutes> {
-  const withWarnings = async (manifest: LayerManifest): Promise<LayerView> => {
-    const warnings = await layers.warnings(manifest.name);
+  const withWarnings = async ({ manifest, warnings: known = [] }: Made): Promise<LayerView> => {
+    const warnings = [...known, ...(await layers.warnings(manifest.name))];
     return { ...layerView(manifest), ...(warnings.length > 0 && { warnings: [...warnings] }) };
   };
   /** Answers with the layer, or with the events of its build. */
@@ -72,7 +103,7 @@ export function layerHandlers(
   };
   const answer = (
     call: Parameters<typeof answerView>[0],
-    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<LayerManifest>,
+    build: (way: Pick<BuildOptions, "signal" | "onProgress">) => Promise<Made>,
   ): Promise<Response> => answerView(call, async (way) => await withWarnings(await build(way)));
 
   return {
@@ -94,40 +125,58 @@ export function layerHandlers(
             ? layers.buildFromTar(name, body, { ...options, source: UPLOAD, parents })
             : layers.buildFromImage(name, { ...request, archive: body }, options);
         await Promise.race([receiveBody(call.incoming, body), building]);
+        return { manifest: await building };
+      });
+    },
+    async buildDockerfile(call) {
+      const request = dockerfileRequest(call.query);
+      return await answer(call, async (way) => {
+        const body = new PassThrough();
+        const input = { archive: body, dockerfile: request.source };
+        const building = builds.build(call.query.name, { ...request, input, ...way });
+        await Promise.race([receiveBody(call.incoming, body), building]);
         return await building;
       });
     },
     async pullLayer(call) {
       const { name, replace = false, image, platform, credentials, ...packing } = call.body;
-      const source = parseImageSource(image, "image");
-      // Paths of this machine are its own user's.
-      if (source.transport !== "docker") throw invalid("image", "an image is pulled from docker://");
-      const request = {
-        source,
-        ...(platform !== undefined && { platform: parsePlatform(platform, "platform") }),
-        ...(credentials && { credentials }),
-      };
-      return await answer(call, (way) => layers.buildFromImage(name, request, { replace, packing, ...way }));
+      const request = pulled(image, platform, credentials);
+      return await answer(call, async (way) => ({
+        manifest: await layers.buildFromImage(name, request, { replace, packing, ...way }),
+      }));
     },
     async makePreset(call) {
       const { preset, replace = false, ...packing } = call.body;
-      return await answer(call, (way) => layers.buildPreset(preset, { replace, packing, ...way }));
+      return await answer(call, async (way) => ({
+        manifest: await layers.buildPreset(preset, { replace, packing, ...way }),
+      }));
     },
     async captureLayer(call) {
       const { name, sandbox, checkpoint, replace = false, ...packing } = call.body;
       const wish = { name, replace, packing, ...(checkpoint !== undefined && { point: checkpoint }) };
       return await answerView(call, async (way): Promise<CapturedLayer> => {
         const { layer, ...how } = await checkpoints.captureLayer(sandbox, { ...wish, ...way });
-        return { ...(await withWarnings(layer)), ...how };
+        return { ...(await withWarnings({ manifest: layer })), ...how };
       });
     },
     async getLayer({ params }) {
-      return json(200, await withWarnings(await layers.inspect(params.layer)));
+      return json(200, await withWarnings({ manifest: await layers.inspect(params.layer) }));
     },
     async removeLayer({ params }) {
       await layers.remove(params.layer);
       return noContent();
     },
+  };
+}
+
+function dockerfileRequest(query: DockerfileQuery): Omit<DockerfileRequest, "input" | "signal"> {
+  const { name: _, replace = false, dockerfile = "Dockerfile", buildArg = [], target, ...rest } = query;
+  const { noCache = false, memoryBytes, ...packing } = rest;
+  return {
+    ...{ source: dockerfile, noCache, replace, packing },
+    buildArgs: Object.fromEntries(buildArg.map((text) => parseBuildArgument(text, "buildArg"))),
+    ...(target !== undefined && { target }),
+    ...(memoryBytes !== undefined && { limits: { memoryBytes } }),
   };
 }
 
@@ -140,6 +189,21 @@ function uploaded(
   return {
     source: { transport, path: UPLOAD, image: name },
     ...(platform !== undefined && { platform: parsePlatform(platform, "platform") }),
+  };
+}
+
+function pulled(
+  image: string,
+  platform: string | undefined,
+  credentials: RegistryCredentials | undefined,
+): ImageRequest {
+  const source = parseImageSource(image, "image");
+  // Paths of this machine are its own user's.
+  if (source.transport !== "docker") throw invalid("image", "an image is pulled from docker://");
+  return {
+    source,
+    ...(platform !== undefined && { platform: parsePlatform(platform, "platform") }),
+    ...(credentials && { credentials }),
   };
 }
 

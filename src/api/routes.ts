@@ -28,6 +28,7 @@ import {
   terminalSize,
 } from "./schemas/exec.ts";
 import {
+  buildDockerfileQuery,
   buildLayerQuery,
   buildProgress,
   captureBody,
@@ -278,6 +279,19 @@ const LAYER_ROUTES = {
     body: "bytes",
     answers: MADE,
     errors: ["layer/not-found", ...BUILD_ERRORS, "layer/corrupt", "file/bad-archive", "image/invalid"],
+  },
+  buildDockerfile: {
+    method: "POST",
+    path: "/v1/layers/dockerfile",
+    summary: "Make a layer of the Dockerfile in the archive that is the body",
+    query: buildDockerfileQuery,
+    body: "bytes",
+    answers: MADE,
+    errors: [
+      ...(["build/invalid", "build/unsupported", "build/step-failed", "layer/not-found", ...BUILD_ERRORS] as const),
+      ...(["layer/corrupt", "file/bad-archive", "image/invalid", "image/pull-failed"] as const),
+      ...(["sandbox/launch-failed", "sandbox/too-many"] as const),
+    ],
   },
   pullLayer: {
     method: "POST",

@@ -6,17 +6,17 @@ import type { Readable } from "node:stream";
 import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
 import type { ImageSource, Platform } from "../model/image-source.ts";
-import type { BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
+import type { BuildInstruction, BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
 import { isPreset } from "../model/presets.ts";
+import { masked } from "../model/printable.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
-import { exitCodeOfSignal } from "./exit-code.ts";
 import { loadOneShot } from "./load-daemon.ts";
 import { writeJson } from "./render/json.ts";
 import { Progress, progressBar } from "./render/progress.ts";
 import { warn } from "./render/warn.ts";
-import { Interrupts } from "./stdio/interrupts.ts";
+import { interruptible } from "./stdio/interruptible.ts";
 import { formatSize } from "./values/size.ts";
 
 export interface BuildOptions extends ConnectOptions {
@@ -45,11 +45,52 @@ const STEPS: Readonly<Record<Step, string>> = {
   install: "installing",
   read: "reading",
   pack: "packing",
+  run: "running",
+  copy: "copying",
+  cached: "cached",
 };
 
-function describeProgress(name: string, { step, doneBytes, totalBytes, detail }: BuildProgress): string {
+function describeProgress(name: string, { step, doneBytes, totalBytes, detail, instruction }: BuildProgress): string {
   const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)} ${progressBar(doneBytes, totalBytes)}`;
-  return `${STEPS[step]} ${name}: ${detail ?? `${formatSize(doneBytes)}${of}`}`;
+  const how = detail ?? (doneBytes === 0 && totalBytes === null ? "" : `${formatSize(doneBytes)}${of}`);
+  const what = instruction === undefined ? `${STEPS[step]} ${name}` : describeInstruction(instruction, step);
+  return how === "" ? what : `${what}: ${how}`;
+}
+
+function describeInstruction({ index, count, text }: BuildInstruction, step: Step): string {
+  const isOwn = step === "run" || step === "copy";
+  return `[${index}/${count}] ${masked(text)}${isOwn ? "" : ` (${STEPS[step]})`}`;
+}
+
+/** Tells how far a build is while it lasts. */
+export class BuildReport implements Disposable {
+  readonly #name: string;
+  readonly #progress: Progress;
+
+  constructor(name: string, { stderr }: CliContext) {
+    this.#name = name;
+    this.#progress = new Progress(stderr, `building ${name}`);
+  }
+
+  update(progress: BuildProgress): void {
+    this.#progress.update(describeProgress(this.#name, progress));
+  }
+
+  [Symbol.dispose](): void {
+    this.#progress[Symbol.dispose]();
+  }
+}
+
+/** Says what was made. */
+export function showBuilt(
+  manifest: { readonly name: string; readonly bytes: number; readonly digest: string },
+  warnings: readonly string[],
+  { json }: Pick<BuildOptions, "json">,
+  context: CliContext,
+): void {
+  warn(context, warnings);
+  if (json) writeJson(context.stdout, manifest);
+  else context.stdout.write(`${manifest.name}   ${formatSize(manifest.bytes)}   sha256:${manifest.digest}\n`);
 }
 
 type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
@@ -57,46 +98,16 @@ type OneShot = Awaited<ReturnType<typeof loadOneShot>>;
 /** Builds in this process: the tree is this machine's, and a layer needs no daemon. */
 export async function buildLayer(name: string, options: BuildOptions, context: CliContext): Promise<void> {
   const parsed = isPreset(name) ? name : parseLayerName(name, "name");
-  checkSource(options, isPreset(name));
   if (options.fromSandbox !== undefined) return await captureLayer(name, options.fromSandbox, options, context);
-  const abort = new AbortController();
-  using interrupts = new Interrupts(context.interrupts, (signal) =>
-    abort.abort(new PlyboxError("aborted", `interrupted by ${signal}`)),
-  );
-  const oneShot = await loadOneShot(context);
-  try {
-    const manifest = await buildHere(oneShot, parsed, { ...options, signal: abort.signal }, context);
-    warn(context, await oneShot.layers.warnings(manifest.name));
-    if (options.json) writeJson(context.stdout, manifest);
-    else context.stdout.write(`${manifest.name}   ${formatSize(manifest.bytes)}   sha256:${manifest.digest}\n`);
-  } catch (error) {
-    if (!abort.signal.aborted || interrupts.last === undefined) throw error;
-    context.exitCode = exitCodeOfSignal(interrupts.last);
-  } finally {
-    await oneShot.close();
-  }
-}
-
-function checkSource(options: BuildOptions, isPreset: boolean): void {
-  const { fromDir, fromTar, from, fromSandbox, parent, platform, authfile, checkpoint } = options;
-  const sources = [fromDir, fromTar, from, fromSandbox].filter((each) => each !== undefined);
-  if (isPreset && (sources.length > 0 || parent !== undefined)) {
-    throw new PlyboxError("input/invalid", "it has its own packages, and is made of nothing else", { field: "name" });
-  }
-  if (!isPreset && sources.length !== 1) {
-    throw new PlyboxError(
-      "input/invalid",
-      "give what the layer is made of: --from-dir, --from-tar, --from or --from-sandbox",
-    );
-  }
-  const refuse = (option: string, message: string): never => {
-    throw new PlyboxError("input/invalid", message, { field: option });
-  };
-  if (from !== undefined && parent !== undefined) refuse("--parent", "an image stands on nothing");
-  if (fromSandbox !== undefined && parent !== undefined) refuse("--parent", "it is what the sandbox stands on");
-  if (fromSandbox === undefined && checkpoint !== undefined) refuse("--checkpoint", "goes with --from-sandbox");
-  if (from === undefined && platform !== undefined) refuse("--platform", "goes with --from");
-  if (from?.transport !== "docker" && authfile !== undefined) refuse("--authfile", "goes with --from docker://");
+  await interruptible(context, async (signal) => {
+    const oneShot = await loadOneShot(context);
+    try {
+      const manifest = await buildHere(oneShot, parsed, { ...options, signal }, context);
+      showBuilt(manifest, await oneShot.layers.warnings(manifest.name), options, context);
+    } finally {
+      await oneShot.close();
+    }
+  });
 }
 
 /** What a sandbox has written is the daemon's to pack. */
@@ -106,27 +117,21 @@ async function captureLayer(
   { checkpoint, replace, ...options }: BuildOptions,
   context: CliContext,
 ): Promise<void> {
-  const abort = new AbortController();
-  using interrupts = new Interrupts(context.interrupts, () => abort.abort());
-  using progress = new Progress(context.stderr, `packing ${name}`);
-  try {
+  await interruptible(context, async (signal) => {
+    using report = new BuildReport(name, context);
     const layer = await (await connect(options, context)).layers.fromSandbox(name, sandbox, {
       ...packingOf(options),
       ...(checkpoint !== undefined && { checkpoint }),
       ...(replace && { replace }),
-      signal: abort.signal,
-      onProgress: (each) => progress.update(describeProgress(name, each)),
+      signal,
+      onProgress: (each) => report.update(each),
     });
-    warn(context, layer.warnings ?? []);
-    if (options.json) writeJson(context.stdout, layer);
-    else context.stdout.write(`${layer.name}   ${formatSize(layer.bytes)}   sha256:${layer.digest}\n`);
+    report[Symbol.dispose]();
+    showBuilt(layer, layer.warnings ?? [], options, context);
     if (layer.mechanism === "in-place" && layer.frozen) {
       context.stderr.write("plybox: its commands stood still until all was packed; with --snapshots they would not\n");
     }
-  } catch (error) {
-    if (!abort.signal.aborted || interrupts.last === undefined) throw error;
-    context.exitCode = exitCodeOfSignal(interrupts.last);
-  }
+  });
 }
 
 async function buildHere(
@@ -136,10 +141,10 @@ async function buildHere(
   context: CliContext,
 ): Promise<LayerManifest> {
   const { fromDir, fromTar = "-", from, replace, parent: parents = [], signal } = options;
-  using progress = new Progress(context.stderr, `packing ${name}`);
+  using report = new BuildReport(name, context);
   const build = {
     ...{ replace: replace === true, packing: packingOf(options), signal },
-    onProgress: (each: BuildProgress) => progress.update(describeProgress(name, each)),
+    onProgress: (progress: BuildProgress) => report.update(progress),
   };
   if (isPreset(name)) return await layers.buildPreset(name, build);
   if (from !== undefined) return await layers.buildFromImage(name, await requestOf(from, options, context), build);
@@ -181,7 +186,7 @@ async function openArchive(
   return { archive, source };
 }
 
-const packingOf = ({ format, compression, blockSize }: BuildOptions): PackingRequest => ({
+export const packingOf = ({ format, compression, blockSize }: BuildOptions): PackingRequest => ({
   ...compression,
   ...(format !== undefined && { format }),
   ...(blockSize !== undefined && { blockBytes: blockSize }),

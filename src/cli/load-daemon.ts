@@ -14,6 +14,18 @@ export async function loadOneShot(context: CliContext) {
   return await openOneShot(loadConfig(context.env));
 }
 
+/** What makes layers of Dockerfiles in this process. */
+export async function loadDockerfileBuilds(context: CliContext) {
+  await againAsRoot(context);
+  const [{ loadConfig }, { buildLayerOfDockerfile }] = await Promise.all([
+    import("../daemon/config.ts"),
+    import("../daemon/dockerfile-builds.ts"),
+  ]);
+  const config = loadConfig(context.env);
+  return (name: string, request: Parameters<typeof buildLayerOfDockerfile>[2]) =>
+    buildLayerOfDockerfile(config, name, request);
+}
+
 /** What signs with a key of this machine. Throws `input/invalid` for a file that holds none. */
 export async function loadSigner(path: string) {
   const { openSigner } = await import("../daemon/signer.ts");

@@ -61,7 +61,14 @@ export type { ForkOptions, Forks } from "./forks.ts";
 export type { KeptOutput, KeptOutputOptions, LostRange, ReadOutputOptions } from "./kept-output.ts";
 export type { Keys, NewKey } from "./keys.ts";
 export type { ExportLayersOptions, ImportLayersOptions, LayerSignature, SignedLayer } from "./layer-archives.ts";
-export type { BuildLayerOptions, BuildProgress, CaptureLayerOptions, Layers, PullLayerOptions } from "./layers.ts";
+export type {
+  BuildDockerfileOptions,
+  BuildLayerOptions,
+  BuildProgress,
+  CaptureLayerOptions,
+  Layers,
+  PullLayerOptions,
+} from "./layers.ts";
 export type { ListOptions, PageOptions, SandboxFilter } from "./list-sandboxes.ts";
 export type { AuditQuery, CreateOptions, PlyboxOptions } from "./plybox.ts";
 export { Plybox } from "./plybox.ts";

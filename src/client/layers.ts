@@ -36,6 +36,18 @@ export interface BuildLayerOptions extends NewLayerOptions {
   readonly platform?: string;
 }
 
+export interface BuildDockerfileOptions extends NewLayerOptions {
+  /** Path of the Dockerfile in the archive; `Dockerfile` by default. */
+  readonly dockerfile?: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  /** A stage, by name or number; the last one by default. */
+  readonly target?: string;
+  /** Do every step again, and ask for images again. */
+  readonly noCache?: boolean;
+  /** Of each command, with what it starts. */
+  readonly memoryBytes?: number;
+}
+
 export interface PullLayerOptions extends NewLayerOptions {
   readonly platform?: string;
   /** For the registry; by default what the daemon's own user has in its file. */
@@ -73,6 +85,21 @@ export class Layers {
     for (const parent of parents) query.append("parent", parent);
     const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(archive) };
     return await this.#make(`/v1/layers?${query}`, asked, { signal, onProgress });
+  }
+
+  /**
+   * Makes a layer of a Dockerfile, whose steps are run in sandboxes without network.
+   * @param context a tar archive, plain or compressed, of what it copies from, with the Dockerfile in it
+   */
+  async buildDockerfile(name: string, context: FileContent, options: BuildDockerfileOptions = {}): Promise<LayerView> {
+    const { buildArgs = {}, signal, onProgress, ...rest } = options;
+    const query = new URLSearchParams();
+    for (const [field, value] of Object.entries({ name, ...rest })) {
+      if (value !== undefined) query.set(field, String(value));
+    }
+    for (const [argument, value] of Object.entries(buildArgs)) query.append("buildArg", `${argument}=${value}`);
+    const asked = { headers: { "content-type": "application/x-tar" }, body: bodyOf(context) };
+    return await this.#make(`/v1/layers/dockerfile?${query}`, asked, { signal, onProgress });
   }
 
   /**

@@ -29,6 +29,7 @@ import { openRegistry } from "../sandbox/registry.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import type { Config } from "./config.ts";
 import { ownPaths } from "./config.ts";
+import { buildLayerOfDockerfile, sweepBuilds } from "./dockerfile-builds.ts";
 import { DAEMON_IDS, idsOf } from "./id-space.ts";
 import { REGISTRY_FILE } from "./kept-sandboxes.ts";
 import { openObservation } from "./observation.ts";
@@ -109,6 +110,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     ...observation,
     accounts,
     ...servedParts(runtime),
+    builds: { build: (name, request) => buildLayerOfDockerfile(config, name, request) },
     commands,
     portAccess: {
       signer: new UrlSigner(await readOrMakeToken(join(stateDir, "url-key"))),
@@ -150,7 +152,7 @@ function keptIn(...stores: readonly { all(): readonly { readonly digests: readon
 
 /** Makes what an earlier daemon left this one's own, and takes away what is nobody's. */
 async function takeOver(
-  { runDir }: Config,
+  config: Config,
   { sandboxes, layers }: Runtime,
   commands: Commands,
   { portTokens }: Accounts,
@@ -161,7 +163,8 @@ async function takeOver(
   const living = new Set<string>(sandboxes.list().map(({ id }) => id));
   portTokens.keepOnly((sandbox) => living.has(sandbox));
   await layers.sweep();
-  sweepSlots(runDir);
+  sweepSlots(config.runDir);
+  sweepBuilds(config);
 }
 
 /** Lines of JSON on stderr; whoever reads them may do so on a terminal. */

@@ -10,6 +10,7 @@ import { idsOf, ONE_SHOT_IDS } from "./id-space.ts";
 import { isStoodOnByKept, REGISTRY_FILE } from "./kept-sandboxes.ts";
 import type { RemoteLayers } from "./open-remote.ts";
 import { readRealm } from "./rootless/realm.ts";
+import type { Runtime } from "./runtime.ts";
 import { openRuntime } from "./runtime.ts";
 import { claimSlot } from "./slots.ts";
 
@@ -29,6 +30,16 @@ const LOG = { debug() {}, warn() {} };
  * @throws PlyboxError `host/missing`, `sandbox/too-many` when 1,024 such processes run
  */
 export async function openOneShot(config: Config): Promise<OneShot> {
+  const { sandboxes, layers, remote, close } = await openEphemeral(config);
+  return { sandboxes, layers, remote, close };
+}
+
+/**
+ * What runs sandboxes that end with this process, one at a time.
+ * @param disks where their uppers on disk are
+ * @throws as `openOneShot`
+ */
+export async function openEphemeral(config: Config, disks?: string): Promise<Runtime> {
   await using undo = new UndoStack();
   const { slot, runDir, cgroupParent } = claimSlot(config.runDir, undo);
   const realm = readRealm();
@@ -37,16 +48,12 @@ export async function openOneShot(config: Config): Promise<OneShot> {
     layerSettings: config,
     isStoodOn: (digest) => isStoodOnByKept(join(config.stateDir, REGISTRY_FILE), digest),
     ...{ stateDir: config.stateDir, runDir, cgroupParent, registry: memoryRegistry(), log: LOG, ephemeral: true },
+    ...(disks !== undefined && { disks }),
     realm,
     ids: idsOf(realm, { first: ONE_SHOT_IDS.first + slot * RANGE_SIZE, count: 1 }),
   });
   undo.push("close the runtime", () => runtime.close());
   undo.push("remove the sandboxes", () => runtime.sandboxes.removeAll());
   const held = undo.move();
-  return {
-    sandboxes: runtime.sandboxes,
-    layers: runtime.layers,
-    remote: runtime.remote,
-    close: () => held[Symbol.asyncDispose](),
-  };
+  return { ...runtime, close: () => held[Symbol.asyncDispose]() };
 }

@@ -45,6 +45,8 @@ export interface RuntimeOptions {
   readonly stateDir: string;
   /** Of this runtime alone: sockets, uppers, mount points. */
   readonly runDir: string;
+  /** Where uppers on disk are; with those of the daemon by default. */
+  readonly disks?: string;
   /** Paths that no sandbox may be shown: all that belongs to the daemon of this configuration. */
   readonly own: readonly string[];
   readonly layerSettings: LayerSettings;
@@ -107,7 +109,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const places = {
     sockets: join(runDir, "s"),
     uppers: join(runDir, "uppers"),
-    disks: join(stateDir, "uppers"),
+    disks: options.disks ?? join(stateDir, "uppers"),
     pools: poolDirectories(runDir),
     own: [stateDir, runDir, ...options.own],
     cgroups: findCgroups(machine),

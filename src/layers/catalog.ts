@@ -14,6 +14,7 @@ import { formatManifest, parseManifest } from "./manifest.ts";
 import { NameIndex } from "./name-index.ts";
 import { imagePath } from "./pack-image.ts";
 import { Pins } from "./pins.ts";
+import { StepIndex } from "./step-index.ts";
 import { readSuperblock } from "./superblock.ts";
 import { digestTree } from "./tree-digest.ts";
 
@@ -32,6 +33,7 @@ export type StandingCheck = (digest: Digest) => Promise<boolean>;
  */
 export class Catalog {
   readonly names: NameIndex;
+  readonly steps: StepIndex;
   readonly pins: Pins;
   readonly bounds: ImageBounds;
   /** The directory that all of it is in. */
@@ -45,6 +47,7 @@ export class Catalog {
     this.#isStoodOn = isStoodOn;
     this.bounds = bounds;
     this.names = new NameIndex(join(store, "names"));
+    this.steps = new StepIndex(join(store, "steps"));
     this.pins = new Pins(join(store, "pins"));
   }
 
@@ -184,8 +187,10 @@ export class Catalog {
   async removeNames(names: readonly LayerName[], digest: Digest): Promise<boolean> {
     if (this.pins.isHeld(digest) || (await this.#isStoodOn(digest))) return false;
     for (const name of names) this.names.release(name);
+    const keys = this.steps.release(digest);
     if (await this.discardUnnamed(digest)) return true;
     for (const name of names) this.names.point(name, digest);
+    for (const key of keys) this.steps.point(key, digest);
     return false;
   }
 
@@ -240,8 +245,9 @@ export class Catalog {
     return this.#isNamed(digest) || (await this.#discard(digest));
   }
 
+  /** A step of a build is as good as named. */
   #isNamed(digest: Digest): boolean {
-    return [...this.names.current().values()].includes(digest);
+    return [...this.names.current().values()].includes(digest) || this.steps.has(digest);
   }
 
   async #isParent(digest: Digest): Promise<boolean> {
@@ -268,6 +274,7 @@ export class Catalog {
   /** Removes what killed processes left half made, and layers without a name that nobody uses. Returns what went. */
   async sweep(): Promise<string[]> {
     await this.names.sweep();
+    await this.steps.sweep();
     this.pins.sweep();
     const removed = await this.sweepStaging();
     for (const file of await readdir(this.store)) {

@@ -3,6 +3,9 @@ import type { Digest, LayerName } from "../model/ids.ts";
 import type { CollectedItem, Collection, CollectRequest, StorageUsage, StoredLayer } from "../model/storage.ts";
 import type { Catalog } from "./catalog.ts";
 
+/** How long what a build has kept is of use to the next one. */
+const STEP_MS = 7 * 86_400_000;
+
 export interface CollectorOptions {
   readonly catalog: Catalog;
   /** Bytes that layers may take; null for as many as there are. */
@@ -48,13 +51,14 @@ export class Collector {
    */
   async collect(request: CollectRequest, keep?: Digest): Promise<Collection> {
     const { catalog } = this.#options;
-    const { dryRun = false, budgetBytes = this.#options.budgetBytes } = request;
+    const { dryRun = false, budgetBytes = this.#options.budgetBytes, buildCache = false } = request;
+    const stale = buildCache ? Number.POSITIVE_INFINITY : Date.now() - STEP_MS;
     await catalog.prepare();
     const items = (await this.#sweepLeftovers(dryRun)).map(leftover);
     const kept = new Map((await this.#layers()).map((layer) => [layer.digest, layer]));
     const total = (): number => sum([...kept.values()]);
     const parents = await this.#parents(kept.keys());
-    const drop = async (layer: StoredLayer, reason: "unnamed" | "over-budget"): Promise<void> => {
+    const drop = async (layer: StoredLayer, reason: "unnamed" | "step" | "over-budget"): Promise<void> => {
       if (layer.inUse || layer.digest === keep || isParent(layer.digest, kept, parents)) return;
       if (!dryRun && !(await this.#remove(layer))) return;
       kept.delete(layer.digest);
@@ -63,7 +67,10 @@ export class Collector {
     // Children are tried again after those that were made on them could go.
     for (let before = -1; before !== kept.size; ) {
       before = kept.size;
-      for (const layer of [...kept.values()].filter(({ names }) => names.length === 0)) await drop(layer, "unnamed");
+      for (const layer of [...kept.values()].filter(({ names }) => names.length === 0)) {
+        if (!layer.isStep) await drop(layer, "unnamed");
+        else if (layer.lastUsedAt.getTime() < stale) await drop(layer, "step");
+      }
       for (const layer of kept.values()) {
         if (budgetBytes === null || total() <= budgetBytes) break;
         await drop(layer, "over-budget");
@@ -90,7 +97,8 @@ export class Collector {
       const measured = await catalog.measure(digest);
       if (measured === undefined) continue;
       const inUse = isLeased(digest) || catalog.pins.isHeldElsewhere(digest) || (await catalog.isStoodOn(digest));
-      layers.push({ digest, names: names.get(digest) ?? [], ...measured, inUse });
+      const isStep = catalog.steps.has(digest);
+      layers.push({ digest, names: names.get(digest) ?? [], isStep, ...measured, inUse });
     }
     return layers.sort((a, b) => a.lastUsedAt.getTime() - b.lastUsedAt.getTime());
   }

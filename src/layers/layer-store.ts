@@ -1,15 +1,16 @@
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { LayerName } from "../model/ids.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest, parseLayerName } from "../model/ids.ts";
-import type { LayerManifest } from "../model/layer.ts";
+import type { LayerManifest, PackingRequest } from "../model/layer.ts";
 import type { PresetName } from "../model/presets.ts";
 import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
+import { BuildSteps } from "./build-steps.ts";
 import type { StandingCheck } from "./catalog.ts";
 import { Catalog } from "./catalog.ts";
 import { Collector } from "./collector.ts";
-import type { Packings } from "./compression.ts";
-import { LAYER_PACKINGS } from "./compression.ts";
+import type { Packing, Packings } from "./compression.ts";
+import { choosePacking, LAYER_PACKINGS } from "./compression.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import type { BuildOptions, ImageBuildOptions, Pack, Parent, TarBuildOptions } from "./layer-builder.ts";
@@ -22,6 +23,7 @@ import type { Mounter } from "./mounter.ts";
 import type { ImageRequest } from "./oci/image-layer.ts";
 import { PackingProbe } from "./packing-probe.ts";
 import { PRESETS } from "./presets/presets.ts";
+import { giveName } from "./publish.ts";
 import type { SignaturePolicy } from "./signatures/signature-policy.ts";
 import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
 import type { KnownLayers, Stack } from "./stack.ts";
@@ -89,6 +91,7 @@ export class LayerStore {
   readonly transfer: LayerTransfer;
   readonly #catalog: Catalog;
   readonly #builder: LayerBuilder;
+  readonly #packings: Packings;
   readonly #mounts: LayerMounts;
   readonly #leases: LayerLeases;
   readonly #collector: Collector;
@@ -101,6 +104,7 @@ export class LayerStore {
     const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
     const { environment = {} } = options;
     this.#log = options.log;
+    this.#packings = packings;
     const unpacks = options.unpack === true;
     this.#catalog = new Catalog(storeDirectory, options.bounds, options.isStoodOn);
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
@@ -298,6 +302,28 @@ export class LayerStore {
     return await this.#building.run(name, async () =>
       this.#isHere(name) ? await this.#find(name) : await this.buildPreset("debian", options),
     );
+  }
+
+  /**
+   * Gives a layer that is there another name.
+   * @throws PlyboxError `layer/exists`, `layer/not-found`, `input/invalid`
+   */
+  async giveName(name: string, digest: Digest, replace = false): Promise<LayerManifest> {
+    const parsed = parseNewName(name);
+    const { parents } = await this.#find(digest);
+    await this.#parentsOf(parsed, parents);
+    await giveName(this.#catalog, parsed, digest, replace);
+    return await this.#finish(await this.#find(parsed));
+  }
+
+  /** How a layer is packed for which this is asked. Throws `input/invalid`. */
+  packingFor(request: PackingRequest | undefined): Packing {
+    return choosePacking(this.#packings, request);
+  }
+
+  /** What a build of several steps keeps its layers by; to be disposed of when it is over. */
+  steps(): BuildSteps {
+    return new BuildSteps(this.#catalog, this.#builder);
   }
 
   /** What layers take, and who could go. */

@@ -6,7 +6,7 @@ import type { LayerFormat, LayerManifest, Provenance, ProvenanceInput } from "..
 import type { Compression } from "./compression.ts";
 
 const FORMATS: readonly LayerFormat[] = ["squashfs", "erofs", "dir"];
-const INPUT_KINDS: readonly ProvenanceInput["kind"][] = ["layer", "archive", "image", "image-layer"];
+const INPUT_KINDS: readonly ProvenanceInput["kind"][] = ["layer", "archive", "image", "image-layer", "file"];
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -30,7 +30,7 @@ export interface LayerManifest {
 
 /** Where a layer came from. */
 export interface Provenance {
-  /** `directory`, `tar`, `image`, `sandbox`, `debian`, `host` or `busybox`. */
+  /** `directory`, `tar`, `image`, `dockerfile` with its `step`s, `sandbox`, `debian`, `host` or `busybox`. */
   readonly kind: string;
   /** What was read. */
   readonly source: string;
@@ -43,8 +43,8 @@ export interface Provenance {
 }
 
 export interface ProvenanceInput {
-  /** `layer` for what it was made on. */
-  readonly kind: "layer" | "archive" | "image" | "image-layer";
+  /** `layer` for what it was made on, `file` for a Dockerfile and for what it copies. */
+  readonly kind: "layer" | "archive" | "image" | "image-layer" | "file";
   readonly name: string;
   /** `sha256:` and 64 hex digits; of a layer, of its image. */
   readonly digest: string;
@@ -59,17 +59,30 @@ export interface LayerSignature {
   readonly value: string;
 }
 
+export const BUILD_ACTIVITIES = ["pull", "install", "read", "pack", "run", "copy", "cached"] as const;
+
 /**
  * How far a build is: `doneBytes` of an image have been pulled or of an archive have been read, or of `totalBytes` of
- * files have been packed.
+ * files have been packed; of what else is done nothing is counted.
  */
 export interface BuildProgress {
-  readonly step: "pull" | "install" | "read" | "pack";
+  readonly step: (typeof BUILD_ACTIVITIES)[number];
   readonly doneBytes: number;
   /** Null while nobody knows. */
   readonly totalBytes: number | null;
-  /** Of `install`, what is being done now. */
+  /** Of `install`, what is being done now; of `run`, the last that the command said. */
   readonly detail?: string;
+  /** Of a Dockerfile, the instruction that is followed. */
+  readonly instruction?: BuildInstruction;
+}
+
+export interface BuildInstruction {
+  /** From 1 on, among `count`. */
+  readonly index: number;
+  readonly count: number;
+  /** Of the Dockerfile. */
+  readonly line: number;
+  readonly text: string;
 }
 
 /** How a layer is to be packed; what is not asked for is as the daemon's configuration has it. */

@@ -6,6 +6,8 @@ export interface StoredLayer {
   readonly digest: Digest;
   /** Empty where it has none any more. */
   readonly names: readonly LayerName[];
+  /** Whether it is kept as a step of a build, for the next one to find. */
+  readonly isStep: boolean;
   readonly format: LayerFormat;
   /** On the disk, with what was unpacked of it. */
   readonly bytes: number;
@@ -36,10 +38,15 @@ export interface CollectRequest {
   readonly dryRun?: boolean;
   /** In place of the budget that is configured; 0 leaves nothing that nobody stands on. */
   readonly budgetBytes?: number;
+  /** Take away all that builds keep for the next one, and not only what none has used for a week. */
+  readonly buildCache?: boolean;
 }
 
-/** Why something was taken away: left half made, without a name, or least recently used and over the budget. */
-export type CollectReason = "leftover" | "unnamed" | "over-budget";
+/**
+ * Why something was taken away: left half made, without a name, a build's step that nobody wants any more, or least recently
+ * used and over the budget.
+ */
+export type CollectReason = "leftover" | "unnamed" | "step" | "over-budget";
 
 export interface CollectedItem {
   readonly reason: CollectReason;

@@ -40,6 +40,7 @@ export type ServeOptions = Omit<
   | "checkpoints"
   | "composition"
   | "layers"
+  | "builds"
   | "portAccess"
   | "transfer"
   | "remote"
@@ -93,6 +94,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
   const unusedParts = {
     lifecycle: NO_LIFECYCLE,
     layers: NO_LAYERS,
+    builds: { build: unused },
     checkpoints: NO_CHECKPOINTS,
     composition: { activate: unused, deactivate: unused },
     transfer: NO_TRANSFER,

@@ -1,6 +1,8 @@
 import * as z from "zod";
 import { LAYER_NAME } from "../../model/ids.ts";
+import { BUILD_ACTIVITIES } from "../../model/layer.ts";
 import { PRESET_NAMES } from "../../model/presets.ts";
+import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { VERBATIM } from "../query.ts";
 
 /** A layer's name, its part after the number, or its digest; which layer it means is the store's answer. */
@@ -43,6 +45,32 @@ export const buildLayerQuery = z.strictObject({
   platform: z.exactOptional(platform),
 });
 
+export const buildDockerfileQuery = z.strictObject({
+  ...newLayer,
+  dockerfile: z.exactOptional(
+    z
+      .string()
+      .min(1)
+      .max(4096)
+      .describe("Path of the Dockerfile in the archive; Dockerfile by default.")
+      .meta(VERBATIM),
+  ),
+  buildArg: z.exactOptional(
+    z.array(z.string().max(32_768)).max(256).describe("NAME=VALUE of an argument; may be repeated.").meta(VERBATIM),
+  ),
+  target: z.exactOptional(
+    z.string().max(128).describe("A stage, by name or number; the last one by default.").meta(VERBATIM),
+  ),
+  noCache: z.exactOptional(z.boolean().describe("Do every step again, and ask for images again.")),
+  memoryBytes: z.exactOptional(
+    z
+      .int()
+      .min(LIMIT_BOUNDS.memoryBytes.min)
+      .max(LIMIT_BOUNDS.memoryBytes.max)
+      .describe("Of each command, with what it starts; as a sandbox has it by default."),
+  ),
+});
+
 export const pullLayerBody = z.strictObject({
   ...newLayer,
   image: z.string().max(520).describe("docker://HOST/NAME:TAG or docker://HOST/NAME@DIGEST."),
@@ -62,10 +90,17 @@ export const makePresetBody = z.strictObject({
 });
 
 export const buildProgress = z.object({
-  step: z.enum(["pull", "install", "read", "pack"]).describe("What is being done."),
+  step: z.enum(BUILD_ACTIVITIES).describe("What is being done."),
   doneBytes: z.int(),
   totalBytes: z.int().nullable().describe("Null while nobody knows."),
-  detail: z.exactOptional(z.string().describe("Of install, what is being done now.")),
+  detail: z.exactOptional(
+    z.string().describe("Of install, what is being done now; of run, what the command said last."),
+  ),
+  instruction: z.exactOptional(
+    z
+      .object({ index: z.int(), count: z.int(), line: z.int(), text: z.string() })
+      .describe("Of a Dockerfile, the instruction that is followed, from 1 on."),
+  ),
 });
 
 const imageConfig = z
@@ -96,7 +131,7 @@ export const layerView = z.object({
       z
         .array(
           z.object({
-            kind: z.enum(["layer", "archive", "image", "image-layer"]),
+            kind: z.enum(["layer", "archive", "image", "image-layer", "file"]),
             name: z.string(),
             digest: z.string(),
           }),

@@ -5,6 +5,7 @@ const bytes = z.int().min(0);
 const storedLayer = z.object({
   digest: z.string(),
   names: z.array(z.string()).describe("Empty where it has none any more."),
+  isStep: z.boolean().describe("Whether it is kept as a step of a build, for the next one to find."),
   format: z.enum(["squashfs", "erofs", "dir"]),
   bytes: bytes.describe("On the disk, with what was unpacked of it."),
   lastUsedAt: z.string(),
@@ -24,12 +25,17 @@ export const storageUsage = z.object({
 export const collectBody = z.strictObject({
   dryRun: z.exactOptional(z.boolean().describe("Tell what would go, and change nothing.")),
   budgetBytes: z.exactOptional(bytes.describe("In place of the configured one; 0 leaves only what is stood on.")),
+  buildCache: z.exactOptional(
+    z
+      .boolean()
+      .describe("Take away all that builds keep for the next one, and not only what none has used for a week."),
+  ),
 });
 
 export const collection = z.object({
   items: z.array(
     z.object({
-      reason: z.enum(["leftover", "unnamed", "over-budget"]),
+      reason: z.enum(["leftover", "unnamed", "step", "over-budget"]),
       digest: z.string().nullable().describe("Null for what was left half made."),
       names: z.array(z.string()),
       bytes,

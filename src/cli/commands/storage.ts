@@ -25,6 +25,7 @@ export function defineDf(program: Command, context: CliContext): void {
 interface GcOptions extends LayerOptions {
   readonly dryRun?: true;
   readonly budget?: number;
+  readonly buildCache?: true;
 }
 
 export function defineGc(program: Command, context: CliContext): void {
@@ -34,10 +35,14 @@ export function defineGc(program: Command, context: CliContext): void {
     .addOption(
       parsed("--budget <size>", "what layers may take, such as 20G, 0 for none (default: as configured)", parseBudget),
     )
+    .option(
+      "--build-cache",
+      "take away all that builds of Dockerfiles keep for the next one (default: unused for a week)",
+    )
     .addOption(jsonOption("print what went as JSON"));
   connectOptions(command).action(async (options: GcOptions) => {
-    const { dryRun = false, budget } = options;
-    const request: CollectRequest = { dryRun, ...(budget !== undefined && { budgetBytes: budget }) };
+    const { dryRun = false, budget, buildCache = false } = options;
+    const request: CollectRequest = { dryRun, buildCache, ...(budget !== undefined && { budgetBytes: budget }) };
     const collection = await withDaemonOrStore(options, context, {
       daemon: ({ storage }) => storage.collect(request),
       store: ({ layers }) => layers.collect(request),

@@ -7,8 +7,14 @@ import { renderPairs, renderTable } from "./table.ts";
 
 const SHORT_DIGEST = 12;
 
-const nameOf = ({ names, digest }: { readonly names: readonly string[]; readonly digest: string | null }): string =>
-  names.length > 0 ? names.join(", ") : (digest?.slice(0, SHORT_DIGEST) ?? "-");
+interface Named {
+  readonly names: readonly string[];
+  readonly digest: string | null;
+  readonly isStep?: boolean;
+}
+
+const nameOf = ({ names, digest, isStep = false }: Named): string =>
+  names.length > 0 ? names.join(", ") : `${digest?.slice(0, SHORT_DIGEST) ?? "-"}${isStep ? " (step)" : ""}`;
 
 export function storageText(usage: StorageUsage | UsageView, now: Date, paint: Paint): string {
   const rows = usage.layers.map((layer) => [

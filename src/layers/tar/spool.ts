@@ -108,7 +108,9 @@ async function* bounded(chunks: Chunks, mostBytes: number): AsyncGenerator<Buffe
   }
 }
 
-const compressionOf = (head: Buffer) => COMPRESSIONS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
+/** By how it begins; undefined for what is not compressed in a way that is known. */
+export const compressionOf = (head: Buffer) =>
+  COMPRESSIONS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
 
 async function unpackedBy(found: ReturnType<typeof compressionOf>, chunks: Chunks): Promise<Chunks> {
   if (found === undefined) return chunks;

@@ -21,11 +21,13 @@ const TYPE: Readonly<Record<Node["type"], string>> = {
 /**
  * The tree as an archive that says each thing in one way, directories before what is in them, in the order of the names:
  * the same tree gives the same bytes. Contents are read from `file` as they are needed. The root has no entry.
+ * @param options.implied whether directories have an entry of which nothing is known but what is in them
  */
-export async function* writeTar(root: Node, file: FileHandle): AsyncGenerator<Buffer> {
+export async function* writeTar(root: Node, file: FileHandle, { implied = true } = {}): AsyncGenerator<Buffer> {
   /** The first name of each file; the others are links to it. */
   const written = new Map<Node, string>();
   for (const [path, node] of walk(root)) {
+    if (node.isImplied && !implied) continue;
     const first = written.get(node);
     if (first !== undefined) {
       yield* head(path, { ...node, size: 0, attributes: new Map() }, "1", first);
