@@ -12,8 +12,8 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-#include "agent/clone-into.h"
 #include "agent/fault.h"
+#include "common/clone-on.h"
 #include "common/syscalls.h"
 
 namespace plybox {
@@ -164,7 +164,10 @@ int clone_child(Attempt& attempt) {
   char* top = child_stack + sizeof(child_stack);
   int group = attempt.plan->start_in_group;
   if (group >= 0) {
-    int pid = clone_into(group, kFlags, child_stack, sizeof(child_stack), run_child, &attempt);
+    sys::CloneArgs args;
+    args.flags = kFlags | CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(group);
+    int pid = clone_on({child_stack, sizeof(child_stack)}, args, run_child, &attempt);
     // Refused by a filter that has to hold for the agent and for commands alike.
     if (pid >= 0 || errno != ENOSYS) return pid;
     attempt.join_group = group;

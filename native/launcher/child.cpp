@@ -27,17 +27,11 @@ namespace plybox {
 namespace {
 
 constexpr unsigned kTtyGroup = 5;
-constexpr int kListenFd = 3;
-constexpr int kTrackFd = 4;
-constexpr int kMemoryFd = 5;
-constexpr int kFilterFd = 6;
-constexpr int kFirstOtherFd = 7;
-// In `failAt`: the step of a command's start that fails, instead of one of the launch.
-constexpr std::string_view kExecFault = "exec:";
 
 struct Child {
   const LaunchPlan& plan;
   const Prepared& prepared;
+  const AgentCommand& command;
   int agent;
   StepRecord& record;
   UniqueFd filter{};  // of commands
@@ -45,8 +39,6 @@ struct Child {
 
 // What the agent itself may have open beside what its commands may: their pipes, its connections.
 constexpr uint64_t kAgentFiles = 4096;
-// 2 MiB. File systems on disks take room for as much of a write at once as the page cache holds in one piece.
-constexpr const char* kLargestFolio = "2097152";
 
 // A daemon that is spared where memory is short does not spare its sandboxes: written with the right to it, this is
 // also the least that they may have themselves.
@@ -308,31 +300,7 @@ Result<> install_filter(Child& child) {
 }
 
 Result<> enter_agent(Child& child) {
-  const LaunchPlan& plan = child.plan;
-  const JoinedCgroups& cgroups = child.prepared.cgroups;
-  char incarnation[24];
-  snprintf(incarnation, sizeof(incarnation), "%llu", static_cast<unsigned long long>(plan.incarnation));
-  std::vector<const char*> argv = {"plyagent",    "--sandbox", plan.id.c_str(), "--incarnation", incarnation,
-                                   "--listen-fd", "3"};
-  auto version = [](int number) { return number == 2 ? "2" : "1"; };
-  if (cgroups.track) argv.insert(argv.end(), {"--track-fd", "4", "--track-version", version(cgroups.track_version)});
-  if (cgroups.memory)
-    argv.insert(argv.end(), {"--memory-fd", "5", "--memory-version", version(cgroups.memory_version)});
-  std::string open_files = std::to_string(plan.open_files);
-  argv.insert(argv.end(), {"--open-files", open_files.c_str()});
-  std::string file_bytes = std::to_string(plan.file_bytes.value_or(0));
-  if (plan.file_bytes) argv.insert(argv.end(), {"--file-bytes", file_bytes.c_str()});
-  if (plan.upper.kind != UpperPlan::Kind::kTmpfs) argv.insert(argv.end(), {"--least-room", kLargestFolio});
-  if (child.filter) argv.insert(argv.end(), {"--filter-fd", "6"});
-  // Empty unless the launcher was started to let tests make things fail.
-  if (plan.fail_at.starts_with(kExecFault))
-    argv.insert(argv.end(), {"--fail-at", plan.fail_at.c_str() + kExecFault.size()});
-  argv.push_back(nullptr);
-  std::vector<const char*> environment;
-  for (const std::string& entry : plan.environment) environment.push_back(entry.c_str());
-  environment.push_back(nullptr);
-  sys::execveat(child.agent, "", const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment.data()),
-                AT_EMPTY_PATH);
+  sys::execveat(child.agent, "", child.command.arguments(), child.command.environment(), AT_EMPTY_PATH);
   return Failure::here("agent");
 }
 
@@ -365,8 +333,9 @@ constexpr ChildStep kSteps[] = {
 
 }  // namespace
 
-void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record) {
-  Child child{plan, prepared, agent, record, {}};
+void become_agent(const LaunchPlan& plan, const Prepared& prepared, const AgentCommand& command, int agent,
+                  StepRecord& record) {
+  Child child{plan, prepared, command, agent, record, {}};
   record.bind = 0;
   for (const ChildStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(child); })) return;

@@ -1,9 +1,11 @@
-// The child of a launch: turns itself from a copy of the launcher into the agent of a new sandbox.
+// The child of a launch: turns itself into the agent of a new sandbox. Until then it borrows the launcher's memory:
+// what it leaves allocated there stays, and what it changes there is changed.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "common/unique-fd.h"
+#include "launcher/agent-command.h"
 #include "launcher/cgroup.h"
 #include "launcher/plan.h"
 #include "launcher/spare.h"
@@ -37,6 +39,7 @@ struct Prepared {
 };
 
 // Builds the sandbox and becomes the agent. Returns only by failing, with the failure in `record`.
-void become_agent(const LaunchPlan& plan, const Prepared& prepared, int agent, StepRecord& record);
+void become_agent(const LaunchPlan& plan, const Prepared& prepared, const AgentCommand& command, int agent,
+                  StepRecord& record);
 
 }  // namespace plybox

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "common/clone-on.h"
 #include "common/syscalls.h"
 #include "launcher/child.h"
-#include "launcher/prepare.h"
 
 namespace plybox {
 namespace {
@@ -18,52 +18,72 @@ namespace {
 // which must come after the cgroups are joined.
 constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET;
 
-}  // namespace
+struct Start {
+  const LaunchPlan& plan;
+  const Prepared& prepared;
+  const AgentCommand& command;
+  int agent;
+  StepRecord& record;
+  uint64_t begin;
+  size_t clone_slot;
+};
 
-Result<Launcher> Launcher::make(UniqueFd agent, Stage stage, bool rootless) {
-  void* shared = mmap(nullptr, sizeof(StepRecord), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) return Failure::here("record");
-  return Launcher(std::move(agent), std::move(stage), static_cast<StepRecord*>(shared), rootless);
+int run_child(void* argument) {
+  Start& start = *static_cast<Start*>(argument);
+  start.record.steps[start.clone_slot].ns = StepRecord::now() - start.begin;
+  become_agent(start.plan, start.prepared, start.command, start.agent, start.record);
+  _exit(1);
 }
 
-Result<Launched> Launcher::launch(const LaunchPlan& plan) {
-  *record_ = StepRecord{};
-  Prepared prepared;
-  prepared.rootless = rootless_;
-  HostTraces traces;
-  if (!prepare(plan, spare_, prepared, traces, *record_)) return Failure{record_->failed_step, record_->error};
+// Used by one child at a time: the launcher waits for it.
+alignas(64) char child_stack[256 << 10];
+
+}  // namespace
+
+Result<> Launcher::prepare(const LaunchPlan& plan, Preparation& preparation) {
+  record_ = StepRecord{};
+  preparation.prepared.rootless = rootless_;
+  if (!prepare_on_host(plan, spare_, preparation.prepared, preparation.traces, record_))
+    return Failure{record_.failed_step, record_.error};
+  return {};
+}
+
+Result<Launched> Launcher::start(const LaunchPlan& plan, Preparation& preparation) {
+  const Prepared& prepared = preparation.prepared;
+  AgentCommand command(plan, prepared.cgroups);
 
   uint64_t begin = StepRecord::now();
   if (Result<> entered = stage_.enter(); !entered) return entered.failure();
   int pidfd = -1;
+  int dumpable = prctl(PR_GET_DUMPABLE);
   sys::CloneArgs args;
-  // CLONE_VFORK: the launcher goes on when the child has become the agent or has failed; the record says which.
-  args.flags = CLONE_VFORK | CLONE_PIDFD | (plan.namespaces & ~kLaterNamespaces);
+  // As by vfork: the child borrows the launcher's memory, of which it copies nothing, and the launcher goes on when the
+  // child has become the agent or has failed; the record says which.
+  args.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (plan.namespaces & ~kLaterNamespaces);
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   if (prepared.cgroups.into) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(prepared.cgroups.into.get());
   }
-  size_t clone_slot = record_->count;
-  record_->add("clone", 0);
-  pid_t pid = plan.fail_at == "clone" ? (errno = EIO, -1) : sys::clone3(args);
-  if (pid == 0) {
-    record_->steps[clone_slot].ns = StepRecord::now() - begin;
-    become_agent(plan, prepared, agent_.get(), *record_);
-    _exit(1);
-  }
+  size_t clone_slot = record_.count;
+  record_.add("clone", 0);
+  Start start{plan, prepared, command, agent_.get(), record_, begin, clone_slot};
+  pid_t pid = plan.fail_at == "clone" ? (errno = EIO, -1)
+                                      : clone_on({child_stack, sizeof(child_stack)}, args, run_child, &start);
   Failure clone_failure = Failure::here("clone");
+  // What the child did to its ids has made this memory one that nobody may look at.
+  prctl(PR_SET_DUMPABLE, dumpable);
   UniqueFd owned_pidfd(pidfd);
   if (Result<> left = stage_.leave(); !left) abort();  // on the stage there is nothing a launcher could serve
   if (pid < 0) {
-    record_->fail(clone_failure);
+    record_.fail(clone_failure);
     return clone_failure;
   }
-  if (record_->failed_step != nullptr) {
+  if (record_.failed_step != nullptr) {
     waitpid(pid, nullptr, 0);
-    return Failure{record_->failed_step, record_->error};
+    return Failure{record_.failed_step, record_.error};
   }
-  traces.keep();
+  preparation.traces.keep();
   return Launched{pid, process_start_time(pid), std::move(owned_pidfd)};
 }
 

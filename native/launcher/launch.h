@@ -6,6 +6,7 @@
 #include "common/result.h"
 #include "common/unique-fd.h"
 #include "launcher/plan.h"
+#include "launcher/prepare.h"
 #include "launcher/spare.h"
 #include "launcher/stage.h"
 #include "launcher/steps.h"
@@ -21,12 +22,20 @@ struct Launched {
 class Launcher {
  public:
   // `agent` is the agent's program; `stage` as made at start; `rootless`: this process is root of a namespace alone.
-  static Result<Launcher> make(UniqueFd agent, Stage stage, bool rootless);
+  Launcher(UniqueFd agent, Stage stage, bool rootless)
+      : agent_(std::move(agent)), stage_(std::move(stage)), rootless_(rootless) {}
 
-  // Builds one sandbox. On failure nothing of it is left that was not there before. The time of each step, also of a
-  // launch that failed, is in record() until the next call.
-  Result<Launched> launch(const LaunchPlan& plan);
-  const StepRecord& record() const { return *record_; }
+  // Builds one sandbox; `listening` is called when its agent's socket takes connections, before there is an agent. On
+  // failure nothing of it is left that was not there before. The time of each step, also of a launch that failed, is in
+  // record() until the next call.
+  template <typename Listening>
+  Result<Launched> launch(const LaunchPlan& plan, Listening listening) {
+    Preparation preparation;
+    if (Result<> prepared = prepare(plan, preparation); !prepared) return prepared.failure();
+    listening();
+    return start(plan, preparation);
+  }
+  const StepRecord& record() const { return record_; }
   // Makes ahead what the next launch needs; for when nobody waits.
   void prepare_next() { spare_.prepare(); }
   // Whether nothing of earlier launches waits to be reaped by prepare_next().
@@ -34,13 +43,17 @@ class Launcher {
   bool rootless() const { return rootless_; }
 
  private:
-  Launcher(UniqueFd agent, Stage stage, StepRecord* record, bool rootless)
-      : agent_(std::move(agent)), stage_(std::move(stage)), record_(record), rootless_(rootless) {}
+  struct Preparation {
+    Prepared prepared;
+    HostTraces traces;
+  };
+  Result<> prepare(const LaunchPlan& plan, Preparation& preparation);
+  Result<Launched> start(const LaunchPlan& plan, Preparation& preparation);
 
   UniqueFd agent_;
   Stage stage_;
   Spare spare_;
-  StepRecord* record_;
+  StepRecord record_{};
   bool rootless_;
 };
 

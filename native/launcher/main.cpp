@@ -104,9 +104,8 @@ int run(int argc, char** argv) {
   if (!agent) return complain(agent.failure().step, strerror(agent.failure().error));
   Result<Stage> stage = Stage::make(options.is_rootless);
   if (!stage) return complain(stage.failure().step, strerror(stage.failure().error));
-  Result<Launcher> launcher = Launcher::make(agent.take(), stage.take(), options.is_rootless);
-  if (!launcher) return complain(launcher.failure().step, strerror(launcher.failure().error));
-  return Server(launcher.take(), options.allow_faults).run(STDIN_FILENO, STDOUT_FILENO);
+  return Server(Launcher(agent.take(), stage.take(), options.is_rootless), options.allow_faults)
+      .run(STDIN_FILENO, STDOUT_FILENO);
 }
 
 }  // namespace

@@ -223,7 +223,7 @@ HostTraces::~HostTraces() {
   for (auto path = directories_.rbegin(); path != directories_.rend(); ++path) rmdir(path->c_str());
 }
 
-bool prepare(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record) {
+bool prepare_on_host(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record) {
   Host host{plan, spare, prepared, traces, record};
   for (const HostStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(host); })) return false;

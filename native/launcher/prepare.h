@@ -30,6 +30,6 @@ class HostTraces {
 };
 
 // Runs the host's steps in order; what they make is in `traces`. False: `record` says why.
-bool prepare(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record);
+bool prepare_on_host(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record);
 
 }  // namespace plybox

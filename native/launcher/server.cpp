@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kReadBytes = 65536;
 constexpr int kRetryMs = 2;
+constexpr int kQuietMs = 10;
 constexpr int kBusyTries = 2000;
 constexpr uint64_t kGeneration = 1;
 
@@ -50,10 +51,11 @@ int Server::run(int input, int output) {
   event.data.u64 = 0;  // the input; any other value is a pid
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, input_, &event) != 0) return 1;
   for (;;) {
-    launcher_.prepare_next();
     epoll_event ready[64];
-    int count = epoll_wait(epoll_, ready, 64, busy_.empty() && launcher_.settled() ? -1 : kRetryMs);
+    bool settled = busy_.empty() && launcher_.settled();
+    int count = epoll_wait(epoll_, ready, 64, !settled ? kRetryMs : rested_ ? -1 : kQuietMs);
     if (count < 0 && errno != EINTR) return 1;
+    rested_ = count == 0;
     clear_again();
     for (int i = 0; i < count; i++) {
       if (ready[i].data.u64 != 0)
@@ -62,6 +64,8 @@ int Server::run(int input, int output) {
         return 0;
     }
     flush();
+    // Not right after a launch, when the daemon, the new agent and its first command need the processors.
+    if (rested_) launcher_.prepare_next();
   }
 }
 
@@ -168,9 +172,14 @@ bool Server::valid(uint32_t channel, JsonDocument& document, JsonObject& request
 }
 
 void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  rested_ = false;
   LaunchPlan plan = read_plan(request.object("plan"), allow_faults_, launcher_.rootless());
   if (!valid(channel, document, request)) return;
-  Result<Launched> launched = launcher_.launch(plan);
+  // While the rest is done the daemon connects, and its hello waits for the agent.
+  Result<Launched> launched = launcher_.launch(plan, [&] {
+    send(Kind::kProgress, channel, R"({"listening":true})");
+    flush();
+  });
   if (!launched) {
     Failure failure = launched.failure();
     Refusal refusal = Refusal::failed("launch-failed", describe(failure), failure);
@@ -302,9 +311,9 @@ void Server::clear(Remains remains) {
   if (unmounts_slowly(remains) && unmount_apart(remains)) return;
   Result<> cleared = clear_remains(remains);
   if (!cleared && cleared.failure().error == EBUSY && ++remains.tries < kBusyTries)
-    busy_.push_back(std::move(remains));
-  else
-    answer(remains.channel, cleared);
+    return busy_.push_back(std::move(remains));
+  answer(remains.channel, cleared);
+  rested_ = true;
 }
 
 void Server::clear_again() {

@@ -63,6 +63,7 @@ class Server {
   FrameDecoder decoder_;
   std::string out_;
   std::vector<Watched> watched_;
+  bool rested_ = false;       // whether now is the time to make ahead what the next launch needs
   std::deque<Remains> busy_;  // remains whose cgroup the kernel has not let go yet
 };
 

@@ -1,5 +1,5 @@
-// The steps of a launch: each has a name, takes a time, and can be made to fail. The record lies in memory that the
-// launcher shares with the child that builds the sandbox, so that a child which dies has still said how far it came.
+// The steps of a launch: each has a name, takes a time, and can be made to fail. The child that
+// builds the sandbox writes into the launcher's record, so one which dies has still said how far it came.
 #pragma once
 #include <time.h>
 
@@ -13,7 +13,7 @@
 namespace plybox {
 
 struct StepTime {
-  const char* name;  // a literal of this program, so the same address on both sides of the fork
+  const char* name;  // a literal of this program
   uint64_t ns;
 };
 

@@ -22,8 +22,11 @@ export interface Backend {
   readonly capabilities: Capabilities;
   /** Why this host cannot run it; empty when it can. */
   probe(): Promise<readonly string[]>;
-  /** Resolves when the agent has been entered; nothing is left of a launch that fails. Throws `launcher/failed`. */
-  launch(plan: LaunchPlan): Promise<Running>;
+  /**
+   * Resolves when the agent has been entered; nothing is left of a launch that fails. Throws `launcher/failed`.
+   * @param listening called when connections to the agent can be made; they wait until it runs, and end where it never does
+   */
+  launch(plan: LaunchPlan, listening?: (socket: AgentSocket) => void): Promise<Running>;
   /** Takes over what another daemon launched by this plan; undefined when its processes are gone. */
   adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined>;
   /** Takes away what a sandbox without known processes has left on the host, and ends those that its cgroups hold. */
@@ -42,18 +45,22 @@ export interface DiscardOptions {
   readonly keepUpper?: boolean;
 }
 
-/** A sandbox that runs. Disposing of it ends its processes and takes everything of it off the host. */
-export interface Running extends AsyncDisposable {
-  readonly process: ProcessName;
-  /** How long each step of the launch took; empty for one that was adopted. */
-  readonly steps: readonly LaunchStep[];
-  /** How its PID 1 ended; never rejects. */
-  readonly exited: Promise<SandboxExit>;
+/** Where an agent is reached. */
+export interface AgentSocket {
   /**
    * A byte stream to the agent; may be called again. Throws `agent/unreachable`.
    * @param receiver where its data may come; what is not held there is overwritten by what comes next
    */
   connect(receiver?: Receiver): Promise<Duplex>;
+}
+
+/** A sandbox that runs. Disposing of it ends its processes and takes everything of it off the host. */
+export interface Running extends AgentSocket, AsyncDisposable {
+  readonly process: ProcessName;
+  /** How long each step of the launch took; empty for one that was adopted. */
+  readonly steps: readonly LaunchStep[];
+  /** How its PID 1 ended; never rejects. */
+  readonly exited: Promise<SandboxExit>;
   /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */
   usage(): Usage;
   /** Resolves when each of its processes is frozen. Harmless when they are. Throws `host/missing`, `launcher/failed`. */

@@ -8,7 +8,7 @@ import type { Graft } from "../model/graft.ts";
 import type { LaunchPlan } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
 import type { LaunchAck, LauncherRequest, ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
-import { readLaunchAck, readSandboxExit } from "../wire/launcher-messages.ts";
+import { readLaunchAck, readLaunchProgress, readSandboxExit } from "../wire/launcher-messages.ts";
 import { Link, unexpected } from "../wire/link.ts";
 import { readEmpty } from "../wire/messages.ts";
 import { PeerRefusal } from "../wire/peer-errors.ts";
@@ -81,9 +81,12 @@ export class NativeLauncher {
     await this.#connected().hello;
   }
 
-  /** Builds a sandbox; resolves when its agent's program has been entered. */
-  async launch(plan: LaunchPlan): Promise<Launched> {
-    const { ack, exited } = await this.#watch({ type: "launch", plan }, readLaunchAck);
+  /**
+   * Builds a sandbox; resolves when its agent's program has been entered.
+   * @param listening called when the agent's socket takes connections, which wait there until the agent runs
+   */
+  async launch(plan: LaunchPlan, listening?: () => void): Promise<Launched> {
+    const { ack, exited } = await this.#watch({ type: "launch", plan }, readLaunchAck, listening);
     return { ...ack, exited: this.#outlive(ack, exited) };
   }
 
@@ -206,7 +209,11 @@ export class NativeLauncher {
   }
 
   /** A request whose channel stays open until the process has ended. `exited` rejects when the link ends first. */
-  async #watch<T>(request: LauncherRequest, read: Reader<T>): Promise<{ ack: T; exited: Promise<SandboxExit> }> {
+  async #watch<T>(
+    request: LauncherRequest,
+    read: Reader<T>,
+    listening?: () => void,
+  ): Promise<{ ack: T; exited: Promise<SandboxExit> }> {
     const answered = deferred<T>();
     const exited = deferred<SandboxExit>();
     exited.promise.catch(() => {});
@@ -214,7 +221,8 @@ export class NativeLauncher {
       receive(frame) {
         if (frame.kind === "ack") answered.resolve(read(frame.json, "ack"));
         else if (frame.kind === "exit") exited.resolve(readSandboxExit(frame.json, "exit"));
-        else throw unexpected(frame);
+        else if (frame.kind !== "progress") throw unexpected(frame);
+        else if (readLaunchProgress(frame.json, "progress").listening) listening?.();
       },
       fail(error) {
         answered.reject(error);

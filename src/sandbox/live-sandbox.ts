@@ -1,4 +1,4 @@
-import type { Running } from "../backends/backend.ts";
+import type { AgentSocket, Running } from "../backends/backend.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import type { LayerLease } from "../layers/layer-leases.ts";
@@ -20,7 +20,7 @@ export class LiveSandbox {
   removal: Promise<void> | undefined;
   #link: Promise<AgentLink> | undefined;
   readonly #patienceMs: number | undefined;
-  readonly #misconduct = new WeakMap<Running, Deferred<PlyboxError>>();
+  #misconduct: { readonly incarnation: number; readonly found: Deferred<PlyboxError> } | undefined;
 
   /** @param patienceMs how long its agent may take to answer; as AgentLink has it by default */
   constructor(sandbox: Sandbox, patienceMs?: number) {
@@ -29,8 +29,8 @@ export class LiveSandbox {
   }
 
   /** The connection to the agent; made anew where the last one has ended. Throws `agent/unreachable`. */
-  agent(running: Running): Promise<AgentLink> {
-    this.#link ??= this.#share(running);
+  agent(socket: AgentSocket): Promise<AgentLink> {
+    this.#link ??= this.#share(socket);
     return this.#link;
   }
 
@@ -44,29 +44,33 @@ export class LiveSandbox {
   }
 
   /** A connection of the caller's own, which the caller closes. Throws `agent/unreachable`. */
-  async connect(running: Running, memory?: ReceiveMemory): Promise<AgentLink> {
+  async connect(socket: AgentSocket, memory?: ReceiveMemory): Promise<AgentLink> {
     const { id, incarnation } = this.sandbox;
-    const stream = await running.connect(memory?.receiver());
+    const misconduct = this.#misconductNow();
+    const stream = await socket.connect(memory?.receiver());
     const link = new AgentLink(stream, id, incarnation, { memory, patienceMs: this.#patienceMs });
     void link.ended.then((error) => {
-      if (isViolation(error)) this.#misconductOf(running).resolve(error);
+      if (isViolation(error)) misconduct.resolve(error);
     });
     return link;
   }
 
-  /** Resolves when the agent breaks the protocol on any of its connections, with what it did; mostly never. */
-  misconduct(running: Running): Promise<PlyboxError> {
-    return this.#misconductOf(running).promise;
+  /**
+   * Resolves when the agent of this incarnation breaks the protocol on any of its connections, with what it did; mostly
+   * never.
+   */
+  misconduct(): Promise<PlyboxError> {
+    return this.#misconductNow().promise;
   }
 
-  #misconductOf(running: Running): Deferred<PlyboxError> {
-    const known = this.#misconduct.get(running) ?? deferred<PlyboxError>();
-    this.#misconduct.set(running, known);
-    return known;
+  #misconductNow(): Deferred<PlyboxError> {
+    const { incarnation } = this.sandbox;
+    if (this.#misconduct?.incarnation !== incarnation) this.#misconduct = { incarnation, found: deferred() };
+    return this.#misconduct.found;
   }
 
-  #share(running: Running): Promise<AgentLink> {
-    const link = this.connect(running);
+  #share(socket: AgentSocket): Promise<AgentLink> {
+    const link = this.connect(socket);
     const forget = () => {
       if (this.#link === link) this.#link = undefined;
     };

@@ -2,7 +2,7 @@ import type { PoolStep } from "../model/checkpoint.ts";
 import type { Graft } from "../model/graft.ts";
 import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
-import { integer, list, matching, nonNegative, nullable, object, text } from "./strict-reader.ts";
+import { integer, list, matching, nonNegative, nullable, object, oneOf, text } from "./strict-reader.ts";
 
 /** Names a host process for good: `startTime` is field 22 of `/proc/PID/stat`. */
 export interface ProcessName {
@@ -43,6 +43,9 @@ export interface SandboxExit {
   readonly code: number | null;
   readonly signal: string | null;
 }
+
+/** The agent's socket takes connections. */
+export const readLaunchProgress = object<{ readonly listening: true }>({ listening: oneOf(true) });
 
 export const readLaunchAck = object<LaunchAck>({
   pid: integer(1, 2 ** 31 - 1),

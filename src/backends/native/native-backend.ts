@@ -5,7 +5,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Receiver } from "../../wire/receive-memory.ts";
-import type { Backend, Capabilities, DiscardOptions, Running, Traces } from "../backend.ts";
+import type { AgentSocket, Backend, Capabilities, DiscardOptions, Running, Traces } from "../backend.ts";
 import type { Freezer, FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
 import { killAgents } from "./lone-agents.ts";
@@ -44,8 +44,9 @@ export class NativeBackend implements Backend {
     return reasons;
   }
 
-  async launch(plan: LaunchPlan): Promise<Running> {
-    const { pid, startTime, steps, exited } = await this.#launcher.launch(plan);
+  async launch(plan: LaunchPlan, listening?: (socket: AgentSocket) => void): Promise<Running> {
+    const announce = () => listening?.(socketOf(plan));
+    const { pid, startTime, steps, exited } = await this.#launcher.launch(plan, announce);
     return this.#running(plan, { pid, startTime }, steps, exited);
   }
 
@@ -76,7 +77,7 @@ export class NativeBackend implements Backend {
       process,
       steps,
       exited,
-      connect: (receiver) => connectTo(plan.agent.socket, receiver),
+      ...socketOf(plan),
       usage: sandboxUsage(plan, process.pid),
       pause: async () => (freezer ?? cannotFreeze()).freeze(),
       resume: async () => freezer?.thaw(),
@@ -119,6 +120,10 @@ function remainsOf(traces: Traces, freezer: string | undefined, keepUpper: boole
     unmount,
     remove: [...unmount, agent.socket],
   };
+}
+
+function socketOf({ agent }: LaunchPlan): AgentSocket {
+  return { connect: (receiver) => connectTo(agent.socket, receiver) };
 }
 
 function connectTo(path: string, receiver?: Receiver): Promise<Duplex> {

@@ -1,4 +1,4 @@
-import type { Running } from "../../backends/backend.ts";
+import type { AgentSocket, Running } from "../../backends/backend.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
 import type { SandboxState } from "../../model/sandbox.ts";
@@ -7,7 +7,7 @@ import type { LifecycleContext } from "./context.ts";
 import { enter } from "./context.ts";
 
 /**
- * Starts a sandbox's processes. `greet` tells whether they work.
+ * Starts a sandbox's processes, and connects to its agent meanwhile. `greet` tells whether they work.
  * @throws PlyboxError `sandbox/launch-failed`, `bind/changed` when a bind's source is not what was named any more
  */
 export async function launch(
@@ -15,7 +15,11 @@ export async function launch(
   live: LiveSandbox,
   plan: LaunchPlan,
 ): Promise<Running> {
-  const running = await backend.launch(plan).catch((error: unknown) => asLaunchFailure(error, plan));
+  const connect = (socket: AgentSocket) => void live.agent(socket).catch(() => {});
+  const running = await backend.launch(plan, connect).catch((error: unknown) => {
+    live.closeLink();
+    return asLaunchFailure(error, plan);
+  });
   live.running = running;
   log.debug({ sandbox: plan.id, steps: running.steps }, "launched");
   return running;
@@ -33,7 +37,7 @@ export function watch(context: LifecycleContext, live: LiveSandbox, running: Run
     live.closeLink();
     endUnasked(context, live, { kind: "stopped", reason: { type: "exited", code, signal } });
   });
-  void live.misconduct(running).then((error) => {
+  void live.misconduct().then((error) => {
     if (live.running !== running) return;
     // Commands that are followed learn why they are heard of no more.
     live.closeLink(error);

@@ -1,8 +1,6 @@
-#include "agent/clone-into.h"
+#include "common/clone-on.h"
 
 #include <cerrno>
-
-#include "common/syscalls.h"
 
 namespace plybox {
 namespace {
@@ -55,12 +53,9 @@ long clone3_call(sys::CloneArgs*, ChildFunction, void*) { return -ENOSYS; }
 
 }  // namespace
 
-pid_t clone_into(int cgroup, unsigned long flags, char* stack, size_t stack_size, int (*child)(void*), void* argument) {
-  sys::CloneArgs args;
-  args.flags = flags | CLONE_INTO_CGROUP;
-  args.stack = reinterpret_cast<uint64_t>(stack);
-  args.stack_size = stack_size;
-  args.cgroup = static_cast<uint64_t>(cgroup);
+pid_t clone_on(Stack stack, sys::CloneArgs args, int (*child)(void*), void* argument) {
+  args.stack = reinterpret_cast<uint64_t>(stack.bottom);
+  args.stack_size = stack.size;
   long result = clone3_call(&args, child, argument);
   if (result >= 0) return static_cast<pid_t>(result);
   errno = static_cast<int>(-result);
