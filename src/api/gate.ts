@@ -3,6 +3,7 @@ import type { Accounts } from "../access/accounts.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import type { Sandbox } from "../model/sandbox.ts";
+import { isSaveLayer } from "../model/saved-sandbox.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Access } from "./access.ts";
 import type { Requirement } from "./required-scope.ts";
@@ -93,6 +94,14 @@ export class Gate {
 /** Whether what belongs to `tenant` is shown to the principal. */
 export const maySee = (principal: Principal, tenant: string): boolean =>
   principal.isOperator || principal.tenant === tenant;
+
+/** What a sandbox has written is its tenant's, who has it by a restore. */
+export const maySeeLayer = ({ isOperator }: Principal, name: string): boolean => isOperator || !isSaveLayer(name);
+
+/** @throws PlyboxError `layer/not-found`, as of what does not exist */
+export function requireSeen(principal: Principal, layer: string): void {
+  if (!maySeeLayer(principal, layer)) throw new PlyboxError("layer/not-found", `there is no layer ${layer}`);
+}
 
 function satisfies({ isOperator, scopes }: Principal, requirement: Requirement): boolean {
   if (isOperator || requirement === "known") return true;

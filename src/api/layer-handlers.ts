@@ -10,6 +10,7 @@ import { acceptsEvents, json, noContent } from "./answers.ts";
 import { buildEvents } from "./build-events.ts";
 import type { CapturedLayer, LayerView } from "./contract.ts";
 import { receiveBody } from "./file-transfer.ts";
+import { maySeeLayer, requireSeen } from "./gate.ts";
 import type { Call, Handlers } from "./route.ts";
 import type { LayerRoutes } from "./routes.ts";
 import type { ServerSentEventOptions } from "./server-sent-events.ts";
@@ -107,8 +108,8 @@ export function layerHandlers(
   ): Promise<Response> => answerView(call, async (way) => await withWarnings(await build(way)));
 
   return {
-    async listLayers() {
-      const manifests = await layers.list();
+    async listLayers({ principal }) {
+      const manifests = (await layers.list()).filter(({ name }) => maySeeLayer(principal, name));
       return json(200, { layers: manifests.map(layerView) });
     },
     async buildLayer(call) {
@@ -159,8 +160,10 @@ export function layerHandlers(
         return { ...(await withWarnings({ manifest: layer })), ...how };
       });
     },
-    async getLayer({ params }) {
-      return json(200, await withWarnings({ manifest: await layers.inspect(params.layer) }));
+    async getLayer({ principal, params }) {
+      const manifest = await layers.inspect(params.layer);
+      requireSeen(principal, manifest.name);
+      return json(200, await withWarnings({ manifest }));
     },
     async removeLayer({ params }) {
       await layers.remove(params.layer);

@@ -48,7 +48,7 @@ export const LIFECYCLE_ROUTES = {
     summary: "End a sandbox's processes and keep what it wrote",
     params: sandboxParams,
     answers: AS_IT_IS,
-    errors: [...CHANGE_ERRORS],
+    errors: [...CHANGE_ERRORS, "remote/unreachable", "remote/refused"],
   },
   startSandbox: {
     method: "POST",

@@ -40,7 +40,7 @@ import {
   pullLayerBody,
 } from "./schemas/layer.ts";
 import { getQuery, listQuery } from "./schemas/lifecycle.ts";
-import { createSandboxBody, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
+import { createSandboxBody, removeQuery, sandboxList, sandboxParams, sandboxView } from "./schemas/sandbox.ts";
 import { collectBody, collection, storageUsage } from "./schemas/storage.ts";
 import { anyJson, errorBody, health, ready, version } from "./schemas/system.ts";
 import { TRANSFER_ROUTES } from "./transfer-routes.ts";
@@ -122,6 +122,9 @@ const SANDBOX_ROUTES = {
       "agent/unreachable",
       "host/missing",
       "checkpoint/no-space",
+      "checkpoint/not-found",
+      "remote/unreachable",
+      "remote/refused",
     ],
   },
   listSandboxes: {
@@ -146,8 +149,9 @@ const SANDBOX_ROUTES = {
     path: "/v1/sandboxes/:ref",
     summary: "End a sandbox's processes and remove everything of it",
     params: sandboxParams,
+    query: removeQuery,
     answers: { 204: { description: "Nothing of it is left" } },
-    errors: ["sandbox/not-found", "launcher/failed"],
+    errors: ["sandbox/not-found", "launcher/failed", "remote/unreachable", "remote/refused"],
   },
 } as const satisfies Record<string, Route>;
 

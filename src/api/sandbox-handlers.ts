@@ -31,7 +31,7 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
         await untilReady(lifecycle, sandbox.id, undefined, signal);
         return json(201, sandboxView(sandboxes.get(sandbox.id)));
       } catch (error) {
-        await sandboxes.remove(sandbox.id).catch(unlessGone);
+        await sandboxes.remove(sandbox.id, { save: false }).catch(unlessGone);
         throw error;
       }
     },
@@ -44,8 +44,8 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
       if (query.wait === "ready") await untilReady(lifecycle, params.ref, query.waitMs, signal);
       return json(200, sandboxView(sandboxes.get(params.ref)));
     },
-    async removeSandbox({ params }) {
-      await sandboxes.remove(params.ref);
+    async removeSandbox({ params, query }) {
+      await sandboxes.remove(params.ref, query);
       return noContent();
     },
   };

@@ -5,6 +5,7 @@ import type { LayerManifest, LayerSignature } from "../model/layer.ts";
 import { json } from "./answers.ts";
 import type { SignedLayerView } from "./contract.ts";
 import { receiveBody, sendHead, sendStream } from "./file-transfer.ts";
+import { requireSeen } from "./gate.ts";
 import { layerView } from "./layer-handlers.ts";
 import type { Handlers } from "./route.ts";
 import type { TRANSFER_ROUTES } from "./transfer-routes.ts";
@@ -64,8 +65,10 @@ export function transferHandlers(transfer: Transfer): Handlers<typeof TRANSFER_R
       await Promise.race([received, importing]);
       return json(201, { layers: (await importing).map(layerView) });
     },
-    async getLayerSignatures({ params }) {
-      return json(200, signedView(await transfer.signed(params.layer)));
+    async getLayerSignatures({ principal, params }) {
+      const signed = await transfer.signed(params.layer);
+      requireSeen(principal, signed.manifest.name);
+      return json(200, signedView(signed));
     },
     async addLayerSignature({ params, body }) {
       return json(200, signedView(await transfer.addSignature(params.layer, body)));

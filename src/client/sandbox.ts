@@ -57,6 +57,10 @@ const WAIT_MS = 30_000;
 /** More than this does not go into a JSON body of 1 MiB, whatever has to be escaped, and is sent as a stream. */
 const INLINE_STDIN = 128 * 1024;
 
+interface RemoveSandboxOptions extends CallOptions {
+  readonly save?: boolean;
+}
+
 export interface ComposeOptions extends CallOptions {
   /** `keep` refuses rather than end its processes; `may-end` by default. */
   readonly processes?: "keep" | "may-end";
@@ -305,7 +309,7 @@ export class Sandbox implements AsyncDisposable {
         const { exitCode, signal: end } = await fork.exec(test);
         return end === null ? (exitCode ?? 128) : 128;
       } finally {
-        await fork.remove();
+        await fork.remove({ save: false });
       }
     };
     return await bisect(points, attempt, onStep);
@@ -369,9 +373,13 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
-  /** Ends its processes and removes everything of it. */
-  async remove(options?: CallOptions): Promise<void> {
-    await this.#connection.json("DELETE", this.#path, undefined, options);
+  /**
+   * Ends its processes and removes everything of it. What it wrote goes to object storage first, where that is to hold it
+   * and `save` is not false.
+   */
+  async remove({ save, ...options }: RemoveSandboxOptions = {}): Promise<void> {
+    const query = save === undefined ? "" : `?save=${save}`;
+    await this.#connection.json("DELETE", `${this.#path}${query}`, undefined, options);
   }
 
   /** Removes it; one that is gone already is fine. */

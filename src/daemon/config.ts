@@ -79,6 +79,7 @@ const VARIABLES = {
   remoteRegion: "PLYBOX_REMOTE_REGION",
   remotePush: "PLYBOX_REMOTE_PUSH",
   remotePull: "PLYBOX_REMOTE_PULL",
+  remoteSandboxes: "PLYBOX_REMOTE_SANDBOXES",
   snapshotMemory: "PLYBOX_SNAPSHOT_MEMORY",
   snapshotDisk: "PLYBOX_SNAPSHOT_DISK",
   layerFormat: "PLYBOX_LAYER_FORMAT",
@@ -108,7 +109,7 @@ const NETWORK_VARIABLES = [
   ...["SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME"],
 ];
 
-type RemoteParts = "remoteEndpoint" | "remoteRegion" | "remotePush" | "remotePull";
+type RemoteParts = "remoteEndpoint" | "remoteRegion" | "remotePush" | "remotePull" | "remoteSandboxes";
 
 type Settings = Readonly<Partial<Record<keyof typeof VARIABLES, string>>>;
 

@@ -1,8 +1,11 @@
 import type { LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { MovedLayer, PullOptions, PushOptions, RemoteOptions } from "../model/remote.ts";
+import { isSaveLayer } from "../model/saved-sandbox.ts";
+import type { Saves } from "../sandbox/saves/saving.ts";
 import type { Remote } from "../snapshots/remote/remote.ts";
 import type { RemoteSettings } from "./remote-settings.ts";
+import type { Realm } from "./rootless/realm.ts";
 
 /** The object storage of this configuration, or the answer that there is none. */
 export interface RemoteLayers {
@@ -22,12 +25,30 @@ export function openRemote(settings: RemoteSettings | null, layers: LayerStore):
   };
   layers.useElsewhere({
     fetchMissing: async (layer, isHere) => settings.pulls && (await (await remote()).fetchMissing(layer, isHere)),
-    keep: async (layer) => void (settings.pushes && (await (await remote()).push([layer]))),
+    keep: async (layer) =>
+      void (settings.pushes && (await (await remote()).push([layer], { replace: isSaveLayer(layer) }))),
   });
   return {
     push: async (...args) => (await remote()).push(...args),
     pull: async (...args) => (await remote()).pull(...args),
     sync: async (...args) => (await remote()).sync(...args),
+  };
+}
+
+/**
+ * What is to hold sandboxes; undefined where nothing is.
+ * @throws PlyboxError `host/missing`
+ */
+export function savesOf(
+  settings: RemoteSettings | null,
+  remote: RemoteLayers,
+  { kind }: Pick<Realm, "kind">,
+): Saves | undefined {
+  if (settings?.sandboxes !== true) return undefined;
+  if (kind !== "machine") throw new PlyboxError("host/missing", "remoteSandboxes needs a daemon that runs as root");
+  return {
+    push: async (layer) => void (await remote.push([layer], { replace: true })),
+    pull: async (layer) => void (await remote.pull([layer], { replace: true })),
   };
 }
 

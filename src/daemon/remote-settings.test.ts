@@ -8,7 +8,7 @@ describe("the settings of object storage", () => {
     expect(parseConfig({ PLYBOX_REMOTE: "s3://layers", HOME: "/home/u" }).remote).toEqual({
       ...{ endpoint: "https://s3.us-east-1.amazonaws.com", region: "us-east-1", bucket: "layers", prefix: "" },
       credentials: { kind: "file", path: "/home/u/.aws/credentials", profile: "default" },
-      ...{ pushes: false, pulls: true },
+      ...{ pushes: false, pulls: true, sandboxes: false },
     });
   });
 
@@ -24,6 +24,8 @@ describe("the settings of object storage", () => {
       credentials: { kind: "given", accessKeyId: "id", secretAccessKey: "secret" },
     });
     const file = 'remote = "s3://layers"\nremoteEndpoint = "http://a:9000"\nremotePush = "true"\nremotePull = "false"';
+    const { remote } = parseConfig({ ...KEYS, PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_SANDBOXES: "true" });
+    expect(remote).toMatchObject({ sandboxes: true });
     expect(parseConfig({ ...KEYS, AWS_ENDPOINT_URL: "http://b:9000" }, file).remote).toMatchObject({
       ...{ endpoint: "http://a:9000", pushes: true, pulls: false },
     });
@@ -38,6 +40,7 @@ describe("the settings of object storage", () => {
     [{ PLYBOX_REMOTE: "s3://layers/../other" }, "remote is s3://BUCKET or s3://BUCKET/PREFIX"],
     [{ PLYBOX_REMOTE: "s3://layers/a?b" }, "remote is s3://BUCKET or s3://BUCKET/PREFIX"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_PUSH: "yes" }, "remotePush is true or false"],
+    [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_SANDBOXES: "yes" }, "remoteSandboxes is true or false"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_ENDPOINT: "b:9000" }, "remoteEndpoint is an address"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_ENDPOINT: "http://u:p@b" }, "remoteEndpoint is an address"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_REGION: "here!" }, "remoteRegion is a name"],

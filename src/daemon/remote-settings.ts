@@ -20,6 +20,8 @@ export interface RemoteSettings {
   readonly pushes: boolean;
   /** Whether a layer that is not here is pulled when it is asked for. */
   readonly pulls: boolean;
+  /** Whether what sandboxes have written is there before they have been stopped or removed. */
+  readonly sandboxes: boolean;
 }
 
 interface RemoteTexts {
@@ -28,6 +30,7 @@ interface RemoteTexts {
   readonly remoteRegion?: string;
   readonly remotePush?: string;
   readonly remotePull?: string;
+  readonly remoteSandboxes?: string;
 }
 
 const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*))?\/?$/;
@@ -55,6 +58,7 @@ export function parseRemote(env: NodeJS.ProcessEnv, given: RemoteTexts): RemoteS
     ...{ endpoint: parseEndpoint(endpoint), region, bucket, prefix, credentials: credentialsOf(env) },
     pushes: parseFlag("remotePush", given.remotePush ?? "false"),
     pulls: parseFlag("remotePull", given.remotePull ?? "true"),
+    sandboxes: parseFlag("remoteSandboxes", given.remoteSandboxes ?? "false"),
   });
 }
 

@@ -24,7 +24,7 @@ import { SeccompFilters } from "../seccomp/filters.ts";
 import { poolDirectories, snapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import type { Config } from "./config.ts";
 import type { RemoteLayers } from "./open-remote.ts";
-import { openRemote } from "./open-remote.ts";
+import { openRemote, savesOf } from "./open-remote.ts";
 import { weighAnchor } from "./rootless/anchor.ts";
 import type { Realm } from "./rootless/realm.ts";
 
@@ -151,11 +151,13 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   });
   filters.warmUp();
   const snapshots = openSnapshots(options, launcher, undo);
+  const saves = ephemeral ? undefined : savesOf(settings.remote, remote, realm);
   const sandboxes = new SandboxService({
     backend: BACKENDS.native(launcher, freezer),
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...{ mountsImages: realm.kind === "machine", packings: settings.snapshotPackings },
     ...(snapshots && { snapshots }),
+    ...(saves && { saves }),
     ...(options.admit && { admit: options.admit }),
     ...(options.retryMs !== undefined && { retryMs: options.retryMs }),
     ...(options.agentPatienceMs !== undefined && { agentPatienceMs: options.agentPatienceMs }),

@@ -106,6 +106,8 @@ export interface SandboxSpec {
   readonly name?: SandboxName;
   /** Layer names, bottom first. */
   readonly layers?: readonly string[];
+  /** The name, or the id, of a sandbox that was saved in object storage: what it had written is what this begins with. */
+  readonly restore?: string;
   readonly upper?: UpperSpec;
   readonly limits?: Partial<Limits>;
   readonly env?: Readonly<Record<string, string>>;
@@ -168,6 +170,8 @@ export interface Sandbox {
   readonly layers: readonly string[];
   /** What of its layers may not fit together, as it was known when it was made. */
   readonly warnings: readonly string[];
+  /** The incarnation of which object storage has all that was written; null for none. */
+  readonly saved: number | null;
   /** Of a layer that is being mounted while the sandbox runs. */
   readonly grafting: Grafting | null;
   readonly upper: UpperSpec;

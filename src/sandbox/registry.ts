@@ -58,12 +58,13 @@ export function openRegistry(database: Database, boot = BOOT_ID): Registry {
 /** A sandbox as JSON has it: without dates, and with the boot in which it was written. */
 export type StoredSandbox = Omit<
   Sandbox,
-  "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user" | "warnings" | "grafting"
+  "createdAt" | "expiresAt" | "unheld" | "lineage" | "cwd" | "user" | "warnings" | "grafting" | "saved"
 > & {
   readonly unheld?: Sandbox["unheld"];
   readonly lineage?: Sandbox["lineage"];
   readonly warnings?: readonly string[];
   readonly grafting?: Sandbox["grafting"];
+  readonly saved?: number | null;
   readonly cwd?: string | null;
   readonly user?: string | null;
   readonly createdAt: string;
@@ -90,6 +91,7 @@ export function readSandbox({ boot: _, ...stored }: StoredSandbox): Sandbox {
     lineage: stored.lineage ? { ...stored.lineage, merged: stored.lineage.merged ?? [] } : null,
     warnings: stored.warnings ?? [],
     grafting: stored.grafting ?? null,
+    saved: stored.saved ?? null,
     cwd: stored.cwd ?? null,
     user: stored.user ?? null,
     createdAt: new Date(createdAt),

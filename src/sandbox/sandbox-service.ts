@@ -79,10 +79,10 @@ export class SandboxService implements Sandboxes, Agents {
     return this.#live.find(ref, tenant).sandbox;
   }
 
-  async remove(ref: string): Promise<void> {
+  async remove(ref: string, { save = true }: { readonly save?: boolean } = {}): Promise<void> {
     const live = this.#live.find(ref);
     try {
-      await removeSandbox(this.#context, live);
+      await removeSandbox(this.#context, live, { save });
     } catch (error) {
       // Nobody can ask for it again, since it is gone for everybody.
       this.lifecycle.attend(live);

@@ -23,8 +23,11 @@ export interface Sandboxes {
   list(): readonly Sandbox[];
   /** A name is looked for among those of `tenant`, the default one where none is given; an id among all. */
   get(ref: string, tenant?: string): Sandbox;
-  /** Ends the sandbox's processes and removes everything of it. Concurrent calls share one removal. */
-  remove(ref: string): Promise<void>;
+  /**
+   * Ends the sandbox's processes and removes everything of it. Concurrent calls share one removal. What it wrote goes to
+   * object storage first, where that is to hold it and `save` is not false; it stays where that fails.
+   */
+  remove(ref: string, options?: { readonly save?: boolean }): Promise<void>;
   /** Starts a command. Throws `exec/…` errors when it cannot be started. */
   exec(ref: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecSession>;
   execs(ref: string): Promise<readonly ExecSummary[]>;

@@ -138,6 +138,7 @@ function sandboxOf(spec: SandboxSpec, layers: readonly string[]): Sandbox {
     state: { kind: "running", pid: process.pid, startTime: 1 },
     layers: spec.layers ?? layers.slice(0, 1),
     grafting: null,
+    saved: null,
     lineage: null,
     upper: spec.upper ?? { kind: "tmpfs", bytes: 1024 ** 3 },
     limits: { ...DEFAULT_LIMITS, memoryBytes: 512 * 1024 ** 2, cpus: 1, ...spec.limits },

@@ -14,6 +14,7 @@ export function sandboxRecord(changes: Partial<Sandbox> = {}): Sandbox {
     layers: ["busybox"],
     upper: { kind: "tmpfs", bytes: 1_048_576 },
     grafting: { layer: "e".repeat(64) as Digest, points: ["/opt/tool"] },
+    saved: 1,
     lineage: null,
     limits: {
       ...{ memoryBytes: 536_870_912, pids: 100, cpus: 0.5, cpuWeight: 200 },

@@ -48,6 +48,14 @@ const allowPrivilegeEscalation = z
   .boolean()
   .describe("Whether setuid programs such as sudo work inside, within its own range of ids; false by default.");
 
+export const removeQuery = z.strictObject({
+  save: z.exactOptional(
+    z
+      .boolean()
+      .describe("Whether what it wrote goes to object storage first, where that is to hold it; true by default."),
+  ),
+});
+
 export const createSandboxBody = z.strictObject({
   name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
   layers: z.exactOptional(
@@ -56,6 +64,13 @@ export const createSandboxBody = z.strictObject({
       .min(1)
       .max(64)
       .describe("What it stands on; each layer's number is its place, lowest at the bottom."),
+  ),
+  restore: z.exactOptional(
+    z
+      .string()
+      .max(63)
+      .regex(/^[a-z0-9][a-z0-9_-]*$/, "must be a sandbox's id or name")
+      .describe("The name, or the id, of a sandbox that was saved in object storage, by any host; in place of layers."),
   ),
   upper: z.exactOptional(
     z

@@ -17,6 +17,7 @@ import { parseCount } from "../values/numbers.ts";
 interface CreateOptions extends ConnectOptions, SandboxOptions, LifecycleOptions {
   readonly env?: readonly (readonly [name: string, value: string])[];
   readonly hostname?: string;
+  readonly restore?: string;
   readonly snapshots?: true;
   readonly checkpoint?: "per-exec";
   readonly keepCheckpoints?: number;
@@ -28,6 +29,7 @@ export function defineCreate(program: Command, context: CliContext): void {
   lifecycleOptions(sandboxOptions(command))
     .addOption(variablesOption(context.env))
     .option("--hostname <name>", "host name inside (default: the sandbox's name)")
+    .option("--restore <sandbox>", "begin with what a sandbox of any host had written, by the object storage")
     .option("--snapshots", "copy the upper on write, so that it can be checkpointed and forked at any time")
     .addOption(new Option("--checkpoint <when>", "make checkpoints unasked; implies --snapshots").choices(["per-exec"]))
     .addOption(parsed("--keep-checkpoints <count>", "how many of those are kept (default: 256)", parseCount))
@@ -44,6 +46,7 @@ async function create(name: string | undefined, options: CreateOptions, context:
     ...snapshotsOf(options),
     ...lifecycleSpecOf(options),
     ...environmentOf(options.env),
+    ...(options.restore !== undefined && { restore: options.restore }),
     ...(options.hostname !== undefined && { hostname: options.hostname }),
   };
   const plybox = await connect(options, context);

@@ -12,6 +12,7 @@ import { writeJson } from "../render/json.ts";
 interface RmOptions extends ConnectOptions {
   readonly all?: true;
   readonly force?: true;
+  readonly save: boolean;
   readonly json?: true;
 }
 
@@ -28,6 +29,7 @@ export function defineRm(program: Command, context: CliContext): void {
     .argument("[sandbox...]", "ids or names")
     .option("-a, --all", "remove every sandbox")
     .option("-f, --force", "do not mind one that does not exist")
+    .option("--no-save", "do not send what they wrote to the object storage")
     .addOption(jsonOption("print what became of each as JSON"));
   connectOptions(command).action(async (refs: string[], options: RmOptions) => {
     if (options.all === true && refs.length > 0)
@@ -42,7 +44,7 @@ export function defineRm(program: Command, context: CliContext): void {
 async function rm(refs: readonly string[], options: RmOptions, context: CliContext): Promise<void> {
   const plybox = await connect(options, context);
   const wanted = options.all ? (await plybox.list()).map(({ id, name }) => name ?? id) : [...new Set(refs)];
-  const removals = await Promise.all(wanted.map((ref) => remove(plybox, ref)));
+  const removals = await Promise.all(wanted.map((ref) => remove(plybox, ref, options.save)));
   const mind = removals.filter(({ error }) => !(options.force && error?.code === "sandbox/not-found"));
   if (mind.some(({ error }) => error !== undefined)) context.exitCode = 125;
   if (options.json) return writeJson(context.stdout, removals);
@@ -53,10 +55,10 @@ async function rm(refs: readonly string[], options: RmOptions, context: CliConte
   }
 }
 
-async function remove(plybox: Plybox, ref: string): Promise<Removal> {
+async function remove(plybox: Plybox, ref: string, save: boolean): Promise<Removal> {
   try {
     const sandbox = await plybox.get(ref);
-    await sandbox.remove();
+    await sandbox.remove(save ? {} : { save });
     return { sandbox: ref, removed: true };
   } catch (error) {
     if (!isCoded(error) || error.code === "daemon/unreachable") throw error;

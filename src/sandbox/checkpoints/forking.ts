@@ -37,7 +37,7 @@ export async function forkCheckpoint(
   const failure = results.find((result) => result.status === "rejected");
   const forks = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   if (failure === undefined) return forks.map(({ sandbox }) => sandbox);
-  await Promise.all(forks.map((fork) => removeSandbox(context, fork)));
+  await Promise.all(forks.map((fork) => removeSandbox(context, fork, { save: false })));
   throw failure.reason;
 }
 

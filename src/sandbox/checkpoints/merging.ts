@@ -6,7 +6,7 @@ import type { MergeOptions } from "../../snapshots/plies/merge.ts";
 import { applyMerge, prepareMerge } from "../../snapshots/plies/merge-journal.ts";
 import type { MergeReport } from "../../snapshots/plies/merge-report.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
-import { startSandbox, stopSandbox } from "../lifecycle/stopping.ts";
+import { endProcesses, startSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { requireState } from "../transitions.ts";
 import { dropCheckpoints } from "./dropping.ts";
@@ -56,7 +56,7 @@ export async function mergeInto(
   if (!isLive && !wish.dryRun) return await merger.write();
   const look = await merger.lookAt();
   if (wish.dryRun || look.outcome !== "planned") return look;
-  await stopSandbox(context, ours, { type: "asked" });
+  await endProcesses(context, ours, { type: "asked" });
   try {
     return { ...(await merger.write()), restarted: true, frozen: look.frozen };
   } finally {

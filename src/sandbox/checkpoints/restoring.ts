@@ -7,7 +7,7 @@ import { release, restack } from "../composition/restacking.ts";
 import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
-import { startSandbox, stopSandbox } from "../lifecycle/stopping.ts";
+import { endProcesses, startSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { requireState } from "../transitions.ts";
 import { ancestry, pointsOf, requireCheckpointed, requireKept } from "./snapshots.ts";
@@ -39,7 +39,7 @@ export async function restoreSandbox(
   try {
     const before = lineage.changed ? await takeCheckpoint(context, live, { cause: { type: "restore" } }) : null;
     const isLive = kind === "running" || kind === "paused";
-    if (isLive) await stopSandbox(context, live, { type: "asked" });
+    if (isLive) await endProcesses(context, live, { type: "asked" });
     const merged = checkpoint.origin.lineage?.merged ?? [];
     await replaceUpper(context, live, { checkpoint, changed: false, merged, lease });
     if (isLive) await startSandbox(context, live);

@@ -7,6 +7,7 @@ import type { LifecycleContext } from "../lifecycle/context.ts";
 import { exclusively } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { ProcessesWish, Recomposition, SandboxComposition } from "../sandbox-composition.ts";
+import { requireNoSaves } from "../saves/restoring.ts";
 import { requireState } from "../transitions.ts";
 import { graftLayer } from "./grafting.ts";
 import { release, requireLease, restartOn } from "./restacking.ts";
@@ -41,6 +42,7 @@ export class Composition implements SandboxComposition {
       requireState(verb, live.sandbox.state, "running", "stopped", "failed");
       const standing = standingOf(live);
       const lease = await acquire(standing);
+      await requireNoSaves(lease, standing);
       try {
         const [added, removed] = [lacking(lease.layers, standing), lacking(standing, lease.layers)];
         const processes = await this.#stand(live, lease, { added, removed, verb, wish });

@@ -2,7 +2,7 @@ import type { LayerLease } from "../../layers/layer-leases.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
-import { startSandbox, stopSandbox } from "../lifecycle/stopping.ts";
+import { endProcesses, startSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 
 /**
@@ -32,7 +32,7 @@ export function restack(
 export async function restartOn(context: LifecycleContext, live: LiveSandbox, lease: LayerLease): Promise<void> {
   const { layers, warnings, lineage } = live.sandbox;
   const isRunning = live.sandbox.state.kind === "running";
-  if (isRunning) await stopSandbox(context, live, { type: "asked" });
+  if (isRunning) await endProcesses(context, live, { type: "asked" });
   const before = restack(context, live, lease, changed(live));
   try {
     if (isRunning) await startSandbox(context, live);

@@ -17,6 +17,7 @@ import { planLaunch } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LiveSandboxes } from "../live-sandboxes.ts";
 import type { Registry } from "../registry.ts";
+import type { Saves } from "../saves/saving.ts";
 import { transition } from "../transitions.ts";
 
 export interface SandboxLog {
@@ -41,6 +42,8 @@ export interface SandboxServiceOptions {
   readonly packings: Packings;
   /** Where checkpoints are kept; absent where there can be none. */
   readonly snapshots?: Snapshots;
+  /** Where what sandboxes have written is to be kept when they have ended; absent for nowhere else. */
+  readonly saves?: Saves;
   /** Whether sandboxes end with this process. */
   readonly dieWithLauncher: boolean;
   /** How soon an end that failed is tried again. */

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { throwIfAborted } from "../../base/abort.ts";
 import { UndoStack } from "../../base/undo-stack.ts";
+import type { LayerLease } from "../../layers/layer-leases.ts";
 import type { Checkpoint } from "../../model/checkpoint.ts";
 import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
@@ -13,6 +14,8 @@ import { requireHeld, unheldLimits } from "../held-limits.ts";
 import { onLayers } from "../image-defaults.ts";
 import { DEFAULT_UPPER_BYTES } from "../launch-plan.ts";
 import { LiveSandbox } from "../live-sandbox.ts";
+import { acquireSaved, requireNoSaves } from "../saves/restoring.ts";
+import { requireSavable } from "../saves/saving.ts";
 import { requireShowable, surroundings } from "../shown-paths.ts";
 import { newStartCommand } from "../start/start-status.ts";
 import { makeDisk } from "../uppers/make-disk.ts";
@@ -42,6 +45,7 @@ export async function createSandbox(
   requireHeld(context.places.cgroups, spec.limits);
   requireUpper(spec.upper, context.mountsImages);
   requireSnapshots(context, spec);
+  requireSavable(context, spec);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
   const live = reserve(context, spec, base);
   await using undo = new UndoStack();
@@ -57,7 +61,7 @@ export async function createSandbox(
   const filter = context.filters.filterFor(live.sandbox);
   // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
   filter.catch(() => {});
-  const lease = await (base ? context.layers.adopt(base.digests) : context.layers.acquire(spec.layers ?? ["host"]));
+  const lease = await leaseFor(context, spec, base);
   live.lease = lease;
   const layers = base?.origin.layers ?? lease.layers.map(({ name }) => name);
   live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers, warnings: lease.warnings };
@@ -85,6 +89,18 @@ export async function createSandbox(
   undo.move();
   watch(context, live, running);
   return live;
+}
+
+async function leaseFor(
+  context: LifecycleContext,
+  { layers = ["host"], restore, tenant = DEFAULT_TENANT }: SandboxSpec,
+  base: Checkpoint | undefined,
+): Promise<LayerLease> {
+  if (base !== undefined) return await context.layers.adopt(base.digests);
+  if (restore !== undefined) return await acquireSaved(context, tenant, restore);
+  const lease = await context.layers.acquire(layers);
+  await requireNoSaves(lease);
+  return lease;
 }
 
 function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void {
@@ -135,7 +151,7 @@ function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]
     state: { kind: "creating" },
     layers: spec.layers ?? ["host"],
     warnings: [],
-    grafting: null,
+    ...{ grafting: null, saved: null },
     upper: newUpper(spec.upper ?? { kind: "tmpfs" }, limits),
     lineage: null,
     ...{ limits, unheld },

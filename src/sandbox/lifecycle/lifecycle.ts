@@ -11,7 +11,7 @@ import type { LifecycleContext } from "./context.ts";
 import { exclusively } from "./context.ts";
 import { pauseSandbox, resumeSandbox } from "./pausing.ts";
 import { Reaper } from "./reaper.ts";
-import { startSandbox, stopSandbox } from "./stopping.ts";
+import { endProcesses, startSandbox, stopSandbox } from "./stopping.ts";
 
 const ASKED: EndReason = { type: "asked" };
 
@@ -55,7 +55,7 @@ export class Lifecycle implements SandboxLifecycle {
 
   restart(ref: string): Promise<Sandbox> {
     return this.#change(ref, async (live) => {
-      await stopSandbox(this.#context, live, ASKED);
+      await endProcesses(this.#context, live, ASKED);
       await startSandbox(this.#context, live);
     });
   }

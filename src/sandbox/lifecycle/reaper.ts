@@ -2,6 +2,7 @@ import { Deadlines } from "../../base/deadlines.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
+import { ensureSaved, isUnsaved } from "../saves/saving.ts";
 import type { Attendant } from "./attendant.ts";
 import type { LifecycleContext } from "./context.ts";
 import { exclusively } from "./context.ts";
@@ -38,9 +39,13 @@ export class Reaper implements Attendant {
   }
 
   /** When an end is to be tried again that has not come about by then. */
-  #retryOf({ sandbox: { state }, removal }: LiveSandbox): number {
+  #retryOf(live: LiveSandbox): number {
+    const { sandbox, removal } = live;
+    const { state } = sandbox;
     const isUnfinished = state.kind === "stopping" || (state.kind === "destroyed" && removal === undefined);
-    return isUnfinished ? Date.now() + (this.#context.retryMs ?? RETRY_MS) : Number.POSITIVE_INFINITY;
+    return isUnfinished || isUnsaved(this.#context, live)
+      ? Date.now() + (this.#context.retryMs ?? RETRY_MS)
+      : Number.POSITIVE_INFINITY;
   }
 
   async #look(id: string): Promise<void> {
@@ -58,12 +63,16 @@ export class Reaper implements Attendant {
   async #end(live: LiveSandbox): Promise<void> {
     const { id, state } = live.sandbox;
     // An earlier attempt could not be finished.
-    if (state.kind === "destroyed") return await removeSandbox(this.#context, live, state.reason);
+    if (state.kind === "destroyed") return await removeSandbox(this.#context, live, { reason: state.reason });
     if (state.kind === "stopping") return await this.#stop(live, state.reason);
+    if (isUnsaved(this.#context, live)) {
+      await exclusively(this.#context, id, () => ensureSaved(this.#context, live));
+      return this.attend(live);
+    }
     if ((await this.#isBusy(live)) || this.#context.isStopping()) return;
     const reason = dueReason(live);
     if (reason === undefined) return this.attend(live);
-    if (live.sandbox.onExpire === "destroy") return await removeSandbox(this.#context, live, reason);
+    if (live.sandbox.onExpire === "destroy") return await removeSandbox(this.#context, live, { reason });
     await exclusively(this.#context, id, async () => {
       // What was asked for before may have given it more time.
       if (dueReason(live) !== undefined) await stopSandbox(this.#context, live, reason);

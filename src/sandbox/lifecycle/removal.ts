@@ -7,24 +7,43 @@ import { diskPath } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, NO_LAYERS, planFor } from "./context.ts";
+import { stopSandbox } from "./stopping.ts";
 
 const ASKED: EndReason = { type: "asked" };
 
-/** Ends a sandbox and removes everything of it. Concurrent calls share one removal. */
+export interface RemovalOptions {
+  readonly reason?: EndReason;
+  /** Whether what it wrote goes to object storage first, where that is to hold it; true by default. */
+  readonly save?: boolean;
+}
+
+/**
+ * Ends a sandbox and removes everything of it that is here. Concurrent calls share one removal.
+ * @throws PlyboxError `remote/…` where it could not be saved; it has been stopped then
+ */
 export async function removeSandbox(
   context: LifecycleContext,
   live: LiveSandbox,
-  reason: EndReason = ASKED,
+  { reason = ASKED, save = true }: RemovalOptions = {},
 ): Promise<void> {
   if (live.sandbox.state.kind === "creating") {
     throw new PlyboxError("sandbox/wrong-state", "cannot remove a sandbox that is being created");
   }
   live.removal ??= context.lock
-    .run(live.sandbox.id, () => destroy(context, live, reason))
+    .run(live.sandbox.id, async () => {
+      if (save && context.saves !== undefined) await saveFirst(context, live, reason);
+      await destroy(context, live, reason);
+    })
     .finally(() => {
       live.removal = undefined;
     });
   await live.removal;
+}
+
+async function saveFirst(context: LifecycleContext, live: LiveSandbox, reason: EndReason): Promise<void> {
+  const { kind } = live.sandbox.state;
+  // What is destroyed was saved before it was, or was not to be; of what is lost there is nothing.
+  if (kind !== "destroyed" && kind !== "lost") await stopSandbox(context, live, reason);
 }
 
 /** Removes everything of a sandbox, in whatever state it was left. */

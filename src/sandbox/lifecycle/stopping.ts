@@ -6,6 +6,7 @@ import type { Sandbox } from "../../model/sandbox.ts";
 import { isViolation } from "../../wire/peer-errors.ts";
 import { hasUpper } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
+import { ensureSaved } from "../saves/saving.ts";
 import { restarted } from "../start/start-status.ts";
 import { requireState } from "../transitions.ts";
 import { mendImage } from "../uppers/mend-image.ts";
@@ -17,8 +18,18 @@ import { greet, launch, watch } from "./launching.ts";
 /** What an agent gives its processes after SIGTERM, and then some. */
 const GRACE_MS = 3000;
 
-/** Ends the processes of a sandbox and keeps what it wrote. Harmless without processes. To be called exclusively. */
+/**
+ * Ends the processes of a sandbox and keeps what it wrote, where that is to be in object storage. Harmless without
+ * processes. To be called exclusively.
+ * @throws PlyboxError `remote/…`, when it has no processes any more and what it wrote is only here
+ */
 export async function stopSandbox(context: LifecycleContext, live: LiveSandbox, reason: EndReason): Promise<void> {
+  await endProcesses(context, live, reason);
+  await ensureSaved(context, live);
+}
+
+/** As a stop that is followed by a start. */
+export async function endProcesses(context: LifecycleContext, live: LiveSandbox, reason: EndReason): Promise<void> {
   const { state } = live.sandbox;
   if (state.kind === "stopped" || state.kind === "failed") return;
   // An earlier stop could not be finished.
