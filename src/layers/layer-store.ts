@@ -14,11 +14,12 @@ import { choosePacking, LAYER_PACKINGS } from "./compression.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import type { BuildOptions, ImageBuildOptions, Pack, Parent, TarBuildOptions } from "./layer-builder.ts";
-import { BUSYBOX_LAYER, HOST_LAYER, LayerBuilder } from "./layer-builder.ts";
+import { LayerBuilder } from "./layer-builder.ts";
+import { isBuiltIn, LayerFinder } from "./layer-finder.ts";
 import type { LayerLease } from "./layer-leases.ts";
 import { LayerLeases } from "./layer-leases.ts";
 import { LayerMounts } from "./layer-mounts.ts";
-import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
+import { matchLayerName, stackOrder } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
 import type { ImageRequest } from "./oci/image-layer.ts";
 import { PackingProbe } from "./packing-probe.ts";
@@ -26,16 +27,10 @@ import { PRESETS } from "./presets/presets.ts";
 import { giveName } from "./publish.ts";
 import type { SignaturePolicy } from "./signatures/signature-policy.ts";
 import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
-import type { KnownLayers, Stack } from "./stack.ts";
-import { stackOf } from "./stack.ts";
 import { LayerTransfer } from "./transfer/layer-transfer.ts";
 
 const DIGEST = /^[0-9a-f]{64}$/;
-/** The launcher takes no more; docs/protocol.md §7. */
-const HIGHEST_STACK = 64;
 const DEFAULT_IDLE_MS = 60_000;
-/** Looking at the machine's files costs more than the rest of an acquisition, and packages change by the hour. */
-const HOST_CHECK_EVERY_MS = 10_000;
 
 export interface LayerLog {
   warn(fields: object, message: string): void;
@@ -91,6 +86,7 @@ export class LayerStore {
   readonly transfer: LayerTransfer;
   readonly #catalog: Catalog;
   readonly #builder: LayerBuilder;
+  readonly #finder: LayerFinder;
   readonly #packings: Packings;
   readonly #mounts: LayerMounts;
   readonly #leases: LayerLeases;
@@ -98,7 +94,6 @@ export class LayerStore {
   readonly #log: LayerLog;
   readonly #building = new KeyedLock();
   #elsewhere: Elsewhere | undefined;
-  #hostCheckedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LayerStoreOptions) {
     const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
@@ -112,9 +107,10 @@ export class LayerStore {
     const probe = new PackingProbe({ ...places, packsOnly: unpacks });
     this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox, environment });
     this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
+    this.#finder = new LayerFinder(this.#catalog, this.#builder);
     const find = async (layer: string): Promise<LayerManifest> => {
-      await this.#ensureBuilt(layer);
-      return await this.#find(layer);
+      await this.#finder.ensureBuilt(layer);
+      return await this.#finder.findHere(layer);
     };
     this.transfer = new LayerTransfer({
       ...{ catalog: this.#catalog, policy: options.signatures ?? NO_SIGNATURES, find, unpacks },
@@ -132,6 +128,7 @@ export class LayerStore {
   /** From here on layers that are not here are asked of `elsewhere`, and what is built is kept there too. */
   useElsewhere(elsewhere: Elsewhere): void {
     this.#elsewhere = elsewhere;
+    this.#finder.useElsewhere(elsewhere);
   }
 
   /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
@@ -149,12 +146,12 @@ export class LayerStore {
 
   /** @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid` */
   async inspect(layer: string): Promise<LayerManifest> {
-    return await this.#find(layer);
+    return await this.#finder.findHere(layer);
   }
 
   /** Reads a whole layer and compares it with its digest. Throws `layer/corrupt`, and as `inspect`. */
   async verify(layer: string): Promise<void> {
-    await this.#catalog.verify(await this.#find(layer));
+    await this.#catalog.verify(await this.#finder.findHere(layer));
   }
 
   /**
@@ -164,49 +161,12 @@ export class LayerStore {
    * as building does
    */
   async resolve(layers: readonly string[]): Promise<readonly LayerManifest[]> {
-    return (await this.#stackOf(layers)).layers;
+    return (await this.#finder.stackOf(layers)).layers;
   }
 
   /** What has changed since a layer was made that it was made on. Throws as `inspect`. */
   async warnings(layer: string): Promise<readonly string[]> {
-    return (await stackOf([await this.#find(layer)], this.#known)).warnings;
-  }
-
-  async #stackOf(layers: readonly string[]): Promise<Stack> {
-    if (layers.length === 0 || layers.length > HIGHEST_STACK) {
-      throw invalid(`a sandbox stands on 1 to ${HIGHEST_STACK} layers, not ${layers.length}`);
-    }
-    const found: LayerManifest[] = [];
-    for (const layer of layers) {
-      await this.#ensureBuilt(layer);
-      const manifest = await this.#findOrFetch(layer);
-      const twin = found.find(({ digest }) => digest === manifest.digest);
-      if (twin !== undefined) {
-        const reason = twin.name === manifest.name ? "is named twice" : `has the same content as ${twin.name}`;
-        throw invalid(`layer ${manifest.name} ${reason}`);
-      }
-      found.push(manifest);
-    }
-    return await this.#stacked(found);
-  }
-
-  /** With what they were made on, bottom first. */
-  async #stacked(found: readonly LayerManifest[]): Promise<Stack> {
-    const stack = await stackOf(found, this.#known);
-    if (stack.layers.length > HIGHEST_STACK) {
-      throw invalid(
-        `with what they were made on these are ${stack.layers.length} layers; ${HIGHEST_STACK} are allowed`,
-      );
-    }
-    return { ...stack, layers: [...stack.layers].sort((a, b) => stackOrder(a.name, b.name)) };
-  }
-
-  get #known(): KnownLayers {
-    return {
-      find: async (digest) =>
-        this.#catalog.has(digest) ? await this.#catalog.manifest(digest).catch(() => undefined) : undefined,
-      current: (name) => this.#catalog.names.current().get(name),
-    };
+    return await this.#finder.warnings(await this.#finder.findHere(layer));
   }
 
   /**
@@ -215,7 +175,7 @@ export class LayerStore {
    * @throws PlyboxError as `resolve` and the mounter do; nothing stays leased then
    */
   async acquire(layers: readonly string[]): Promise<LayerLease> {
-    const { layers: stack, warnings } = await this.#stackOf(layers);
+    const { layers: stack, warnings } = await this.#finder.stackOf(layers);
     return { ...(await this.#leases.lease(stack, false)), warnings };
   }
 
@@ -225,14 +185,13 @@ export class LayerStore {
    * @throws PlyboxError as `acquire`; `layer/exists` where another of its name is there
    */
   async acquireWith(standing: readonly LayerManifest[], layer: string): Promise<LayerLease> {
-    await this.#ensureBuilt(layer);
-    const added = await this.#findOrFetch(layer);
+    const added = await this.#finder.find(layer);
     if (standing.some(({ digest }) => digest === added.digest)) return await this.#leases.lease(standing, false);
     if (standing.some(({ name }) => name === added.name)) {
       const message = `the sandbox stands on another ${added.name}; deactivate that first`;
       throw new PlyboxError("layer/exists", message, { field: "layer" });
     }
-    const { layers, warnings } = await this.#stacked([...standing, added]);
+    const { layers, warnings } = await this.#finder.stacked([...standing, added]);
     return { ...(await this.#leases.lease(layers, false)), warnings };
   }
 
@@ -242,7 +201,7 @@ export class LayerStore {
    * @throws PlyboxError as `inspect` and the mounter do
    */
   async adopt(layers: readonly string[]): Promise<LayerLease> {
-    return await this.#leases.lease(await Promise.all(layers.map((layer) => this.#find(layer))), true);
+    return await this.#leases.lease(await Promise.all(layers.map((layer) => this.#finder.findHere(layer))), true);
   }
 
   /**
@@ -300,7 +259,7 @@ export class LayerStore {
   async #debian({ replace: _, ...options }: ImageBuildOptions): Promise<LayerManifest> {
     const { name } = PRESETS.debian;
     return await this.#building.run(name, async () =>
-      this.#isHere(name) ? await this.#find(name) : await this.buildPreset("debian", options),
+      this.#finder.isHere(name) ? await this.#finder.findHere(name) : await this.buildPreset("debian", options),
     );
   }
 
@@ -310,10 +269,10 @@ export class LayerStore {
    */
   async giveName(name: string, digest: Digest, replace = false): Promise<LayerManifest> {
     const parsed = parseNewName(name);
-    const { parents } = await this.#find(digest);
+    const { parents } = await this.#finder.findHere(digest);
     await this.#parentsOf(parsed, parents);
     await giveName(this.#catalog, parsed, digest, replace);
-    return await this.#finish(await this.#find(parsed));
+    return await this.#finish(await this.#finder.findHere(parsed));
   }
 
   /** How a layer is packed for which this is asked. Throws `input/invalid`. */
@@ -342,8 +301,7 @@ export class LayerStore {
   async #parentsOf(name: string, layers: readonly string[]): Promise<readonly Parent[]> {
     const parents: LayerManifest[] = [];
     for (const layer of layers) {
-      await this.#ensureBuilt(layer);
-      parents.push(await this.#findOrFetch(layer));
+      parents.push(await this.#finder.find(layer));
     }
     const above = parents.find((parent) => stackOrder(parent.name, name as LayerName) > 0);
     if (above === undefined) return parents;
@@ -400,64 +358,10 @@ export class LayerStore {
     }
     return { unmounted, removed: await this.#catalog.sweep() };
   }
-
-  async #findOrFetch(layer: string): Promise<LayerManifest> {
-    try {
-      return await this.#find(layer);
-    } catch (error) {
-      const isMissing = error instanceof PlyboxError && error.code === "layer/not-found";
-      if (!isMissing || this.#elsewhere === undefined) throw error;
-      const isHere = (): boolean => this.#isHere(layer);
-      if (!(await this.#elsewhere.fetchMissing(layer, isHere))) throw error;
-    }
-    return await this.#find(layer);
-  }
-
-  #isHere(layer: string): boolean {
-    if (DIGEST.test(layer)) return this.#catalog.has(parseDigest(layer));
-    return this.#catalog.names.current().has(layer as LayerName);
-  }
-
-  async #find(layer: string): Promise<LayerManifest> {
-    if (DIGEST.test(layer)) {
-      const digest = parseDigest(layer);
-      if (!this.#catalog.has(digest)) throw gone(layer);
-      return await this.#catalog.manifest(digest);
-    }
-    const names = this.#catalog.names.current();
-    const digest = names.get(layer as LayerName);
-    if (digest !== undefined) return await this.#catalog.manifest(digest, layer as LayerName);
-    const name = matchLayerName(layer, new Set([...names.keys(), HOST_LAYER, BUSYBOX_LAYER]));
-    const matched = names.get(name);
-    if (matched === undefined) throw new PlyboxError("layer/not-found", `layer ${name} is built when it is first used`);
-    return await this.#catalog.manifest(matched, name);
-  }
-
-  async #ensureBuilt(layer: string): Promise<void> {
-    const name = layer === "host" ? HOST_LAYER : layer === "busybox" ? BUSYBOX_LAYER : layer;
-    if (!isBuiltIn(name)) return;
-    if (this.#isBuilt(name)) return;
-    await this.#building.run(name, async () => {
-      if (this.#isBuilt(name)) return;
-      const digest = this.#catalog.names.current().get(name);
-      if (name === BUSYBOX_LAYER) await this.#builder.busybox();
-      else if (digest === undefined || !(await this.#builder.isHostCurrent(digest))) await this.#builder.host();
-      if (name === HOST_LAYER) this.#hostCheckedAt = performance.now();
-    });
-  }
-
-  #isBuilt(name: LayerName): boolean {
-    if (!this.#catalog.names.current().has(name)) return false;
-    return name !== HOST_LAYER || performance.now() - this.#hostCheckedAt < HOST_CHECK_EVERY_MS;
-  }
 }
-
-const isBuiltIn = (name: string): name is LayerName => name === HOST_LAYER || name === BUSYBOX_LAYER;
 
 function parseNewName(name: string): LayerName {
   const parsed = parseLayerName(name, "name");
   if (!isBuiltIn(parsed)) return parsed;
   throw new PlyboxError("input/invalid", `${parsed} is made by Plybox itself; choose another name`, { field: "name" });
 }
-
-const invalid = (message: string): PlyboxError => new PlyboxError("input/invalid", message, { field: "layers" });
