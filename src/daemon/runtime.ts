@@ -122,12 +122,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
   prepareCgroups(places.cgroups, cgroupParent);
   undo.push("remove the cgroup of all", () => releaseCgroups(places.cgroups, cgroupParent, freezer));
-  const launcher = new NativeLauncher({
-    private: ephemeral,
-    rootless: realm.kind === "namespace",
-    ...(failAt !== undefined && { failAt }),
-    ...(options.agentProgram !== undefined && { agentProgram: options.agentProgram }),
-  });
+  const launcher = launcherOf(options);
   undo.push("end the launcher", () => launcher.close());
   const starting = launcher.start();
   const layers = new LayerStore({
@@ -168,6 +163,14 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const held = undo.move();
   return { sandboxes, layers, remote, launcher, places, close: () => held[Symbol.asyncDispose]() };
 }
+
+const launcherOf = ({ ephemeral, realm, failAt, agentProgram }: RuntimeOptions): NativeLauncher =>
+  new NativeLauncher({
+    private: ephemeral,
+    rootless: realm.kind === "namespace",
+    ...(failAt !== undefined && { failAt }),
+    ...(agentProgram !== undefined && { agentProgram }),
+  });
 
 /** Pools are mounted on the host by the machine's root, and outlive this process as their sandboxes do. */
 function openSnapshots(

@@ -2,7 +2,7 @@ import type { AgentSocket, Running } from "../backends/backend.ts";
 import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import type { LayerLease } from "../layers/layer-leases.ts";
-import type { PlyboxError } from "../model/errors.ts";
+import { PlyboxError } from "../model/errors.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { AgentLink } from "../wire/agent-link.ts";
 import { isViolation } from "../wire/peer-errors.ts";
@@ -77,4 +77,10 @@ export class LiveSandbox {
     link.then(({ ended }) => ended.then(forget), forget);
     return link;
   }
+}
+
+/** What a sandbox stands on that is not being made. */
+export function requireLease({ lease, sandbox }: LiveSandbox): LayerLease {
+  if (lease !== undefined) return lease;
+  throw new PlyboxError("internal", `${sandbox.id} stands on nothing`);
 }

@@ -6,11 +6,12 @@ import type { LayerManifest } from "../../model/layer.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { exclusively } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
+import { requireLease } from "../live-sandbox.ts";
 import type { ProcessesWish, Recomposition, SandboxComposition } from "../sandbox-composition.ts";
 import { requireNoSaves } from "../saves/restoring.ts";
 import { requireState } from "../transitions.ts";
 import { graftLayer } from "./grafting.ts";
-import { release, requireLease, restartOn } from "./restacking.ts";
+import { release, restartOn } from "./restacking.ts";
 
 /** Changes the layers of this process's sandboxes. */
 export class Composition implements SandboxComposition {

@@ -7,7 +7,8 @@ import { upperPath } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { planFor, save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
-import { changed, release, requireLease, restack } from "./restacking.ts";
+import { requireLease } from "../live-sandbox.ts";
+import { changed, release, restack } from "./restacking.ts";
 import { surveyLayer } from "./surveying.ts";
 
 /** What the sandbox's own mounts cover, whatever its plan says. */

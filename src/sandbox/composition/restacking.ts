@@ -1,9 +1,9 @@
 import type { LayerLease } from "../../layers/layer-leases.ts";
-import { PlyboxError } from "../../model/errors.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { endProcesses, startSandbox } from "../lifecycle/stopping.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
+import { requireLease } from "../live-sandbox.ts";
 
 /**
  * Makes `lease` what a sandbox stands on, which then owns it, by one write to the registry. Answers the lease that it
@@ -54,9 +54,4 @@ export const changed = ({ sandbox: { lineage } }: LiveSandbox): Partial<Sandbox>
 /** Lets go of layers that a sandbox stood on: what cannot be unmounted now is so when nobody uses it. */
 export async function release({ log }: LifecycleContext, live: LiveSandbox, lease: LayerLease): Promise<void> {
   await lease.release().catch((err) => log.warn({ sandbox: live.sandbox.id, err }, "layers could not be let go of"));
-}
-
-export function requireLease({ lease, sandbox }: LiveSandbox): LayerLease {
-  if (lease !== undefined) return lease;
-  throw new PlyboxError("internal", `${sandbox.id} stands on nothing`);
 }

@@ -9,11 +9,11 @@ import type { SandboxSpec } from "../../model/sandbox.ts";
 import { isSaveLayer, saveLayerName } from "../../model/saved-sandbox.ts";
 import { flattenPlies } from "../../snapshots/plies/flatten.ts";
 import { packPly } from "../../snapshots/plies/pack-ply.ts";
-import { requireLease } from "../composition/restacking.ts";
 import { hasUpper, upperPath } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
+import { requireLease } from "../live-sandbox.ts";
 
 /** Object storage, where it is to hold what sandboxes have written. */
 export interface Saves {
