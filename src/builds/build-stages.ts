@@ -151,7 +151,12 @@ class StageBuilder {
         return await this.#copy(instruction, state, stage);
       case "workdir": {
         const path = pathIn(follow(state, instruction, this.#build.args), ".");
-        return { key: ["workdir", path], text: `WORKDIR ${path}`, work: (sandbox) => sandbox.makeDirectory(path) };
+        return {
+          kind: "copy",
+          key: ["workdir", path],
+          text: `WORKDIR ${path}`,
+          work: (sandbox) => sandbox.makeDirectory(path),
+        };
       }
       default:
         return undefined;
@@ -234,8 +239,6 @@ class StageBuilder {
     this.#index++;
     const { line, keyword, text } = instruction;
     this.#build.follow({ index: this.#index, count: this.#count, line, text: `${keyword} ${text}`.slice(0, 200) });
-    const step = instruction.kind === "run" ? "run" : "copy";
-    if (/^(?:run|copy|add|workdir)$/.test(instruction.kind)) this.#tell({ step, doneBytes: 0, totalBytes: null });
   }
 
   #tell(progress: BuildProgress): void {

@@ -16,8 +16,8 @@ export function checkSource(options: BuildOptions & Partial<DockerfileOptions>, 
     throw new PlyboxError("input/invalid", "it has its own packages, and is made of nothing else", { field: "name" });
   }
   if (!isPreset && sources.length !== 1) {
-    const all = "--from-dir, --from-tar, --from, --from-sandbox or --dockerfile";
-    throw new PlyboxError("input/invalid", `give what the layer is made of, by one of ${all}`);
+    const all = "--from-dir, --from-tar, --from, --from-sandbox and --dockerfile";
+    throw new PlyboxError("input/invalid", `give what the layer is made of: one of ${all}`);
   }
   checkCompanions(options);
 }

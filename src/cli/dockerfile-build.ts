@@ -4,8 +4,9 @@ import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
 import type { CliContext } from "./context.ts";
 import type { BuildOptions } from "./layer-build.ts";
-import { BuildReport, packingOf, showBuilt } from "./layer-build.ts";
+import { packingOf, showBuilt } from "./layer-build.ts";
 import { loadDockerfileBuilds } from "./load-daemon.ts";
+import { BuildReport } from "./render/build-report.ts";
 import { interruptible } from "./stdio/interruptible.ts";
 
 export interface DockerfileOptions extends BuildOptions {
@@ -27,7 +28,7 @@ export async function buildDockerfile(name: string, options: DockerfileOptions, 
   const directory = directoryOf(options, path, context);
   await interruptible(context, async (signal) => {
     const build = await loadDockerfileBuilds(context);
-    const report = new BuildReport(parsed, context);
+    const report = new BuildReport(parsed, context, options);
     const { manifest, warnings } = await build(parsed, {
       input: { directory, text, ...(path !== undefined && { path }) },
       source: path ?? "stdin",

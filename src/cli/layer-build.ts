@@ -6,15 +6,14 @@ import type { Readable } from "node:stream";
 import { PlyboxError } from "../model/errors.ts";
 import { parseLayerName } from "../model/ids.ts";
 import type { ImageSource, Platform } from "../model/image-source.ts";
-import type { BuildInstruction, BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
+import type { BuildProgress, ImageFormat, LayerManifest, PackingRequest } from "../model/layer.ts";
 import { isPreset } from "../model/presets.ts";
-import { masked } from "../model/printable.ts";
 import type { ConnectOptions } from "./connect.ts";
 import { connect } from "./connect.ts";
 import type { CliContext } from "./context.ts";
 import { loadOneShot } from "./load-daemon.ts";
+import { BuildReport } from "./render/build-report.ts";
 import { writeJson } from "./render/json.ts";
-import { Progress, progressBar } from "./render/progress.ts";
 import { warn } from "./render/warn.ts";
 import { interruptible } from "./stdio/interruptible.ts";
 import { formatSize } from "./values/size.ts";
@@ -37,48 +36,6 @@ export interface BuildOptions extends ConnectOptions {
   readonly blockSize?: number;
   readonly replace?: true;
   readonly json?: true;
-}
-
-type Step = BuildProgress["step"];
-const STEPS: Readonly<Record<Step, string>> = {
-  pull: "pulling",
-  install: "installing",
-  read: "reading",
-  pack: "packing",
-  run: "running",
-  copy: "copying",
-  cached: "cached",
-};
-
-function describeProgress(name: string, { step, doneBytes, totalBytes, detail, instruction }: BuildProgress): string {
-  const of = totalBytes === null ? "" : ` of ${formatSize(totalBytes)} ${progressBar(doneBytes, totalBytes)}`;
-  const how = detail ?? (doneBytes === 0 && totalBytes === null ? "" : `${formatSize(doneBytes)}${of}`);
-  const what = instruction === undefined ? `${STEPS[step]} ${name}` : describeInstruction(instruction, step);
-  return how === "" ? what : `${what}: ${how}`;
-}
-
-function describeInstruction({ index, count, text }: BuildInstruction, step: Step): string {
-  const isOwn = step === "run" || step === "copy";
-  return `[${index}/${count}] ${masked(text)}${isOwn ? "" : ` (${STEPS[step]})`}`;
-}
-
-/** Tells how far a build is while it lasts. */
-export class BuildReport implements Disposable {
-  readonly #name: string;
-  readonly #progress: Progress;
-
-  constructor(name: string, { stderr }: CliContext) {
-    this.#name = name;
-    this.#progress = new Progress(stderr, `building ${name}`);
-  }
-
-  update(progress: BuildProgress): void {
-    this.#progress.update(describeProgress(this.#name, progress));
-  }
-
-  [Symbol.dispose](): void {
-    this.#progress[Symbol.dispose]();
-  }
 }
 
 /** Says what was made. */
@@ -118,7 +75,7 @@ async function captureLayer(
   context: CliContext,
 ): Promise<void> {
   await interruptible(context, async (signal) => {
-    using report = new BuildReport(name, context);
+    using report = new BuildReport(name, context, options);
     const layer = await (await connect(options, context)).layers.fromSandbox(name, sandbox, {
       ...packingOf(options),
       ...(checkpoint !== undefined && { checkpoint }),
@@ -141,7 +98,7 @@ async function buildHere(
   context: CliContext,
 ): Promise<LayerManifest> {
   const { fromDir, fromTar = "-", from, replace, parent: parents = [], signal } = options;
-  using report = new BuildReport(name, context);
+  using report = new BuildReport(name, context, options);
   const build = {
     ...{ replace: replace === true, packing: packingOf(options), signal },
     onProgress: (progress: BuildProgress) => report.update(progress),

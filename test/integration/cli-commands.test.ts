@@ -100,7 +100,10 @@ describe("wrong input", () => {
     [["rm", "--all", "box"], "give sandboxes or --all, not both"],
     [["layer", "build", "tools", "--from-dir", "/tmp"], 'not a valid layer name: "tools"'],
     [["layer", "build", "python", "--from-dir", "/tmp"], "name: it has its own packages, and is made of nothing else"],
-    [["layer", "build", "100-tools"], "give what the layer is made of: one of --from-dir, --from-tar and --from"],
+    [
+      ["layer", "build", "100-tools"],
+      "give what the layer is made of: one of --from-dir, --from-tar, --from, --from-sandbox and",
+    ],
     [["layer", "frob"], "unknown command 'frob'"],
     [["ls", "--socket", "/a", "--url", "http://b"], "give --socket or --url, not both"],
     [["ls", "--url", "ftp://b"], 'not an address: "ftp://b"'],

@@ -291,7 +291,7 @@ describe("an image in a registry", () => {
   it("is pulled by a user's own file of credentials", async () => {
     const from = ["--from", `docker://${registry.host}/my/app:1`];
     const built = await cli("layer", "build", "014-file", ...from, "--authfile", registry.authFile);
-    expect(built).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(built).toMatchObject({ exitCode: 0, stderr: "pulling 014-file\n" });
     const refused = await cli("layer", "build", "015-none", ...from);
     expect(refused).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("image/pull-failed") });
     expect(refused.stderr).toContain("unauthorized");

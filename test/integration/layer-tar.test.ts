@@ -176,8 +176,8 @@ describe("a layer from a tar archive", () => {
 
   it("refuses to be two things, nothing, or no file", async () => {
     for (const [args, message] of [
-      [[], "one of --from-dir, --from-tar and --from"],
-      [["--from-dir", work, "--from-tar", "x"], "one of --from-dir, --from-tar and --from"],
+      [[], "one of --from-dir, --from-tar, --from"],
+      [["--from-dir", work, "--from-tar", "x"], "one of --from-dir, --from-tar, --from"],
       [["--from-tar", join(work, "nowhere")], "does not exist"],
       [["--from-tar", work], "give it to --from-dir"],
       [["--from-tar", join(work, "nowhere"), "--compression", "zstd:high"], "not a compression"],

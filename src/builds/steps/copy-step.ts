@@ -83,6 +83,7 @@ export function copyStep(order: CopyOrder, origin: unknown, find: () => Promise<
   const { target, isIntoDirectory, owner, mode, text, line } = order;
   let sources: readonly Source[] = [];
   return {
+    kind: "copy",
     key: ["copy", origin, target, isIntoDirectory, owner, mode],
     text,
     async prepare() {

@@ -26,6 +26,7 @@ export function runStep(
   const env = environmentOf(state);
   return {
     argv,
+    kind: "run",
     key: ["run", argv, cwd, user, sorted(env)],
     text: `RUN ${instruction.text}`,
     async work(sandbox) {

@@ -39,6 +39,8 @@ export interface RunnerOptions {
 
 /** Something that changes files. */
 export interface Step {
+  /** What is told while it is done. */
+  readonly kind: "run" | "copy";
   /** All that its result depends on, beside the layers that it is done on. */
   readonly key: unknown;
   /** As the Dockerfile has it. */
@@ -70,7 +72,7 @@ export class StepRunner {
     const layers = await this.layersOf(below);
     const key = keyOf(["step", layers, step.key]);
     const known = this.options.noCache ? undefined : await this.options.steps.find(key);
-    if (known !== undefined) this.options.onProgress({ step: "cached", doneBytes: 0, totalBytes: null });
+    this.options.onProgress({ step: known ? "cached" : step.kind, doneBytes: 0, totalBytes: null });
     const made = known ?? (await this.#make(key, layers, step));
     return { ...below, steps: [...below.steps, made.digest] };
   }

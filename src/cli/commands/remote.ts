@@ -97,6 +97,7 @@ async function moving(
   const onProgress = ({ step, layer, doneBytes, totalBytes }: RemoteProgress): void => {
     const doing = step === "push" ? "pushing" : "pulling";
     line.update(`${doing} ${layer}: ${formatSize(doneBytes)} of ${formatSize(totalBytes)}`);
+    if (options.json !== true) line.reach(`${step} ${layer}`, `${doing} ${layer}: ${formatSize(totalBytes)}`);
   };
   const how = { signal, onProgress };
   return await withDaemonOrStore<Moved, Moved>(options, context, {

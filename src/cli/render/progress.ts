@@ -12,13 +12,17 @@ export function progressBar(done: number, total: number): string {
   return `[${"#".repeat(filled)}${".".repeat(BAR_CHARACTERS - filled)}]`;
 }
 
-/** One line about long work. It is shown only on a terminal, and only when the work is not done at once. */
+/**
+ * One line about long work. It is shown only on a terminal, and only when the work is not done at once; elsewhere a log gets
+ * a line of its own for each milestone.
+ */
 export class Progress implements Disposable {
   readonly #stream: Output;
   readonly #started = performance.now();
   readonly #timer: NodeJS.Timeout | undefined;
   #text: string;
   #isShown = false;
+  #milestone: string | undefined;
 
   constructor(stream: Output, text: string) {
     this.#stream = stream;
@@ -28,6 +32,13 @@ export class Progress implements Disposable {
 
   update(text: string): void {
     this.#text = text;
+  }
+
+  /** Has a log tell `text` when the work has come to another milestone. */
+  reach(milestone: string, text: string): void {
+    if (this.#stream.isTTY === true || milestone === this.#milestone) return;
+    this.#milestone = milestone;
+    this.#stream.write(`${text}\n`);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,8 @@
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { BuildProgress } from "../../model/layer.ts";
 import { formatAge } from "./age.ts";
+import { BuildReport } from "./build-report.ts";
 import { Progress, progressBar } from "./progress.ts";
 import { describeState, stateCell } from "./state.ts";
 import type { Paint } from "./style.ts";
@@ -109,6 +111,37 @@ describe("a progress bar", () => {
   });
 });
 
+describe("the log of a build", () => {
+  const instruction = { index: 2, count: 3, line: 5, text: "RUN a\u001b[2Jb" };
+  const logged = (all: readonly BuildProgress[], json?: true): string => {
+    const stderr = new PassThrough();
+    using report = new BuildReport("100-app", { stderr }, json === undefined ? {} : { json });
+    for (const progress of all) report.update(progress);
+    return String(stderr.read() ?? "");
+  };
+  const none = { doneBytes: 0, totalBytes: null };
+
+  it("has a line for each step, and for each whole tenth of what is large", () => {
+    const GIB = 1024 ** 3;
+    const packed = Array.from(
+      { length: 1001 },
+      (_, at) => ({ step: "pack", doneBytes: at * GIB, totalBytes: 1000 * GIB }) as const,
+    );
+    expect(logged(packed).trimEnd().split("\n")).toHaveLength(11);
+    const install = (detail: string) => ({ step: "install", ...none, detail }) as const;
+    expect(logged([install("a"), install("a"), install("b")])).toBe("installing 100-app: a\ninstalling 100-app: b\n");
+    const run = (detail?: string) => ({ step: "run", ...none, instruction, ...(detail && { detail }) }) as const;
+    expect(logged([run(), run("one"), run("two"), { step: "pack", doneBytes: 1, totalBytes: 2, instruction }])).toBe(
+      "[2/3] RUN a?[2Jb\n",
+    );
+    expect(logged([{ step: "cached", ...none, instruction }])).toBe("[2/3] RUN a?[2Jb (found)\n");
+  });
+
+  it("is not for programs", () => {
+    expect(logged([{ step: "pull", ...none }], true)).toBe("");
+  });
+});
+
 describe("Progress", () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
   afterEach(() => void vi.useRealTimers());
@@ -120,6 +153,19 @@ describe("Progress", () => {
     using _progress = new Progress(stream, "packing");
     vi.advanceTimersByTime(5000);
     expect(stream.read()).toBeNull();
+  });
+
+  it("tells a log of each milestone once, and a terminal of none", () => {
+    const log = terminal(false);
+    const shown = terminal(true);
+    for (const stream of [log, shown]) {
+      using progress = new Progress(stream, "packing");
+      progress.reach("1", "one");
+      progress.reach("1", "one, again");
+      progress.reach("2", "two");
+    }
+    expect(String(log.read())).toBe("one\ntwo\n");
+    expect(shown.read()).toBeNull();
   });
 
   it("shows nothing of work that is done at once", () => {
