@@ -43,7 +43,7 @@ import { remoteHandlers } from "./remote-handlers.ts";
 import type { Call, Handler, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
-import type { Storage } from "./storage-handlers.ts";
+import type { Storage, Uppers } from "./storage-handlers.ts";
 import { storageHandlers } from "./storage-handlers.ts";
 import { systemHandlers } from "./system-handlers.ts";
 import type { Transfer } from "./transfer-handlers.ts";
@@ -68,6 +68,7 @@ export interface ApiOptions {
   readonly agents: Agents;
   readonly commands: Commands;
   readonly usage: UsageSampler;
+  readonly uppers: Uppers;
   /** How ports are opened to those who have no account; `PORT-REF.domain` names a port where there is a domain. */
   readonly portAccess: { readonly signer: UrlSigner; readonly domain: string | null };
   readonly events: EventLog;
@@ -126,7 +127,7 @@ export function createApi(options: ApiOptions): Api {
     ...layerHandlers({ layers, builds: options.builds, checkpoints: options.checkpoints }, streams),
     ...transferHandlers(options.transfer),
     ...remoteHandlers(options.remote, streams),
-    ...storageHandlers(layers),
+    ...storageHandlers(layers, options.uppers),
     ...accessHandlers(options.accounts),
     ...portHandlers({
       ports: new Ports(options.agents),

@@ -1,4 +1,4 @@
-import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
+import type { Collection, CollectRequest, StorageUsage, UpperStorage } from "../model/storage.ts";
 import { json } from "./answers.ts";
 import type { CollectionView, StorageUsageView } from "./contract.ts";
 import type { Handlers } from "./route.ts";
@@ -10,10 +10,15 @@ export interface Storage {
   collect(request: CollectRequest): Promise<Collection>;
 }
 
-export function storageHandlers(storage: Storage): Handlers<StorageRoutes> {
+/** What sandboxes have written. */
+export interface Uppers {
+  usage(): UpperStorage;
+}
+
+export function storageHandlers(storage: Storage, uppers: Uppers): Handlers<StorageRoutes> {
   return {
     async getStorage() {
-      return json(200, usageView(await storage.usage()));
+      return json(200, usageView(await storage.usage(), uppers.usage()));
     },
     async collectStorage({ body }) {
       return json(200, collectionView(await storage.collect(body)));
@@ -21,8 +26,12 @@ export function storageHandlers(storage: Storage): Handlers<StorageRoutes> {
   };
 }
 
-const usageView = ({ layers, ...usage }: StorageUsage): StorageUsageView => ({
+const usageView = (
+  { layers, ...usage }: StorageUsage,
+  { uppers, upperBytes, pools }: UpperStorage,
+): StorageUsageView => ({
   ...usage,
+  ...{ uppers: [...uppers], upperBytes, pools: [...pools] },
   layers: layers.map(({ names, lastUsedAt, ...layer }) => ({
     ...layer,
     names: [...names],

@@ -38,6 +38,7 @@ describe("parseConfig", () => {
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
         erofs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
+      pressure: { high: 80, critical: 95 },
       snapshotPackings: {
         format: "squashfs",
         squashfs: { algorithm: "zstd", level: 3, blockBytes: 131_072 },
@@ -74,6 +75,7 @@ describe("parseConfig", () => {
         erofs: { algorithm: "lz4", level: null, blockBytes: 1_048_576 },
         squashfs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
+      pressure: { high: 80, critical: 95 },
       snapshotPackings: { format: "squashfs" },
     });
   });
@@ -120,6 +122,8 @@ describe("parseConfig", () => {
     [{ PLYBOX_TRUSTED_KEYS: "/a::/b" }, "", "trustedKeys", "trustedKeys has an empty path; paths are separated by :"],
     [{}, 'requireSignature = "true"', "requireSignature", "requireSignature is not known"],
     [{ PLYBOX_LAYER_BUDGET: "much" }, "", "layerBudget", "layerBudget is bytes, or a number with K, M, G or T"],
+    [{ PLYBOX_PRESSURE_HIGH: "0" }, "", "pressureHigh", "pressureHigh is a percentage from 1 to 100"],
+    [{ PLYBOX_PRESSURE_HIGH: "96" }, "", "pressureCritical", "pressureCritical is less than pressureHigh"],
     [{ PLYBOX_LAYER_FORMAT: "zip" }, "", "layerFormat", "layerFormat is squashfs or erofs"],
     [{ SQUASH_COMP: "lzma" }, "", "squashComp", "it has gzip, lz4, lzo, xz, zstd"],
     [{ SQUASH_COMP_LEVEL: "23" }, "", "squashCompLevel", "the level of zstd is 1 to 22 in squashfs, not 23"],

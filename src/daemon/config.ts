@@ -7,6 +7,7 @@ import { IMAGE_BOUNDS } from "../layers/image-bounds.ts";
 import type { Medium } from "../model/checkpoint.ts";
 import { defaultDirectories } from "../model/default-directories.ts";
 import { PlyboxError } from "../model/errors.ts";
+import type { PressureThresholds } from "../sandbox/usage/pressure.ts";
 import type { PackingSettings } from "./packing-settings.ts";
 import { parsePackings } from "./packing-settings.ts";
 import type { RemoteSettings } from "./remote-settings.ts";
@@ -43,6 +44,8 @@ export interface Config {
   readonly remote: RemoteSettings | null;
   /** What the pools of snapshots may hold; null: half of the memory, or all of the state directory's file system. */
   readonly poolBytes: Readonly<Record<Medium, number | null>>;
+  /** From which percentage on an upper, a pool or the state directory's disk is told to be so full. */
+  readonly pressure: PressureThresholds;
   /** How layers are packed. */
   readonly layerPackings: Packings;
   /** How snapshots are packed. */
@@ -82,6 +85,8 @@ const VARIABLES = {
   remoteSandboxes: "PLYBOX_REMOTE_SANDBOXES",
   snapshotMemory: "PLYBOX_SNAPSHOT_MEMORY",
   snapshotDisk: "PLYBOX_SNAPSHOT_DISK",
+  pressureHigh: "PLYBOX_PRESSURE_HIGH",
+  pressureCritical: "PLYBOX_PRESSURE_CRITICAL",
   layerFormat: "PLYBOX_LAYER_FORMAT",
   squashComp: "SQUASH_COMP",
   squashCompLevel: "SQUASH_COMP_LEVEL",
@@ -96,12 +101,14 @@ const VARIABLES = {
   | "layerInodes"
   | "layerBytes"
   | "snapshotMemory"
-  | "snapshotDisk",
+  | "snapshotDisk"
+  | "pressureHigh"
+  | "pressureCritical",
   string
 >;
 
 /** What several settings make together. */
-type Derived = "layerBounds" | "poolBytes" | "layerPackings" | "snapshotPackings" | "networkEnvironment";
+type Derived = "pressure" | "layerBounds" | "poolBytes" | "layerPackings" | "snapshotPackings" | "networkEnvironment";
 
 /** Proxies, certificates, and where registries' credentials are kept, by the names that all programs have for them. */
 const NETWORK_VARIABLES = [
@@ -144,6 +151,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
       memory: parseBytes("snapshotMemory", given.snapshotMemory),
       disk: parseBytes("snapshotDisk", given.snapshotDisk),
     }),
+    pressure: parsePressure(given),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),
     networkEnvironment: Object.freeze(
@@ -231,6 +239,17 @@ function parseCount(setting: keyof Settings, text: string | undefined): number |
   const count = Number(text);
   if (/^[0-9]+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count;
   throw invalid(setting, `is a number of 1 or more, not ${JSON.stringify(text)}`);
+}
+
+function parsePressure({ pressureHigh = "80", pressureCritical = "95" }: Settings): PressureThresholds {
+  const percent = (setting: keyof Settings, text: string): number => {
+    if (/^[0-9]{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 100) return Number(text);
+    throw invalid(setting, `is a percentage from 1 to 100, not ${JSON.stringify(text)}`);
+  };
+  const high = percent("pressureHigh", pressureHigh);
+  const critical = percent("pressureCritical", pressureCritical);
+  if (critical >= high) return Object.freeze({ high, critical });
+  throw invalid("pressureCritical", "is less than pressureHigh");
 }
 
 /** Bytes, or with K, M, G or T as powers of 1,024. */

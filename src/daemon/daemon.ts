@@ -56,6 +56,8 @@ export interface DaemonOptions {
   readonly agentPatienceMs?: number;
   /** Tests only: how soon an end that failed is tried again. */
   readonly retryMs?: number;
+  /** Tests only: how often it is looked how full storage is. */
+  readonly pressureEveryMs?: number;
   /** Tests only: how soon a failed delivery is tried again, and when it is given up. */
   readonly webhooks?: Partial<DeliveryOptions>;
 }
@@ -95,7 +97,10 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     ...options,
   });
   undo.push("close the runtime", () => runtime.close());
-  const observation = await openObservation({ config, database, runtime, log, delivery: options.webhooks }, undo);
+  const observation = await openObservation(
+    { config, database, runtime, log, delivery: options.webhooks, pressureEveryMs: options.pressureEveryMs },
+    undo,
+  );
   runtime.sandboxes.events.listen((event) => {
     if (event.type === "sandbox.state" && event.state.kind === "destroyed") accounts.portTokens.forget(event.sandbox);
   });

@@ -3,8 +3,12 @@ import type { UndoStack } from "../base/undo-stack.ts";
 import type { Database } from "../sandbox/database.ts";
 import { EventLog } from "../sandbox/events/event-log.ts";
 import { upperPath } from "../sandbox/launch-plan.ts";
+import type { SandboxLog } from "../sandbox/lifecycle/context.ts";
 import { DiskUppers } from "../sandbox/usage/disk-uppers.ts";
 import { MemoryKills } from "../sandbox/usage/memory-kills.ts";
+import { Pressure } from "../sandbox/usage/pressure.ts";
+import { fillings, StoredUppers } from "../sandbox/usage/stored-uppers.ts";
+import { UpperRooms } from "../sandbox/usage/upper-rooms.ts";
 import { UsageSampler } from "../sandbox/usage/usage-sampler.ts";
 import type { DeliveryOptions } from "../sandbox/webhooks/delivery.ts";
 import { Webhooks } from "../sandbox/webhooks/webhooks.ts";
@@ -18,13 +22,20 @@ export interface ObservationOptions {
   readonly config: Config;
   readonly database: Database;
   readonly runtime: Runtime;
-  readonly log: { warn(detail: object, message: string): void };
+  readonly log: SandboxLog;
+  /** Tests only: how often it is looked how full storage is. */
+  readonly pressureEveryMs?: number | undefined;
   /** Tests only. */
   readonly delivery?: Partial<DeliveryOptions> | undefined;
 }
 
+const PRESSURE_EVERY_MS = 5000;
+const MACHINE = { sandbox: null, tenant: "", name: null, labels: {} } as const;
+
 /** What the API tells of usage, events and itself. */
-export type Observation = Required<Pick<ApiOptions, "usage" | "events" | "webhooks" | "metrics" | "observers">>;
+export type Observation = Required<
+  Pick<ApiOptions, "usage" | "uppers" | "events" | "webhooks" | "metrics" | "observers">
+>;
 
 /** Watches over sandboxes and requests: to be opened before anything happens to them. */
 export async function openObservation(options: ObservationOptions, undo: UndoStack): Promise<Observation> {
@@ -47,10 +58,12 @@ export async function openObservation(options: ObservationOptions, undo: UndoSta
   });
   undo.push("account for no more kills", () => kills.close());
   sandboxes.events.listen((event) => kills.happened(event));
-  const usage = new UsageSampler(sandboxes, disks, (sample, { createdAt }) => kills.sampled(sample, createdAt));
+  const uppers = new UpperRooms({ places, disks, pools: runtime.pools });
+  const usage = new UsageSampler(sandboxes, uppers, (sample, { createdAt }) => kills.sampled(sample, createdAt));
   const events = new EventLog({ database, log });
   undo.push("write the last events", () => events.close());
   sandboxes.events.listen((event) => events.append(event));
+  watchPressure(options, { uppers, events }, undo);
 
   const metrics = new Metrics({
     version: VERSION,
@@ -71,7 +84,37 @@ export async function openObservation(options: ObservationOptions, undo: UndoSta
     ...delivery,
   });
   undo.push("stop telling of events", () => webhooks.close());
-  return { usage, events, webhooks, metrics, observers: tracing === undefined ? [metrics] : [metrics, tracing] };
+  return {
+    usage,
+    uppers: new StoredUppers(uppers, runtime),
+    events,
+    webhooks,
+    metrics,
+    observers: tracing === undefined ? [metrics] : [metrics, tracing],
+  };
+}
+
+/** Tells of what gets full: whose upper it is as events of the sandbox, all else as the machine's. */
+function watchPressure(
+  { config, runtime, log, pressureEveryMs = PRESSURE_EVERY_MS }: ObservationOptions,
+  { uppers, events }: { readonly uppers: UpperRooms; readonly events: EventLog },
+  undo: UndoStack,
+): void {
+  const { sandboxes, pools } = runtime;
+  const pressure = new Pressure({
+    everyMs: pressureEveryMs,
+    thresholds: config.pressure,
+    measure: () => fillings({ sandboxes: sandboxes.list(), uppers, pools, stateDir: config.stateDir }),
+    onChange(level, { sandbox, storage, usedBytes, totalBytes }) {
+      const change = { type: "storage.pressure", storage, level, usedBytes, totalBytes } as const;
+      const detail = { ...(sandbox && { sandbox: sandbox.id }), storage, level, usedBytes, totalBytes };
+      if (level === "normal") log.debug(detail, "storage has room again");
+      else log.warn(detail, "storage is getting full");
+      if (sandbox === null) events.append({ ...MACHINE, at: new Date(), ...change });
+      else sandboxes.announce(sandbox.id, change);
+    },
+  });
+  undo.push("look no more how full storage is", () => pressure.close());
 }
 
 /** The packages behind it take longer to load than all the rest, and few want them. */

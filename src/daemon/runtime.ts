@@ -21,6 +21,7 @@ import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/con
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 import { SeccompFilters } from "../seccomp/filters.ts";
+import type { SnapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import { poolDirectories, snapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import type { Config } from "./config.ts";
 import type { RemoteLayers } from "./open-remote.ts";
@@ -81,6 +82,8 @@ export interface Runtime {
   readonly remote: RemoteLayers;
   readonly launcher: NativeLauncher;
   readonly places: SandboxPlaces;
+  /** Absent where no sandbox can be checkpointed. */
+  readonly pools: SnapshotPools | undefined;
   /** Lets go of what this process holds, newest first. */
   close(): Promise<void>;
 }
@@ -140,11 +143,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   });
   const remote = openRemote(settings.remote, layers);
   undo.push("unmount idle layers", () => layers.unmountIdle());
-  const filters = new SeccompFilters({
-    ...{ arch: process.arch, kernel: release(), capabilities: new Set(CAPABILITIES) },
-    cgroupVersion: places.cgroups.version,
-  });
-  filters.warmUp();
+  const filters = openFilters(places);
   const snapshots = openSnapshots(options, launcher, undo);
   const saves = ephemeral ? undefined : savesOf(settings.remote, remote, realm);
   const sandboxes = new SandboxService({
@@ -161,7 +160,17 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   undo.push("let go of the sandboxes", () => sandboxes.close());
   await starting;
   const held = undo.move();
-  return { sandboxes, layers, remote, launcher, places, close: () => held[Symbol.asyncDispose]() };
+  const pools = snapshots?.pools;
+  return { sandboxes, layers, remote, launcher, places, pools, close: () => held[Symbol.asyncDispose]() };
+}
+
+function openFilters({ cgroups }: SandboxPlaces): SeccompFilters {
+  const capabilities = new Set(CAPABILITIES);
+  const filters = new SeccompFilters({
+    ...{ arch: process.arch, kernel: release(), capabilities, cgroupVersion: cgroups.version },
+  });
+  filters.warmUp();
+  return filters;
 }
 
 const launcherOf = ({ ephemeral, realm, failAt, agentProgram }: RuntimeOptions): NativeLauncher =>

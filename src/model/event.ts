@@ -3,9 +3,24 @@ import type { ExecReport } from "./exec.ts";
 import type { CheckpointId, ExecId, SandboxId, SandboxName } from "./ids.ts";
 import type { StateReason } from "./reason.ts";
 import type { Labels, Sandbox, SandboxState } from "./sandbox.ts";
+import type { PressureLevel, StorageKind } from "./storage.ts";
 
 /** Something that happened to a sandbox. */
 export type SandboxEvent = EventSubject & { readonly at: Date } & EventBody;
+
+/** Something that happened to what all sandboxes share: nobody's but the operator's. */
+export interface MachineEvent {
+  readonly sandbox: null;
+  readonly tenant: "";
+  readonly name: null;
+  readonly labels: Labels;
+  readonly at: Date;
+  readonly type: "storage.pressure";
+  readonly storage: StorageKind;
+  readonly level: PressureLevel;
+  readonly usedBytes: number;
+  readonly totalBytes: number;
+}
 
 /** The sandbox as it was then. */
 export interface EventSubject {
@@ -40,6 +55,14 @@ export type EventBody =
       readonly checkpointName: string | null;
       readonly cause: CheckpointCause["type"];
     }
+  /** An upper, or what all share, has become so full, or less so. */
+  | {
+      readonly type: "storage.pressure";
+      readonly storage: StorageKind;
+      readonly level: PressureLevel;
+      readonly usedBytes: number;
+      readonly totalBytes: number;
+    }
   | { readonly type: "checkpoint.removed"; readonly checkpoint: CheckpointId }
   /** The sandbox holds what a checkpoint holds; `before` has what it held. */
   | {
@@ -60,6 +83,7 @@ export const EVENT_TYPES = Object.keys({
   "exec.ended": true,
   "limit.reached": true,
   "file.changed": true,
+  "storage.pressure": true,
   "checkpoint.taken": true,
   "checkpoint.removed": true,
   "checkpoint.restored": true,
@@ -68,7 +92,9 @@ export const EVENT_TYPES = Object.keys({
 } satisfies Record<EventBody["type"], true>) as readonly EventBody["type"][];
 
 /** An event as the log keeps it and everybody outside is told of it. */
-export interface LoggedEvent extends EventSubject {
+export interface LoggedEvent extends Omit<EventSubject, "sandbox"> {
+  /** Null: it is about what all sandboxes share. */
+  readonly sandbox: SandboxId | null;
   /** Counts up from 1 for all events of this daemon, whatever they are about, and goes on after a restart. */
   readonly id: number;
   readonly type: EventBody["type"];

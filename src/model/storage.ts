@@ -1,4 +1,5 @@
-import type { Digest, LayerName } from "./ids.ts";
+import type { Medium } from "./checkpoint.ts";
+import type { Digest, LayerName, SandboxId, SandboxName } from "./ids.ts";
 import type { LayerFormat } from "./layer.ts";
 
 /** A layer as the store sees it that has to make room. */
@@ -32,6 +33,32 @@ export interface StorageUsage {
   readonly freeBytes: number;
   readonly totalBytes: number;
 }
+
+/** What the writable layers of sandboxes take. */
+export interface UpperStorage {
+  /** Oldest first. */
+  readonly uppers: readonly {
+    readonly sandbox: SandboxId;
+    readonly tenant: string;
+    readonly name: SandboxName | null;
+    readonly kind: "tmpfs" | "disk";
+    /** With what its checkpoints hold on to; null where nobody knows, or not yet. */
+    readonly usedBytes: number | null;
+    /** Null where only the medium bounds it. */
+    readonly limitBytes: number | null;
+    readonly checkpoints: number;
+  }[];
+  /** All of those that are known. */
+  readonly upperBytes: number;
+  /** Of uppers with snapshots, and of checkpoints whose sandboxes are gone. */
+  readonly pools: readonly { readonly medium: Medium; readonly usedBytes: number; readonly totalBytes: number }[];
+}
+
+/** What may get full: the upper of one sandbox, a pool of uppers with snapshots, or the disk that the rest is on. */
+export type StorageKind = "upper" | "memory-pool" | "disk-pool" | "state-directory";
+
+/** How full it is, by the thresholds that are configured. */
+export type PressureLevel = "normal" | "high" | "critical";
 
 export interface CollectRequest {
   /** Tell what would go, and change nothing. */

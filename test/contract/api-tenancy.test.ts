@@ -36,7 +36,7 @@ const memberOf = async (tenant: string, scopes?: readonly Scope[]): Promise<Plyb
   clientOf(await keyOf(tenant, scopes));
 
 /** The events that are kept. */
-async function events(plybox: Plybox): Promise<readonly { readonly sandbox: string }[]> {
+async function events(plybox: Plybox): Promise<readonly { readonly sandbox: string | null }[]> {
   return (await plybox.pastEvents({ limit: 1000 })).events;
 }
 
@@ -104,7 +104,7 @@ describe("a tenant", () => {
     await using theirs = await blue.create();
     await theirs.exec("true");
     await mine.exec("true");
-    const heard = new Set<string>();
+    const heard = new Set<string | null>();
     for (const event of await events(red)) heard.add(event.sandbox);
     expect(heard).toContain(mine.id);
     expect(heard).not.toContain(theirs.id);

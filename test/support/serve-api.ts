@@ -41,11 +41,12 @@ export type ServeOptions = Omit<
   | "composition"
   | "layers"
   | "builds"
+  | "uppers"
   | "portAccess"
   | "transfer"
   | "remote"
 > &
-  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "composition" | "layers" | "portAccess">>;
+  Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "composition" | "layers" | "uppers" | "portAccess">>;
 
 const unused = () => Promise.reject(new Error("not part of this test"));
 const NO_LIFECYCLE: SandboxLifecycle = {
@@ -95,6 +96,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
     lifecycle: NO_LIFECYCLE,
     layers: NO_LAYERS,
     builds: { build: unused },
+    uppers: { usage: () => ({ uppers: [], upperBytes: 0, pools: [] }) },
     checkpoints: NO_CHECKPOINTS,
     composition: { activate: unused, deactivate: unused },
     transfer: NO_TRANSFER,

@@ -19,6 +19,8 @@ export class TestDaemon implements AsyncDisposable {
       PLYBOX_STATE_DIR: join(this.directory, "state"),
       PLYBOX_RUN_DIR: join(this.directory, "run"),
       PLYBOX_LOG_LEVEL: "silent",
+      // How full the machine's disk is shows in no test by chance.
+      ...{ PLYBOX_PRESSURE_HIGH: "100", PLYBOX_PRESSURE_CRITICAL: "100" },
       ...env,
     });
     this.client = new Plybox({ socketPath: this.config.socket });

@@ -30,6 +30,12 @@ const DATA = {
   }),
   "limit.reached": z.object({ limit: z.string(), exec: exec.nullable() }),
   "file.changed": z.object({ change: z.enum(["written", "moved", "removed"]), path: z.string() }),
+  "storage.pressure": z.object({
+    storage: z.enum(["upper", "memory-pool", "disk-pool", "state-directory"]).describe("What has become so full."),
+    level: z.enum(["normal", "high", "critical"]).describe("By the thresholds that are configured; `normal`: no more."),
+    usedBytes: z.int(),
+    totalBytes: z.int(),
+  }),
   "checkpoint.taken": z.object({
     ...{ checkpoint, checkpointName: z.string().nullable() },
     cause: z.enum(["asked", "exec", "fork", "restore", "merge", "merged"]).describe("What it was made for."),
@@ -46,12 +52,15 @@ const DATA = {
   }),
 } satisfies Record<(typeof EVENT_TYPES)[number], z.ZodObject>;
 
+/** Of all events but those that are about what all sandboxes share. */
+const sandbox = z.string().describe("The sandbox's id.");
+
 const viewOf = <Type extends keyof typeof DATA>(type: Type) =>
   z.object({
     id: z.int().describe("Counts up over all events of the daemon; what to go on after."),
     type: z.literal(type),
     at: z.iso.datetime(),
-    sandbox: z.string().describe("The sandbox's id."),
+    sandbox,
     name: z.string().nullable().describe("Its name then."),
     labels: z.record(z.string(), z.string()).describe("Its labels then."),
     data: DATA[type],
@@ -65,6 +74,9 @@ export const EVENT_VIEWS = {
   "exec.ended": viewOf("exec.ended"),
   "limit.reached": viewOf("limit.reached"),
   "file.changed": viewOf("file.changed"),
+  "storage.pressure": viewOf("storage.pressure").extend({
+    sandbox: sandbox.nullable().describe("Whose upper it is; null for what all sandboxes share."),
+  }),
   "checkpoint.taken": viewOf("checkpoint.taken"),
   "checkpoint.removed": viewOf("checkpoint.removed"),
   "checkpoint.restored": viewOf("checkpoint.restored"),
@@ -79,6 +91,7 @@ export const eventView = z.discriminatedUnion("type", [
   EVENT_VIEWS["exec.ended"],
   EVENT_VIEWS["limit.reached"],
   EVENT_VIEWS["file.changed"],
+  EVENT_VIEWS["storage.pressure"],
   EVENT_VIEWS["checkpoint.taken"],
   EVENT_VIEWS["checkpoint.removed"],
   EVENT_VIEWS["checkpoint.restored"],

@@ -12,7 +12,19 @@ const storedLayer = z.object({
   inUse: z.boolean().describe("Whether a sandbox, also a stopped one, or a process stands on it."),
 });
 
+const upper = z.object({
+  ...{ sandbox: z.string(), tenant: z.string(), name: z.string().nullable(), kind: z.enum(["tmpfs", "disk"]) },
+  usedBytes: bytes.nullable().describe("With what its checkpoints hold on to; null where nobody knows, or not yet."),
+  limitBytes: bytes.nullable().describe("Null where only the medium bounds it."),
+  checkpoints: z.int(),
+});
+
 export const storageUsage = z.object({
+  uppers: z.array(upper).describe("Of all sandboxes, oldest first."),
+  upperBytes: bytes.describe("All uppers together, as far as that is known."),
+  pools: z
+    .array(z.object({ medium: z.enum(["memory", "disk"]), usedBytes: bytes, totalBytes: bytes }))
+    .describe("Where uppers with snapshots and all checkpoints are."),
   layers: z.array(storedLayer).describe("Least recently used first."),
   layerBytes: bytes.describe("All layers together."),
   reclaimableBytes: bytes.describe("Of layers that nobody stands on."),

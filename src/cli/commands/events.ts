@@ -96,7 +96,7 @@ function lineOf({ id, at, sandbox, type, data }: SandboxEvent): string {
   const details = Object.entries(data)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${wordOf(value)}`);
-  return [id, at, sandbox, type, ...details].join(" ");
+  return [id, at, sandbox ?? "-", type, ...details].join(" ");
 }
 
 /** What others named must neither end the line nor move the cursor. */

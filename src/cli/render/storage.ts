@@ -38,7 +38,28 @@ export function storageText(usage: StorageUsage | UsageView, now: Date, paint: P
     ["Leftovers", formatSize(leftoverBytes)],
     ["Disk", `${formatSize(freeBytes)} free of ${formatSize(totalBytes)}`],
   ];
-  return `${renderTable(columns, rows, paint)}\n${renderPairs(pairs, paint)}`;
+  const uppers = "uppers" in usage ? uppersText(usage, paint) : "";
+  return `${renderTable(columns, rows, paint)}\n${uppers}${renderPairs(pairs, paint)}`;
+}
+
+/** What sandboxes have written, which only a daemon knows. */
+function uppersText({ uppers, upperBytes, pools }: UsageView, paint: Paint): string {
+  const sizeOf = (bytes: number | null): string => (bytes === null ? "-" : formatSize(bytes));
+  const rows = uppers.map(({ sandbox, name, usedBytes, limitBytes, kind, checkpoints }) => [
+    ...[name ?? sandbox, sizeOf(usedBytes), sizeOf(limitBytes), kind, String(checkpoints)],
+  ]);
+  const columns = [
+    { title: "SANDBOX" },
+    { title: "WRITTEN", align: "right" },
+    { title: "LIMIT", align: "right" },
+    { title: "UPPER" },
+    { title: "CHECKPOINTS", align: "right" },
+  ] as const;
+  const pairs = pools.map(({ medium, usedBytes, totalBytes }): [string, string] => [
+    ...([`Pool, ${medium}`, `${formatSize(usedBytes)} of ${formatSize(totalBytes)}`] as const),
+  ]);
+  const all = renderPairs([["Written", formatSize(upperBytes)], ...pairs], paint);
+  return `${rows.length === 0 ? "" : `${renderTable(columns, rows, paint)}\n`}${all}`;
 }
 
 export function collectionText(

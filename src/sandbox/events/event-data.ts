@@ -1,7 +1,7 @@
-import type { LoggedEvent, SandboxEvent } from "../../model/event.ts";
+import type { LoggedEvent, MachineEvent, SandboxEvent } from "../../model/event.ts";
 
 /** What is told of an event outside, beside its type, time and sandbox. */
-export function eventData(event: SandboxEvent): Record<string, unknown> {
+export function eventData(event: SandboxEvent | MachineEvent): Record<string, unknown> {
   const { sandbox: _sandbox, tenant: _tenant, name: _name, labels: _labels, at: _at, type: _type, ...rest } = event;
   switch (event.type) {
     case "sandbox.state":

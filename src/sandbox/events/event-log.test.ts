@@ -105,6 +105,24 @@ describe("an event log", () => {
     expect(brief(log.latest({ tenant: "default" }, 2).items)).toEqual([3, 5]);
   });
 
+  it("tells no tenant of what is about no sandbox", () => {
+    const log = open();
+    const change = { storage: "disk-pool", level: "high", usedBytes: 8, totalBytes: 10 } as const;
+    log.append({
+      sandbox: null,
+      tenant: "",
+      name: null,
+      labels: {},
+      at: new Date(),
+      type: "storage.pressure",
+      ...change,
+    });
+    write(log, event());
+    expect(log.read(0).items[0]).toMatchObject({ id: 1, sandbox: null, type: "storage.pressure", data: change });
+    expect(brief(log.read(0, { tenant: "default" }).items)).toEqual([2]);
+    expect(brief(log.read(0, { sandbox: SANDBOX }).items)).toEqual([2]);
+  });
+
   it("filters by labels that the sandbox had then: a key, or a key with its value", () => {
     const log = open();
     write(

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Emitter } from "../../base/emitter.ts";
-import type { EventGap, LoggedEvent, SandboxEvent } from "../../model/event.ts";
+import type { EventGap, LoggedEvent, MachineEvent, SandboxEvent } from "../../model/event.ts";
 import type { Database } from "../database.ts";
 import { eventData } from "./event-data.ts";
 import { EventTable } from "./event-table.ts";
@@ -49,7 +49,7 @@ export class EventLog {
   readonly #table: EventTable;
   readonly #options: Required<Pick<EventLogOptions, "maxEvents" | "maxAgeMs" | "log">>;
   readonly #written: Emitter<number>;
-  #pending: SandboxEvent[] = [];
+  #pending: (SandboxEvent | MachineEvent)[] = [];
   #dropped = 0;
   #untilPrune = PRUNE_EVERY;
   #timer: NodeJS.Timeout | undefined;
@@ -68,7 +68,7 @@ export class EventLog {
     return this.#table.newest;
   }
 
-  append(event: SandboxEvent): void {
+  append(event: SandboxEvent | MachineEvent): void {
     if (this.#pending.length >= MAX_PENDING) {
       this.#pending.shift();
       this.#dropped += 1;
@@ -169,10 +169,10 @@ function inOrder(events: readonly LoggedEvent[], gaps: readonly EventGap[]): Log
   return [...items, ...gaps.map((gap): LogItem => ({ kind: "gap", ...gap }))].sort((a, b) => first(a) - first(b));
 }
 
-const rowOf = (event: SandboxEvent) => ({
+const rowOf = (event: SandboxEvent | MachineEvent) => ({
   at: event.at.getTime(),
   tenant: event.tenant,
-  sandbox: event.sandbox,
+  sandbox: event.sandbox ?? "",
   name: event.name,
   labels: JSON.stringify(event.labels),
   type: event.type,

@@ -8,6 +8,7 @@ import type { EventFilter } from "./event-log.ts";
 export interface NewRow {
   readonly at: number;
   readonly tenant: string;
+  /** "" for what is about no sandbox. */
   readonly sandbox: string;
   readonly name: string | null;
   /** JSON. */
@@ -177,7 +178,7 @@ const parametersOf = ({ tenant, sandbox, types, labels }: EventFilter) => ({
 
 const eventOf = ({ id, type, at, sandbox, name, labels, tenant, data }: Row): LoggedEvent => ({
   ...{ id, type: type as LoggedEvent["type"], at: new Date(at) },
-  ...{ sandbox: sandbox as SandboxId, name: name as SandboxName | null, tenant },
+  ...{ sandbox: sandbox === "" ? null : (sandbox as SandboxId), name: name as SandboxName | null, tenant },
   labels: JSON.parse(labels) as Labels,
   data: JSON.parse(data) as LoggedEvent["data"],
 });

@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { roomOf } from "../../base/room-of.ts";
 import type { Medium, PoolStep } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import { ID_ALPHABET } from "../../model/ids.ts";
 import { makeImage } from "./make-image.ts";
+import { groupBytes, groupsOf } from "./pool-bytes.ts";
 
 /** What a pool needs of the launcher; every method throws PlyboxError `launcher/failed` with step and errno. */
 export interface PoolLauncher {
@@ -48,6 +50,8 @@ export class SnapshotPool {
   readonly directory: string;
   readonly #options: PoolOptions;
   #opening: Promise<void> | undefined;
+  /** Where the kernel tells what is counted; found when it is first asked for. */
+  #groups: string | undefined;
 
   constructor(options: PoolOptions) {
     this.medium = options.medium;
@@ -144,6 +148,18 @@ export class SnapshotPool {
     if (paths.length > 0) await this.#change(paths.map((path) => ({ do: "delete", path })));
   }
 
+  /** What a sandbox has written, with what checkpoints hold on to of it; null where nobody knows. */
+  written(sandbox: SandboxId): number | null {
+    if (!this.#isMade()) return null;
+    this.#groups ??= groupsOf(this.directory);
+    return this.#groups === undefined ? null : groupBytes(this.#groups, groupOf(sandbox));
+  }
+
+  /** How full it is; undefined where there is none. */
+  room(): { readonly usedBytes: number; readonly totalBytes: number } | undefined {
+    return this.#isMade() ? roomOf(this.directory) : undefined;
+  }
+
   uppers(): readonly UpperName[] {
     return this.#names("uppers").flatMap((name) => {
       const [, sandbox, revision] = UPPER.exec(name) ?? [];
@@ -160,6 +176,7 @@ export class SnapshotPool {
     const { launcher, directory, image, medium } = this.#options;
     if (!this.#isMade() || this.uppers().length > 0 || this.checkpoints().length > 0) return;
     this.#opening = undefined;
+    this.#groups = undefined;
     await launcher.unmount(directory);
     rmdirSync(directory);
     await rm(image, { force: true });
