@@ -9,8 +9,9 @@ import type { Figure, Suite } from "./figure.ts";
 import { isHeld } from "./figure.ts";
 import { FORKS } from "./forks.ts";
 import { PACKING } from "./packing.ts";
+import { SHARING } from "./sharing.ts";
 
-const SUITES: readonly Suite[] = [FORKS, PACKING];
+const SUITES: readonly Suite[] = [FORKS, PACKING, SHARING];
 const NAMES = SUITES.flatMap(({ names }) => names);
 
 const USAGE = `npm run bench:snapshots [-- options]
