@@ -8,6 +8,7 @@ import type { Sandbox } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { BuiltCli } from "../support/built-cli.ts";
 import { end, isRunning, serve } from "../support/daemon-process.ts";
+import { tarOf } from "../support/oci-image.ts";
 import { mountsWith } from "../support/traces.ts";
 
 const KILLER = fileURLToPath(new URL("../support/kill-at-write.mjs", import.meta.url));
@@ -204,6 +205,37 @@ describe("kill -9 of the daemon at any write", () => {
       },
       { every: 4 },
     );
+  });
+
+  it.each([
+    { what: "ends processes", path: "etc/tool", least: 5, keeps: false },
+    { what: "keeps them", path: "opt/tool/file", least: 1, keeps: true },
+  ])("of an activation that $what leaves the layers that were, or were to be", async ({ path, least, keeps }) => {
+    const layer = "100-tool";
+    await client.layers.build(layer, tarOf([{ name: path, content: "tool" }]));
+    const seen = new Set<string>();
+    let exec = "";
+    const kills = await killEverywhere(
+      (sandbox) => sandbox.activateLayer(layer),
+      async (id, isDone) => {
+        const sandbox = await client.get(id);
+        if (keeps) expect(await sandbox.inspectExec(exec)).toMatchObject({ running: true });
+        expect(await contentOf(id)).toBe("now");
+        const { layers } = await sandbox.inspect();
+        if (isDone) expect(layers).toHaveLength(2);
+        // What it stands on is what it shows, at once and from its next start on.
+        const shown = layers.length === 2 ? "tool" : "";
+        expect(await sh(sandbox, `cat /${path}`)).toBe(shown);
+        await sandbox.restart();
+        expect(await sh(sandbox, `cat /${path}; cat /file`)).toBe(`${shown}now`);
+        seen.add(layers.join(" "));
+      },
+      { every: 2, prepare: async (sandbox) => ({ exec } = await sandbox.detach("sleep 1000")) },
+    );
+    expect(kills).toBeGreaterThanOrEqual(least);
+    expect([...seen].sort()).toEqual(["000-busybox", "000-busybox 100-tool"]);
+    // Nothing holds it any more.
+    await client.layers.remove(layer);
   });
 
   it("of a removal finishes it, and keeps the checkpoint with a name", async () => {

@@ -70,6 +70,18 @@ describe("a layer that brings only directories that nothing is at", () => {
     expect(await sh(sandbox, "cat /opt/tool/bin/hello; wc -l < /srv/work/log")).toBe("hello4");
   });
 
+  it.each([{ kind: "tmpfs", snapshots: true }, { kind: "disk" }, { kind: "disk", bytes: 64 * 1024 ** 2 }] as const)(
+    "is mounted over an upper %o, which has what is written there",
+    async (upper) => {
+      await using sandbox = await daemon.client.create({ layers: ["busybox"], upper });
+      const { ask } = await witness(sandbox);
+      await sandbox.activateLayer("tool", { processes: "keep" });
+      expect(await ask("echo mine >> /opt/tool/data/one; rm /opt/tool/data/two")).toBe("");
+      await sandbox.restart();
+      expect(await sh(sandbox, "cat /opt/tool/data/*")).toBe("onemine");
+    },
+  );
+
   it("is of another in a place that came the same way", async () => {
     await build("400-plug-in", { "opt/tool/plug-in/file": "plug-in", "opt/tool/data/more/file": "more" });
     await using sandbox = await daemon.client.create({ layers: ["busybox"] });
