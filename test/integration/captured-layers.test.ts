@@ -102,6 +102,15 @@ describe("a layer of what a sandbox has written", () => {
     await daemon.client.layers.remove("900-box");
   });
 
+  it("is read while nothing can be written, also where no command runs", async () => {
+    await using box = await daemon.client.create();
+    await sh(box, "echo there > /srv/there");
+    const layer = await daemon.client.layers.fromSandbox("900-idle", box.id);
+    expect(layer).toMatchObject({ mechanism: "in-place", frozen: true });
+    expect(await sh(box, "cat /srv/there")).toBe("there");
+    await daemon.client.layers.remove("900-idle");
+  });
+
   it("of a checkpoint is what was then; the sandbox may go, and the layer goes to another machine", async () => {
     const box = await daemon.client.create(SNAPSHOTS);
     await sh(box, `${EVERYTHING}\necho then > /srv/when`);

@@ -118,6 +118,18 @@ describe("a merge", () => {
     expect(await parent.merge({ from: fork.id })).toMatchObject({ outcome: "unchanged", restarted: false });
   });
 
+  it("that is only planned, and a comparison, leave what an undo goes back to", async () => {
+    await using pair = await parentAndFork();
+    const { parent, fork } = pair;
+    const { checkpoint: first } = await parent.checkpoint({ name: "first" });
+    await sh(parent, "echo B > /srv/b");
+    const { checkpoint: second } = await parent.checkpoint({ name: "second" });
+    await parent.restore(second.id);
+    expect(await parent.merge({ from: fork.id, dryRun: true })).toMatchObject({ outcome: "unchanged" });
+    expect((await parent.diff(second.id)).changes).toEqual([]);
+    expect((await parent.undo()).checkpoint.id).toBe(first.id);
+  });
+
   it("of a fork that goes on counts from the merge before, and forgets that when the merge is undone", async () => {
     await using pair = await parentAndFork();
     const { parent, fork } = pair;

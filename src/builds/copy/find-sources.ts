@@ -53,7 +53,7 @@ function step({ trail }: Place, part: string, asked: Asked): readonly Place[] {
   if (!isGlob(part)) return children.has(part) ? [enter(trail, part, asked)] : [];
   const pattern = globPattern(part, asked.line);
   return [...children.keys()]
-    .filter((name) => pattern.test(name))
+    .filter((name) => pattern(name))
     .sort()
     .map((name) => enter(trail, name, asked));
 }

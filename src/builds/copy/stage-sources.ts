@@ -56,7 +56,7 @@ async function matches(sandbox: StepSandbox, source: string, line: number): Prom
       const names = (await sandbox.status(path))?.type === "directory" ? await sandbox.names(path) : [];
       next.push(
         ...names
-          .filter((name) => pattern.test(name))
+          .filter((name) => pattern(name))
           .sort()
           .map((name) => posix.join(path, name)),
       );

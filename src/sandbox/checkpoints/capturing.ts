@@ -116,13 +116,15 @@ async function captureInPlace(context: LifecycleContext, live: LiveSandbox, wish
     const message = "this machine has no freezer: stop the sandbox first, or create it with snapshots";
     throw new PlyboxError("host/missing", message);
   }
-  const thaw = await freezeCommands(context, live);
+  // Also where no command runs: one that begins meanwhile would write into what is read.
+  const running = sandbox.state.kind === "running" ? live.running : undefined;
+  await running?.pause();
   try {
     const digests = live.lease?.layers.map(({ digest }) => digest) ?? [];
     const layer = await pack(context, { source, digests, from: sandbox.id }, wish);
-    return { layer, mechanism: "in-place", frozen: thaw !== undefined };
+    return { layer, mechanism: "in-place", frozen: running !== undefined };
   } finally {
-    await thaw?.();
+    await running?.resume();
   }
 }
 

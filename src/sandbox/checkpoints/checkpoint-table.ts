@@ -4,6 +4,7 @@ import type { Sandbox } from "../../model/sandbox.ts";
 import type { Database } from "../database.ts";
 import type { StoredSandbox } from "../registry.ts";
 import { readSandbox } from "../registry.ts";
+import { HeldPoints } from "./held-points.ts";
 
 type StoredCheckpoint = Omit<Checkpoint, "createdAt" | "origin"> & {
   readonly createdAt: string;
@@ -16,6 +17,7 @@ interface Row {
 
 /** The checkpoints of a daemon, and what they stand in. Every write is done when the method returns. */
 export class CheckpointTable {
+  readonly held = new HeldPoints();
   readonly #database: Database;
   readonly #byId = new Map<CheckpointId, Checkpoint>();
   readonly #put;

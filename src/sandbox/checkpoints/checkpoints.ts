@@ -95,13 +95,13 @@ export class Checkpoints implements SandboxCheckpoints {
     }
     // What is read must not change meanwhile.
     const now = await this.#change(ref, (each) =>
-      takeCheckpoint(this.#context, each, { freeze: true, cause: FOR_A_FORK }),
+      takeCheckpoint(this.#context, each, { freeze: true, cause: FOR_A_FORK, passing: true }),
     );
     try {
       const comparison = await comparePoints(this.#context, live, [before, now.checkpoint], wish);
       return { from: before, to: null, ...comparison };
     } finally {
-      await this.#drop(now.checkpoint.id);
+      await this.#drop(now.checkpoint.id, { passing: true });
     }
   }
 
@@ -168,9 +168,14 @@ export class Checkpoints implements SandboxCheckpoints {
     return sandboxes;
   }
 
-  async #drop(id: CheckpointId): Promise<Sandbox> {
+  async #drop(id: CheckpointId, options?: { readonly passing: boolean }): Promise<Sandbox> {
     const { origin } = this.find(id);
-    await this.#context.lock.run(origin.id, () => dropCheckpoints(this.#context, [this.find(id)]));
+    const { lock, snapshots } = this.#context;
+    await lock.run(origin.id, async () => {
+      // Found again behind the waiting, as it is then; from there on nobody begins to read it.
+      await snapshots?.table.held.untilFree(id);
+      await dropCheckpoints(this.#context, [this.find(id)], options);
+    });
     return origin;
   }
 

@@ -43,6 +43,17 @@ const MOST_TEXT = 8 * 1024 ** 2;
 export async function comparePoints(
   context: LifecycleContext,
   live: LiveSandbox,
+  points: readonly [Checkpoint, Checkpoint],
+  wish: ComparisonWish,
+): Promise<Comparison> {
+  const { table } = requireCheckpointed(context, live.sandbox);
+  const ids = points.map(({ id }) => id);
+  return await table.held.during(ids, () => compareHeld(context, live, points, wish));
+}
+
+async function compareHeld(
+  context: LifecycleContext,
+  live: LiveSandbox,
   [before, after]: readonly [Checkpoint, Checkpoint],
   { limit, texts, signal }: ComparisonWish,
 ): Promise<Comparison> {

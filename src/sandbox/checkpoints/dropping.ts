@@ -4,16 +4,24 @@ import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
 
-/** Whether a sandbox, but for `except`, has been made from a checkpoint or stands on it. */
-export function isReferenced({ live }: LifecycleContext, { id }: Checkpoint, except?: SandboxId): boolean {
+/** Whether a sandbox, but for `except`, has been made from a checkpoint or stands on it, or somebody reads it. */
+export function isReferenced({ live, snapshots }: LifecycleContext, { id }: Checkpoint, except?: SandboxId): boolean {
+  if (snapshots?.table.held.isHeld(id)) return true;
   return live.all().some(({ sandbox: { id: sandbox, state, lineage } }) => {
     if (lineage === null || sandbox === except || state.kind === "destroyed") return false;
     return lineage.head === id || lineage.forkedFrom?.checkpoint === id;
   });
 }
 
-/** Removes checkpoints. What stands on one of them stands on what that one had come from. */
-export async function dropCheckpoints(context: LifecycleContext, checkpoints: readonly Checkpoint[]): Promise<void> {
+/**
+ * Removes checkpoints. What stands on one of them stands on what that one had come from.
+ * @param options.passing of those that were taken so: nobody holds something else by that
+ */
+export async function dropCheckpoints(
+  context: LifecycleContext,
+  checkpoints: readonly Checkpoint[],
+  { passing = false }: { readonly passing?: boolean } = {},
+): Promise<void> {
   const { snapshots } = context;
   if (snapshots === undefined || checkpoints.length === 0) return;
   const { table, pools } = snapshots;
@@ -28,7 +36,7 @@ export async function dropCheckpoints(context: LifecycleContext, checkpoints: re
       let head = lineage?.head ?? null;
       while (head !== null && parents.has(head)) head = parents.get(head) ?? null;
       if (lineage === null || head === lineage.head) continue;
-      save(context, live, { ...live.sandbox, lineage: { ...lineage, head, changed: true } });
+      save(context, live, { ...live.sandbox, lineage: { ...lineage, head, changed: !passing || lineage.changed } });
     }
     table.delete(...parents.keys());
   });
@@ -43,6 +51,13 @@ export async function dropAllOf(context: LifecycleContext, sandbox: SandboxId): 
   // One that is still being made is in the hands of who makes it.
   const isLeft = ({ name, state, origin }: Checkpoint): boolean =>
     name === null && state !== "making" && (origin.id === sandbox || context.live.get(origin.id) === undefined);
-  const left = snapshots.table.all().filter((each) => isLeft(each) && !isReferenced(context, each, sandbox));
+  const { table } = snapshots;
+  await Promise.all(
+    table
+      .all()
+      .filter(isLeft)
+      .map(({ id }) => table.held.untilFree(id)),
+  );
+  const left = table.all().filter((each) => isLeft(each) && !isReferenced(context, each, sandbox));
   await dropCheckpoints(context, left);
 }

@@ -44,13 +44,13 @@ export async function mergeFrom(
   const { table } = requireCheckpointed(context, ours.sandbox);
   if (point !== undefined) return await mergeInto(context, ours, findPoint(table, point, ours.sandbox), wish);
   const theirs = context.live.find(sandbox);
-  const taken = await takeCheckpoint(context, theirs, { cause: { type: "merged" }, freeze: true });
+  const taken = await takeCheckpoint(context, theirs, { cause: { type: "merged" }, freeze: true, passing: true });
   try {
     const merge = await mergeInto(context, ours, taken.checkpoint, wish);
     return { ...merge, frozen: merge.frozen || taken.frozen };
   } finally {
     // What has been merged whole is what the next merge of the two counts from.
     const isKept = ours.sandbox.lineage?.merged.includes(taken.checkpoint.id);
-    if (!isKept) await dropCheckpoints(context, [taken.checkpoint]);
+    if (!isKept) await dropCheckpoints(context, [taken.checkpoint], { passing: true });
   }
 }

@@ -51,14 +51,26 @@ export async function mergeInto(
   requireKept(theirs);
   const base = commonPoint(table, ours.sandbox, theirs);
   for (const side of [base, theirs]) requireFit(ours, side);
-  const merger = new Merger(context, ours, { base, theirs }, wish);
   const isLive = kind === "running" || kind === "paused";
-  if (!isLive && !wish.dryRun) return await merger.write();
-  const look = await merger.lookAt();
-  if (wish.dryRun || look.outcome !== "planned") return look;
+  return await table.held.during([base.id, theirs.id], async () => {
+    const merger = new Merger(context, ours, { base, theirs }, wish);
+    if (!isLive && !wish.dryRun) return await merger.write();
+    const look = await merger.lookAt();
+    if (wish.dryRun || look.outcome !== "planned") return look;
+    return { ...(await writeBetweenRuns(context, ours, { base, theirs }, wish)), frozen: look.frozen };
+  });
+}
+
+/** Ends the processes of a sandbox, merges, and starts it again. Once they have ended no client's leaving ends the rest. */
+async function writeBetweenRuns(
+  context: LifecycleContext,
+  ours: LiveSandbox,
+  sides: Sides,
+  { signal: _, ...wish }: MergeWish,
+): Promise<Merge> {
   await endProcesses(context, ours, { type: "asked" });
   try {
-    return { ...(await merger.write()), restarted: true, frozen: look.frozen };
+    return { ...(await new Merger(context, ours, sides, wish).write()), restarted: true };
   } finally {
     await startSandbox(context, ours);
   }
@@ -84,11 +96,12 @@ class Merger {
 
   /** What a merge would do with what the sandbox holds at this moment. */
   async lookAt(): Promise<Merge> {
-    const now = await takeCheckpoint(this.#context, this.#ours, { cause: { type: "merge" }, freeze: true });
+    const wish = { cause: { type: "merge" }, freeze: true, passing: true } as const;
+    const now = await takeCheckpoint(this.#context, this.#ours, wish);
     try {
       return await this.#plan(now.checkpoint, async (planned) => ({ ...planned, frozen: now.frozen }));
     } finally {
-      await dropCheckpoints(this.#context, [now.checkpoint]);
+      await dropCheckpoints(this.#context, [now.checkpoint], { passing: true });
     }
   }
 

@@ -17,6 +17,8 @@ export interface CheckpointWish {
   readonly cause: CheckpointCause;
   /** Whether commands that run stand still meanwhile, so that it is one moment of all of them. */
   readonly freeze?: boolean;
+  /** Whether it is only looked at and then dropped: the sandbox has not changed by it. */
+  readonly passing?: boolean;
 }
 
 export interface TakenCheckpoint {
@@ -33,7 +35,7 @@ export interface TakenCheckpoint {
 export async function takeCheckpoint(
   context: LifecycleContext,
   live: LiveSandbox,
-  { name, cause, freeze = false }: CheckpointWish,
+  { name, cause, freeze = false, passing = false }: CheckpointWish,
 ): Promise<TakenCheckpoint> {
   const { table, pool, lineage } = requireCheckpointed(context, live.sandbox);
   requireState("checkpoint", live.sandbox.state, "running", "paused", "stopped", "failed");
@@ -63,7 +65,8 @@ export async function takeCheckpoint(
   table.together(() => {
     table.put(ready);
     table.delete(...excess.map(({ id }) => id));
-    save(context, live, { ...live.sandbox, lineage: { ...lineage, head: ready.id, changed: true } });
+    const changed = !passing || lineage.changed;
+    save(context, live, { ...live.sandbox, lineage: { ...lineage, head: ready.id, changed } });
   });
   return { checkpoint: table.get(ready.id) ?? ready, frozen };
 }
