@@ -175,7 +175,7 @@ describe("kill -9 of the daemon at any write", () => {
         expect(readdirSync(join(cli.directory, "run/pools/memory/plans"))).toEqual([]);
       },
       {
-        every: 9,
+        every: 13,
         countsRequests: true,
         prepare: async (sandbox) => {
           await sh(sandbox, "echo there > /gone");
@@ -203,7 +203,7 @@ describe("kill -9 of the daemon at any write", () => {
         expect(await contentOf(id)).toBe("now");
         expect((await (await client.get(id)).timeline()).checkpoints.map(({ name }) => name)).toEqual(["then"]);
       },
-      { every: 4 },
+      { every: 2, countsRequests: true },
     );
   });
 

@@ -90,22 +90,23 @@ class Planner {
     const path = (theirs ?? ours ?? base)?.path ?? "";
     if (!this.#isSelected(path)) return yield* this.#below(nodes);
     if (isDirectory(base) && isDirectory(theirs) && isSameBelow(base, theirs) && base.tree === theirs.tree) return;
-    const [isTheirs, isOurs] = [!(await isSame(base, theirs)), !(await isSame(base, ours))];
-    if (isDirectory(theirs) && isDirectory(ours)) return yield* this.#directories(nodes, isTheirs, isOurs);
+    const isTheirs = !(await isSame(base, theirs));
+    if (isDirectory(theirs) && isDirectory(ours)) return yield* this.#directories(nodes, isTheirs);
     if (!isTheirs && !(await this.#isChangedBelow(base, theirs, this.#sides.theirs)))
       return yield* this.#unchanged(nodes);
     if (await this.#isEqual(ours, theirs)) return yield* this.#unchanged(nodes);
-    if (!isOurs && !(await this.#isChangedBelow(base, ours, this.#sides.ours)))
+    // Only now: to compare what theirs has not changed would be most of the work.
+    if ((await isSame(base, ours)) && !(await this.#isChangedBelow(base, ours, this.#sides.ours)))
       return yield* this.#take(path, ours, theirs);
     yield conflictOf(nodes, path);
     if (this.#options.prefer === "theirs") yield* this.#take(path, ours, theirs);
   }
 
   /** Both have a directory: each of them changed its own metadata, or neither; what is in it is looked at by itself. */
-  async *#directories(nodes: Three, isTheirs: boolean, isOurs: boolean): Told {
-    const [, ours, theirs] = nodes as readonly [Node | undefined, Node, Node];
+  async *#directories(nodes: Three, isTheirs: boolean): Told {
+    const [base, ours, theirs] = nodes as readonly [Node | undefined, Node, Node];
     const isEqual = !isTheirs || (await differences(ours, theirs)).length === 0;
-    const isConflict = !isEqual && isOurs;
+    const isConflict = !isEqual && !(await isSame(base, ours));
     if (isConflict) yield conflictOf(nodes, theirs.path);
     yield* this.#below(nodes);
     const isTaken = !isEqual && (!isConflict || this.#options.prefer === "theirs");
@@ -130,7 +131,8 @@ class Planner {
 
   /** Ours stays; but names of one file of theirs, of which another was taken, are that file here too. */
   async *#unchanged([, ours, theirs]: Three): Told {
-    if (theirs === undefined || isDirectory(theirs) || !(await isSame(ours, theirs))) return;
+    if (theirs === undefined || isDirectory(theirs) || theirs.entry.links < 2) return;
+    if (!(await isSame(ours, theirs))) return;
     const taken = this.#links.keep(theirs);
     if (taken === undefined) return;
     yield { kind: "link", path: theirs.path, to: taken };
