@@ -1,8 +1,8 @@
 /** `npm run bench`; bench/README.md says how to read what it prints. */
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
-import { inspect } from "node:util";
 import type { Benchmark, BenchmarkName } from "./benchmark.ts";
+import { runInterruptible } from "./interruptible.ts";
 import type { Options } from "./options.ts";
 import { parseOptions, USAGE } from "./options.ts";
 import { formatBenchmark, toRow } from "./report.ts";
@@ -59,37 +59,15 @@ async function runAll(options: Options, signal: AbortSignal): Promise<Benchmark[
   return found;
 }
 
-class Interrupted extends Error {}
-
-/** Ctrl-C ends the run after the sample that is being taken; what was started is then ended and removed. */
-function interruptSignal(): AbortSignal {
-  const abort = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => {
-      if (!abort.signal.aborted) console.error(`\n${name}: ending what was started`);
-      abort.abort(new Interrupted(`ended by ${name}`));
-    });
-  }
-  return abort.signal;
-}
-
-async function main(): Promise<void> {
+await runInterruptible(async (signal) => {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) {
     console.log(USAGE);
     return;
   }
   console.log(`${describeMachine()}\n`);
-  const found = await runAll(options, interruptSignal());
+  const found = await runAll(options, signal);
   if (options.json === undefined) return;
   await writeFile(options.json, `${JSON.stringify(found.map(toRow), null, 2)}\n`);
   console.log(`written to ${options.json}`);
-}
-
-try {
-  await main();
-} catch (error) {
-  // With its causes: what failed, and what could not be cleared up after it.
-  console.error(error instanceof Interrupted ? error.message : inspect(error));
-  process.exitCode = error instanceof Interrupted ? 130 : 1;
-}
+});

@@ -4,6 +4,7 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { UndoStack } from "../../src/base/undo-stack.ts";
+import { runInterruptible } from "../interruptible.ts";
 import { copyRuntimes } from "./runtimes.ts";
 import { BLOCKS, NAMES, settingsOf } from "./settings.ts";
 import type { Figures } from "./trial.ts";
@@ -73,13 +74,8 @@ async function measure(options: Options, signal: AbortSignal): Promise<readonly 
   return figures;
 }
 
-const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
-try {
+await runInterruptible(async (signal) => {
   const options = parseOptions(process.argv.slice(2));
-  const figures = await measure(options, abort.signal);
+  const figures = await measure(options, signal);
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(figures, undefined, 2)}\n`);
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-}
+});

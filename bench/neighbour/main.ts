@@ -7,6 +7,7 @@ import { UndoStack } from "../../src/base/undo-stack.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { Daemon } from "../daemon.ts";
 import { HttpClient, jsonBytes } from "../http-client.ts";
+import { runInterruptible } from "../interruptible.ts";
 import type { Summary } from "../statistics.ts";
 import { summarize } from "../statistics.ts";
 import type { Bomb } from "./bombs.ts";
@@ -110,20 +111,15 @@ function print(figures: Figures | undefined): void {
   console.log(row([name, ...times, `${ratio.toFixed(2)} x`]));
 }
 
-const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
-try {
+await runInterruptible(async (signal) => {
   const options = parseOptions(process.argv.slice(2));
   console.log(
     `${availableParallelism()} cores, load ${loadavg()[0]?.toFixed(2)}; a neighbour's exec of /bin/true, in ms`,
   );
   console.log(row(["beside", "p50 alone", "p90", "p99", "p50", "p90", "p99", "ratio"]));
-  const figures = await measure(options, abort.signal);
+  const figures = await measure(options, signal);
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(figures, undefined, 2)}\n`);
   const over = figures.filter(({ ratio }) => ratio > MOST);
   for (const { name } of over) console.error(`OVER: beside ${name} the p50 is over ${MOST} times the quiet one`);
   process.exitCode = over.length === 0 ? 0 : 1;
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-}
+});

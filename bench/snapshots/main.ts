@@ -5,6 +5,7 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { UndoStack } from "../../src/base/undo-stack.ts";
+import { runInterruptible } from "../interruptible.ts";
 import type { Figure, Suite } from "./figure.ts";
 import { isHeld } from "./figure.ts";
 import { FORKS } from "./forks.ts";
@@ -59,16 +60,11 @@ async function measure({ names, rounds }: Options, signal: AbortSignal): Promise
   return figures;
 }
 
-const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
-try {
+await runInterruptible(async (signal) => {
   const options = parseOptions(process.argv.slice(2));
-  const figures = await measure(options, abort.signal);
+  const figures = await measure(options, signal);
   if (options.json !== undefined) {
     const named = Object.fromEntries(figures.map(({ name, ...rest }) => [name, rest]));
     await writeFile(options.json, `${JSON.stringify(named, undefined, 2)}\n`);
   }
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-}
+});

@@ -8,6 +8,7 @@ import { Plybox } from "../../src/client/index.ts";
 import { cgroupParentOf } from "../../src/daemon/runtime.ts";
 import { cgroupsWith, mountsWith, processesWith } from "../../test/support/traces.ts";
 import { Daemon } from "../daemon.ts";
+import { runInterruptible } from "../interruptible.ts";
 import { childrenOf } from "../machine.ts";
 import { growthOf } from "./growth.ts";
 import { COMMANDS, FILE_OPERATIONS, FILES, TERMINALS } from "./kinds.ts";
@@ -121,14 +122,9 @@ function leftBehind(runDirectory: string, ids: readonly string[]): readonly stri
   );
 }
 
-const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
-try {
-  const faults = await soak(parseOptions(process.argv.slice(2)), abort.signal);
+await runInterruptible(async (signal) => {
+  const faults = await soak(parseOptions(process.argv.slice(2)), signal);
   for (const fault of faults) console.error(`FAULT: ${fault}`);
   console.log(faults.length === 0 ? "flat, and nothing is left" : `${faults.length} faults`);
   process.exitCode = faults.length === 0 ? 0 : 1;
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-}
+});
