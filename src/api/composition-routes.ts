@@ -24,7 +24,14 @@ export const COMPOSITION_ROUTES = {
     params: sandboxParams,
     body: activateBody,
     answers: { 200: { description: "It stands on it", json: recomposedView } },
-    errors: [...CHANGE_ERRORS, "layer/exists", "layer/too-large", "layer/build-failed"],
+    errors: [
+      ...CHANGE_ERRORS,
+      "layer/exists",
+      "layer/too-large",
+      "layer/build-failed",
+      "layer/untrusted",
+      "remote/unreachable",
+    ],
   },
   deactivateLayer: {
     method: "DELETE",

@@ -146,7 +146,7 @@ export const COMMANDS = {
     load: async () => (await import("./commands/bisect.ts")).defineBisect,
   },
   layer: {
-    summary: "build, list, inspect, remove, export and import layers",
+    summary: "build, list, inspect, remove, export and import layers, or change those of a sandbox",
     load: async () => (await import("./commands/layer.ts")).defineLayer,
   },
   sign: {

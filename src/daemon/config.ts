@@ -146,7 +146,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
     }),
     layerBudget: parseBytes("layerBudget", given.layerBudget),
     ...parseTrust(given),
-    remote: parseRemote(env, given),
+    remote: requireSavable(given, parseRemote(env, given)),
     poolBytes: Object.freeze({
       memory: parseBytes("snapshotMemory", given.snapshotMemory),
       disk: parseBytes("snapshotDisk", given.snapshotDisk),
@@ -232,6 +232,11 @@ function parseTrust(given: Settings): Pick<Config, "trustedKeys" | "requireSigna
     throw invalid("trustedKeys", "has an empty path; paths are separated by :");
   if (requireSignatures && trustedKeys.length === 0) throw invalid("requireSignatures", "needs trustedKeys");
   return { trustedKeys: Object.freeze(trustedKeys.map((path) => resolve(path))), requireSignatures };
+}
+
+function requireSavable({ requireSignatures }: Settings, remote: RemoteSettings | null): RemoteSettings | null {
+  if (remote?.sandboxes !== true || requireSignatures !== "true") return remote;
+  throw invalid("remoteSandboxes", "cannot be had with requireSignatures: nobody signs what sandboxes write");
 }
 
 function parseCount(setting: keyof Settings, text: string | undefined): number | undefined {

@@ -41,6 +41,13 @@ describe("the settings of object storage", () => {
     [{ PLYBOX_REMOTE: "s3://layers/a?b" }, "remote is s3://BUCKET or s3://BUCKET/PREFIX"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_PUSH: "yes" }, "remotePush is true or false"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_SANDBOXES: "yes" }, "remoteSandboxes is true or false"],
+    [
+      {
+        ...{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_SANDBOXES: "true" },
+        ...{ PLYBOX_REQUIRE_SIGNATURES: "true", PLYBOX_TRUSTED_KEYS: "/key.pem" },
+      },
+      "remoteSandboxes cannot be had with requireSignatures",
+    ],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_ENDPOINT: "b:9000" }, "remoteEndpoint is an address"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_ENDPOINT: "http://u:p@b" }, "remoteEndpoint is an address"],
     [{ PLYBOX_REMOTE: "s3://layers", PLYBOX_REMOTE_REGION: "here!" }, "remoteRegion is a name"],

@@ -63,6 +63,14 @@ export type EventBody =
       readonly usedBytes: number;
       readonly totalBytes: number;
     }
+  /** It stands on other layers; `changed` are those that it has more, or less. */
+  | {
+      readonly type: "layers.changed";
+      readonly changed: readonly string[];
+      readonly processes: "kept" | "ended" | "none";
+    }
+  /** Object storage has what it has written. */
+  | { readonly type: "sandbox.saved"; readonly bytes: number }
   | { readonly type: "checkpoint.removed"; readonly checkpoint: CheckpointId }
   /** The sandbox holds what a checkpoint holds; `before` has what it held. */
   | {
@@ -84,6 +92,8 @@ export const EVENT_TYPES = Object.keys({
   "limit.reached": true,
   "file.changed": true,
   "storage.pressure": true,
+  "layers.changed": true,
+  "sandbox.saved": true,
   "checkpoint.taken": true,
   "checkpoint.removed": true,
   "checkpoint.restored": true,

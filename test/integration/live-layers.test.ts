@@ -130,6 +130,9 @@ describe("a layer that brings only directories that nothing is at", () => {
     await using sandbox = await daemon.client.create({ layers: ["busybox"] });
     const { exec } = await sandbox.detach("sleep 1000");
     await sandbox.activateLayer("tool", { processes: "keep" });
+    const told = { sandbox: sandbox.id, types: ["layers.*"], after: 0 };
+    const { value: event } = await daemon.client.events(told).next();
+    expect(event).toMatchObject({ type: "layers.changed", data: { changed: ["300-tool"], processes: "kept" } });
     await daemon.restart();
     expect(await sandbox.inspectExec(exec)).toMatchObject({ running: true });
     expect(await sh(sandbox, "cat /opt/tool/data/one")).toBe("one");

@@ -110,6 +110,10 @@ describe("a sandbox that is stopped", () => {
     await sh(sandbox, "echo one > /root/file");
     await sandbox.stop();
     const sent = puts();
+    const { value: event } = await here.client
+      .events({ sandbox: sandbox.id, types: ["sandbox.saved"], after: 0 })
+      .next();
+    expect(event).toMatchObject({ type: "sandbox.saved", data: { bytes: expect.any(Number) } });
     await sandbox.stop();
     expect(puts()).toBe(sent);
     const copy = await there.client.create({ restore: sandbox.id });

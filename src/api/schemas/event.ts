@@ -36,6 +36,11 @@ const DATA = {
     usedBytes: z.int(),
     totalBytes: z.int(),
   }),
+  "layers.changed": z.object({
+    changed: z.array(z.string()).describe("The layers that it stands on since, or stands on no more."),
+    processes: z.enum(["kept", "ended", "none"]).describe("What became of its processes."),
+  }),
+  "sandbox.saved": z.object({ bytes: z.int().describe("Of the image of what it has written.") }),
   "checkpoint.taken": z.object({
     ...{ checkpoint, checkpointName: z.string().nullable() },
     cause: z.enum(["asked", "exec", "fork", "restore", "merge", "merged"]).describe("What it was made for."),
@@ -77,6 +82,8 @@ export const EVENT_VIEWS = {
   "storage.pressure": viewOf("storage.pressure").extend({
     sandbox: sandbox.nullable().describe("Whose upper it is; null for what all sandboxes share."),
   }),
+  "layers.changed": viewOf("layers.changed"),
+  "sandbox.saved": viewOf("sandbox.saved"),
   "checkpoint.taken": viewOf("checkpoint.taken"),
   "checkpoint.removed": viewOf("checkpoint.removed"),
   "checkpoint.restored": viewOf("checkpoint.restored"),
@@ -92,6 +99,8 @@ export const eventView = z.discriminatedUnion("type", [
   EVENT_VIEWS["limit.reached"],
   EVENT_VIEWS["file.changed"],
   EVENT_VIEWS["storage.pressure"],
+  EVENT_VIEWS["layers.changed"],
+  EVENT_VIEWS["sandbox.saved"],
   EVENT_VIEWS["checkpoint.taken"],
   EVENT_VIEWS["checkpoint.removed"],
   EVENT_VIEWS["checkpoint.restored"],

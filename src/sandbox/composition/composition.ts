@@ -1,6 +1,7 @@
 import type { LayerLease } from "../../layers/layer-leases.ts";
 import { matchLayerName } from "../../layers/layer-names.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { subjectOf } from "../../model/event.ts";
 import type { LayerName } from "../../model/ids.ts";
 import type { LayerManifest } from "../../model/layer.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
@@ -47,11 +48,17 @@ export class Composition implements SandboxComposition {
       try {
         const [added, removed] = [lacking(lease.layers, standing), lacking(standing, lease.layers)];
         const processes = await this.#stand(live, lease, { added, removed, verb, wish });
-        return { sandbox: live.sandbox, changed: [...added, ...removed].map(({ name }) => name), processes };
+        const changed = [...added, ...removed].map(({ name }) => name);
+        if (changed.length > 0) this.#tell(live, { changed, processes });
+        return { sandbox: live.sandbox, changed, processes };
       } finally {
         if (live.lease !== lease) await release(this.#context, live, lease);
       }
     });
+  }
+
+  #tell({ sandbox }: LiveSandbox, what: Pick<Recomposition, "changed" | "processes">): void {
+    this.#context.events.emit({ ...subjectOf(sandbox), at: new Date(), type: "layers.changed", ...what });
   }
 
   /** @throws PlyboxError `layer/needs-restart` */

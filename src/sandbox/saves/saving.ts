@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { choosePacking } from "../../layers/compression.ts";
 import { imagePath } from "../../layers/pack-image.ts";
 import { PlyboxError } from "../../model/errors.ts";
+import { subjectOf } from "../../model/event.ts";
 import type { LayerName } from "../../model/ids.ts";
-import type { PackingRequest } from "../../model/layer.ts";
+import type { LayerManifest, PackingRequest } from "../../model/layer.ts";
 import type { SandboxSpec } from "../../model/sandbox.ts";
 import { isSaveLayer, saveLayerName } from "../../model/saved-sandbox.ts";
 import { flattenPlies } from "../../snapshots/plies/flatten.ts";
@@ -33,9 +34,10 @@ export async function ensureSaved(context: LifecycleContext, live: LiveSandbox):
   if (saves === undefined || !isUnsaved(context, live)) return;
   const { incarnation } = live.sandbox;
   const name = saveLayerName(live.sandbox.tenant, live.sandbox.name ?? live.sandbox.id);
-  await pack(context, live, name);
+  const { bytes } = await pack(context, live, name);
   await saves.push(name);
   save(context, live, { ...live.sandbox, saved: incarnation });
+  context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "sandbox.saved", bytes });
   // What is kept is there, and a name here would only grow old.
   await context.layers.remove(name).catch((err) => context.log.debug({ err }, "a saved layer stays here for now"));
 }
@@ -48,7 +50,7 @@ export function isUnsaved({ saves, places }: LifecycleContext, { sandbox }: Live
 }
 
 /** All that it has written since its layers were made: what it was restored to, and its upper on that. */
-async function pack(context: LifecycleContext, live: LiveSandbox, name: LayerName): Promise<void> {
+async function pack(context: LifecycleContext, live: LiveSandbox, name: LayerName): Promise<LayerManifest> {
   const { layers, mounts } = requireLease(live);
   const restored = layers.findIndex((layer) => isSaveLayer(layer.name));
   const upper = join(upperPath(live.sandbox, context.places), "upper");
@@ -56,7 +58,7 @@ async function pack(context: LifecycleContext, live: LiveSandbox, name: LayerNam
   const { format, compression } = choosePacking(context.packings, undefined, "snapshot");
   const { level, ...rest } = compression;
   const packing: PackingRequest = { format, ...rest, ...(level !== null && { level }) };
-  await context.layers.buildPacked(
+  return await context.layers.buildPacked(
     name,
     async (staging, { packing: chosen, bounds }) => {
       const flat = join(staging, "flat");
