@@ -60,7 +60,7 @@ describe("the commands of time lines", () => {
     await sh("box", "echo box > /a");
     expect(await plybox("merge", "try", "box")).toEqual({
       ...{ exitCode: 1, stdout: "" },
-      stderr: `plybox: conflict at /a: <into> changed it, <from> changed it
+      stderr: `plybox: conflict at /a: box changed it, try changed it
 plybox: nothing was merged; --ours or --theirs says whose side is taken
 `,
     });

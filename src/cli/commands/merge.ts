@@ -39,7 +39,7 @@ export function defineMerge(program: Command, context: CliContext): void {
     });
     if (options.json) writeJson(context.stdout, merged);
     else context.stdout.write(changesText(merged));
-    context.stderr.write(conflictsText(merged) + outcomeText(merged));
+    context.stderr.write(conflictsText(merged, [into, from]) + outcomeText(merged));
     if (merged.outcome === "conflicts") context.exitCode = 1;
   });
 }
@@ -54,10 +54,10 @@ function changesText({ outcome, changes, changeCount }: MergeView): string {
   return lines.join("") + (more > 0 ? `and ${more} more\n` : "");
 }
 
-function conflictsText({ conflicts, conflictCount }: MergeView): string {
+function conflictsText({ conflicts, conflictCount }: MergeView, [into, from]: readonly [string, string]): string {
   const more = conflictCount - conflicts.length;
   const lines = conflicts.map(
-    ({ path, ours, theirs }) => `plybox: conflict at ${shown(path)}: <into> ${ours} it, <from> ${theirs} it\n`,
+    ({ path, ours, theirs }) => `plybox: conflict at ${shown(path)}: ${into} ${ours} it, ${from} ${theirs} it\n`,
   );
   return lines.join("") + (more > 0 ? `plybox: and ${more} more conflicts\n` : "");
 }
