@@ -53,7 +53,6 @@ describe("a merge", () => {
     expect(merged).toMatchObject({
       outcome: "merged",
       restarted: true,
-      frozen: false,
       conflictCount: 0,
       conflicts: [],
     });

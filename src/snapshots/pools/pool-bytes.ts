@@ -5,12 +5,13 @@ const SYSFS = "/sys/fs/btrfs";
 
 /** Where the kernel tells of the groups of the btrfs that is mounted at a path; undefined where none is. */
 export function groupsOf(path: string): string | undefined {
+  const shown = path.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
   const line = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
-    .findLast((each) => each.split(" ", 5)[4] === path);
+    .findLast((each) => each.split(" ", 5)[4] === shown);
   const source = / - btrfs (\S+) /.exec(line ?? "")?.[1];
   if (source === undefined) return undefined;
-  const pool = readdirSync(SYSFS).find((id) => namesIn(join(SYSFS, id, "devices")).includes(basename(source)));
+  const pool = namesIn(SYSFS).find((id) => namesIn(join(SYSFS, id, "devices")).includes(basename(source)));
   return pool && join(SYSFS, pool, "qgroups");
 }
 

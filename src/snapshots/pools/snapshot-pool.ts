@@ -50,8 +50,8 @@ export class SnapshotPool {
   readonly directory: string;
   readonly #options: PoolOptions;
   #opening: Promise<void> | undefined;
-  /** Where the kernel tells what is counted; found when it is first asked for. */
-  #groups: string | undefined;
+  /** Where the kernel tells what is counted, null where it does not; found when it is first asked for. */
+  #groups: string | null | undefined;
 
   constructor(options: PoolOptions) {
     this.medium = options.medium;
@@ -151,8 +151,8 @@ export class SnapshotPool {
   /** What a sandbox has written, with what checkpoints hold on to of it; null where nobody knows. */
   written(sandbox: SandboxId): number | null {
     if (!this.#isMade()) return null;
-    this.#groups ??= groupsOf(this.directory);
-    return this.#groups === undefined ? null : groupBytes(this.#groups, groupOf(sandbox));
+    if (this.#groups === undefined) this.#groups = groupsOf(this.directory) ?? null;
+    return this.#groups === null ? null : groupBytes(this.#groups, groupOf(sandbox));
   }
 
   /** How full it is; undefined where there is none. */
