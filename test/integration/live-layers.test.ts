@@ -82,6 +82,17 @@ describe("a layer that brings only directories that nothing is at", () => {
     },
   );
 
+  it("comes to the machine's own layer too, where no bind of it lies over the place", async () => {
+    await build("310-hidden", { "usr/local/bin/hidden": "hidden", "srv/data/set": "set" });
+    await using sandbox = await daemon.client.create();
+    const { ask } = await witness(sandbox);
+    await sandbox.activateLayer("hidden", { processes: "keep" });
+    const shown = "cat /srv/data/set; ls /usr/local/bin/hidden 2>/dev/null";
+    expect(await ask(shown)).toBe("set");
+    await sandbox.restart();
+    expect((await sandbox.exec(shown)).stdout).toBe("set");
+  });
+
   it("is of another in a place that came the same way", async () => {
     await build("400-plug-in", { "opt/tool/plug-in/file": "plug-in", "opt/tool/data/more/file": "more" });
     await using sandbox = await daemon.client.create({ layers: ["busybox"] });
