@@ -107,7 +107,7 @@ const archiveOf = (source: ImageSource): Pick<ImageRequest, "archive"> =>
     ? { archive: createReadStream(source.path) }
     : {};
 
-/** A base by its number, with what the image is called. */
+/** A base by its number, with what the image is called; nobody gives a layer of their own such a name by chance. */
 function nameOf(source: ImageSource): LayerName {
   const text = source.transport === "docker" ? source.image : source.path;
   const [last = ""] = (text.split("/").at(-1) ?? "").split(/[:@]/);
@@ -116,5 +116,5 @@ function nameOf(source: ImageSource): LayerName {
     .replace(/[^a-z0-9._-]+/g, "-")
     .replace(/^[^a-z0-9]+/, "")
     .slice(0, 40);
-  return parseLayerName(`000-${name === "" ? "image" : name}`);
+  return parseLayerName(`000-image-${name === "" ? "of-no-name" : name}`);
 }

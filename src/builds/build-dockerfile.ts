@@ -57,8 +57,9 @@ export async function buildDockerfile(
   await using undo = new UndoStack();
   const report = new Reporter(request.onProgress);
   const { onProgress } = report;
+  const places = { path: join(parts.workspace, "context"), own: parts.own };
   const spool = { bounds: parts.bounds, signal };
-  const context = await openContext(request.input, join(parts.workspace, "context"), {
+  const context = await openContext(request.input, places, {
     ...spool,
     onBytes: (doneBytes) => onProgress({ step: "read", doneBytes, totalBytes: null }),
   });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UndoStack } from "../base/undo-stack.ts";
 import type { DockerfileLayer, DockerfileRequest } from "../builds/build-dockerfile.ts";
 import { buildDockerfile } from "../builds/build-dockerfile.ts";
+import type { BuildParts } from "../builds/steps/step-sandbox.ts";
 import { isMakerAlive, newMakerMark } from "../layers/maker-mark.ts";
 import type { Config } from "./config.ts";
 import { openEphemeral } from "./one-shot.ts";
@@ -28,7 +29,9 @@ export async function buildLayerOfDockerfile(
   undo.push("close the runtime of the build", close);
   const { layerBounds: bounds, networkEnvironment: environment } = config;
   const marks = readRealm().kind === "machine" ? "trusted" : "user";
-  return await buildDockerfile({ sandboxes, layers, places, marks, bounds, environment, workspace }, name, request);
+  const own = config.stateDir;
+  const parts: BuildParts = { sandboxes, layers, places, marks, bounds, environment, workspace, own };
+  return await buildDockerfile(parts, name, request);
 }
 
 const buildsOf = ({ stateDir }: Pick<Config, "stateDir">): string => join(stateDir, "builds");

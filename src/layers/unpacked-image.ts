@@ -29,7 +29,7 @@ export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Pro
   await requireRoom(catalog.bounds, layer, image);
   const staging = await catalog.stage();
   try {
-    await unsquash(image, join(staging, "tree"));
+    await unsquash(image, join(staging, "tree"), { attributes: "user" });
     // Of two processes that unpack one image, the second finds it done.
     await rename(join(staging, "tree"), tree).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
@@ -65,15 +65,27 @@ async function requireRoom(bounds: ImageBounds, { name }: LayerManifest, image: 
   if (code !== 0 && child.signalCode === null) throw corrupt(name, "unsquashfs cannot read its image");
 }
 
-/**
- * Unpacks an image to a directory that is not there yet.
- * @param options.strict what cannot be had without privileges, owners that are not mapped and devices, is an error
- */
-export async function unsquash(image: string, target: string, { strict = false } = {}): Promise<void> {
+export interface UnsquashOptions {
+  /** Whether what cannot be had without privileges, owners that are not mapped and devices, is an error. */
+  readonly strict?: boolean;
+  /** Which extended attributes are kept: those of others than users nobody may write without privileges. */
+  readonly attributes?: "all" | "user";
+}
+
+/** Unpacks an image to a directory that is not there yet. */
+export async function unsquash(
+  image: string,
+  target: string,
+  { strict = false, attributes = "all" }: UnsquashOptions = {},
+): Promise<void> {
   const program = await requireProgram("unsquashfs", "squashfs-tools");
   // A full disk is an error even so.
-  const options = ["-no-progress", "-quiet", ...(strict ? [] : ["-no-exit-code"]), "-dest", target];
-  const child = spawn(program, [...options, image], { stdio: ["ignore", "ignore", "pipe"], env: PROGRAM_ENVIRONMENT });
+  const options = ["-no-progress", "-quiet", ...(strict ? [] : ["-no-exit-code"])];
+  if (attributes === "user") options.push("-user-xattrs");
+  const child = spawn(program, [...options, "-dest", target, image], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: PROGRAM_ENVIRONMENT,
+  });
   const complaint = child.stderr.toArray();
   const [code] = (await once(child, "close")) as [number | null];
   if (code === 0) return;

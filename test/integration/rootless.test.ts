@@ -44,6 +44,28 @@ describe.each([
       });
     });
 
+    it("the steps of a Dockerfile, beside what is Plybox's own", async () => {
+      const steps = [
+        "FROM busybox",
+        "COPY Dockerfile /copied",
+        "RUN rm -r /etc/pam.d /bin/ls && echo made > /made",
+        "RUN rm /copied",
+      ];
+      writeFileSync(join(user.home, "Dockerfile"), steps.join("\n"), { mode: 0o644 });
+      const built = await user.run(["layer", "build", "100-made", "--dockerfile", "Dockerfile", "--json"]);
+      expect(built).toMatchObject({ exitCode: 0, stderr: "" });
+      const shown = await user.run([
+        "run",
+        "--layer",
+        "made",
+        "--",
+        "sh",
+        "-c",
+        "cat /made; echo /bin/l[s] /etc/pam* /c*",
+      ]);
+      expect(shown).toMatchObject({ exitCode: 0, stdout: "made\n/bin/l[s] /etc/pam* /c*\n" });
+    });
+
     it("a program without the user's other groups, where the kernel lets go of them", async () => {
       const { stdout } = await user.run(["run", "--", "id", "-G"], { groups: [user.uid, 100, 27] });
       expect(stdout).toBe(subordinateIds ? "0\n" : "0 65534\n");

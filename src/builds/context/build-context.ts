@@ -27,17 +27,28 @@ export interface BuildContext {
   readonly tree: FileTree;
 }
 
+export interface ContextPlaces {
+  /** Where its archive is kept. */
+  readonly path: string;
+  /** A directory of Plybox's own, which is no part of any context. */
+  readonly own: string;
+}
+
 /**
- * Reads a context, which is kept at `path`, without what its `.dockerignore` (or `NAME.dockerignore` beside a Dockerfile of
+ * Reads a context, which is kept as an archive, without what its `.dockerignore` (or `NAME.dockerignore` beside a Dockerfile of
  * that name) leaves out.
  * @throws PlyboxError `build/invalid` where there is no Dockerfile, `input/invalid` for a directory that cannot be read,
  *   `file/bad-archive`, `layer/too-large`, `aborted`
  */
-export async function openContext(input: BuildInput, path: string, work: SpoolWork): Promise<BuildContext> {
+export async function openContext(
+  input: BuildInput,
+  { path, own }: ContextPlaces,
+  work: SpoolWork,
+): Promise<BuildContext> {
   if ("archive" in input) return await contextOf(await spoolTree(input.archive, path, work), input.dockerfile);
   const { directory, text } = input;
   const ignore = directory === null ? "*" : await readIgnoreFile(directory, input.path);
-  const tree = await spoolTree(directory === null ? noFiles() : archiveDirectory(directory, ignore), path, work);
+  const tree = await spoolTree(directory === null ? noFiles() : archiveDirectory(directory, ignore, own), path, work);
   return await contextOf(tree, { text, ignore });
 }
 

@@ -17,13 +17,15 @@ export async function readIgnoreFile(directory: string, dockerfile: string | und
 
 /**
  * A directory of this machine as an archive. What is left out is not read, nor is what is below it.
+ * @param own a directory of Plybox's own, in which the archive itself may be kept: it is left out, too
  * @throws PlyboxError `input/invalid`
  */
-export async function* archiveDirectory(directory: string, ignore: string): AsyncGenerator<Buffer> {
+export async function* archiveDirectory(directory: string, ignore: string, own: string): AsyncGenerator<Buffer> {
   const ignored = ignoredPaths(ignore);
   const filter = (name: string, stats: { isDirectory?(): boolean }): boolean => {
     const path = name.replace(/^\.\/+/, "");
     if (path === "." || path === "") return true;
+    if (join(directory, path) === own) return false;
     return stats.isDirectory?.() === true ? !ignored.hasAllBelow(path) : !ignored.has(path);
   };
   try {

@@ -89,15 +89,16 @@ export class StepRunner {
    */
   async packAll({ base, steps }: Stack, staging: string, work: PlanWork): Promise<void> {
     const scratch = await this.#scratch();
+    const { marks } = this.options.parts;
+    const attributes = marks === "user" ? "user" : "all";
     const plies: string[] = [];
     for (const [index, digest] of steps.entries()) {
       const ply = join(scratch, `ply-${index}`);
-      await unsquash(await this.options.steps.imageOf(digest), ply, { strict: true });
+      await unsquash(await this.options.steps.imageOf(digest), ply, { strict: true, attributes });
       plies.push(ply);
     }
     const target = join(scratch, "all");
     await mkdir(target, { mode: 0o755 });
-    const { marks } = this.options.parts;
     if (plies.length > 0) await flattenPlies({ plies, target, isLowest: base === null, marks, ...signalOf(work) });
     await this.#pack(target, staging, work);
     await rm(scratch, { recursive: true, force: true });

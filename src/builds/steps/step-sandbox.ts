@@ -31,6 +31,8 @@ export interface BuildParts {
   readonly environment: Readonly<Record<string, string>>;
   /** A directory of this build alone. */
   readonly workspace: string;
+  /** Where Plybox keeps all that is its own. */
+  readonly own: string;
 }
 
 /** A sandbox in which one step of a build is done. What it writes is on disk, where it can be packed. */
