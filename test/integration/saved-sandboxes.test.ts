@@ -127,7 +127,7 @@ describe("a sandbox that is stopped", () => {
     expect(await sh(again, "cat /root/file")).toBe("two");
   });
 
-  it("is saved by the daemon where its processes ended by themselves while nothing could be", async () => {
+  it("is saved by the next daemon too, where its processes ended by themselves while nothing could be", async () => {
     const daemon = new TestDaemon(environment(proxy.endpoint));
     await using _daemon = daemon;
     await daemon.start({ retryMs: 50 });
@@ -142,6 +142,7 @@ describe("a sandbox that is stopped", () => {
     }
     const refusals = proxy.passed.length;
     while (proxy.passed.length === refusals) await sandbox.inspect();
+    await daemon.restart({ retryMs: 50 });
     proxy.fault = () => undefined;
     const isMissing = (error: { readonly code: string }): undefined => {
       expect(error.code).toBe("checkpoint/not-found");
