@@ -132,9 +132,10 @@ class StageBuilder {
     try {
       return await this.#build.runner.add(stack, step);
     } catch (error) {
-      if (!(error instanceof PlyboxError) || !/^(?:exec|file)\//.test(error.code)) throw error;
+      if (!(error instanceof PlyboxError) || !/^(?:exec|file)\/|^layer\/too-large$/.test(error.code)) throw error;
       const message = `line ${line}: ${keyword} ${text.slice(0, 200)}: ${error.message}`;
-      throw new PlyboxError("build/step-failed", message, { line, cause: error });
+      const code = error.code === "layer/too-large" ? error.code : "build/step-failed";
+      throw new PlyboxError(code, message, { line, cause: error });
     }
   }
 

@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import type { LayerStore } from "../../layers/layer-store.ts";
 import type { TreeBounds } from "../../layers/tar/tree-meter.ts";
 import { PlyboxError } from "../../model/errors.ts";
-import type { ExecReport, ExecRequest } from "../../model/exec.ts";
+import type { ExecReport, ExecRequest, ExecSession } from "../../model/exec.ts";
 import type { FileStatus } from "../../model/file.ts";
 import type { Digest, SandboxId } from "../../model/ids.ts";
 import { newExecId } from "../../model/ids.ts";
@@ -15,6 +15,7 @@ import { upperPath } from "../../sandbox/launch-plan.ts";
 import type { SandboxService } from "../../sandbox/sandbox-service.ts";
 import type { Marks } from "../../snapshots/plies/tree-program.ts";
 import { toBytes, toText } from "../file-tree.ts";
+import { exceeds } from "./written-bytes.ts";
 
 /** Of a file that is read whole, such as /etc/passwd. */
 const MOST_TEXT_BYTES = 1024 * 1024;
@@ -74,23 +75,26 @@ export class StepSandbox implements AsyncDisposable {
    * @param onOutput told of stdout and stderr as they come
    */
   async run(request: Omit<ExecRequest, "exec">, onOutput: (bytes: Uint8Array) => void): Promise<ExecReport> {
-    const { sandboxes } = this.#parts;
+    const { sandboxes, bounds } = this.#parts;
     const session = await sandboxes.exec(this.#id, { ...request, exec: newExecId(), merge: true }, this.#signal);
+    const ended = new AbortController();
     const stop = (): void => session.close();
     this.#signal?.addEventListener("abort", stop, { once: true });
+    const watch = exceeds(this.#upper, bounds.unpackedBytes, ended.signal).finally(stop);
+    let report: ExecReport | undefined;
     try {
-      for await (const event of session) {
-        if (event.kind === "output") onOutput(event.bytes);
-        else if (event.kind === "exit") return event.report;
-      }
+      report = await outcome(session, onOutput);
     } catch (error) {
       this.#requireGoing();
       throw error;
     } finally {
+      ended.abort();
       this.#signal?.removeEventListener("abort", stop);
       session.close();
     }
+    if (await watch) throw new PlyboxError("layer/too-large", `it wrote more than ${bounds.unpackedBytes} bytes`);
     this.#requireGoing();
+    if (report !== undefined) return report;
     throw new PlyboxError("internal", "the command of a build has no end");
   }
 
@@ -144,8 +148,12 @@ export class StepSandbox implements AsyncDisposable {
 
   /** Ends what runs in it, and tells where on this machine all that it has written is. */
   async finish(): Promise<string> {
-    const sandbox = await this.#parts.sandboxes.lifecycle.stop(this.#id);
-    return join(upperPath(sandbox, this.#parts.places), "upper");
+    await this.#parts.sandboxes.lifecycle.stop(this.#id);
+    return this.#upper;
+  }
+
+  get #upper(): string {
+    return join(upperPath(this.#parts.sandboxes.get(this.#id), this.#parts.places), "upper");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,6 +164,15 @@ export class StepSandbox implements AsyncDisposable {
     if (!this.#signal?.aborted) return;
     throw new PlyboxError("aborted", "the build was aborted", { cause: this.#signal.reason });
   }
+}
+
+/** Undefined where the session was closed before the command's end. */
+async function outcome(session: ExecSession, onOutput: (bytes: Uint8Array) => void): Promise<ExecReport | undefined> {
+  for await (const event of session) {
+    if (event.kind === "output") onOutput(event.bytes);
+    else if (event.kind === "exit") return event.report;
+  }
+  return undefined;
 }
 
 const bytesOf = ({ base64 }: { readonly base64: string }): string => Buffer.from(base64, "base64").toString("latin1");
