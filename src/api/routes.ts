@@ -308,7 +308,7 @@ const LAYER_ROUTES = {
   makePreset: {
     method: "POST",
     path: "/v1/layers/presets",
-    summary: "Make a layer of Debian's packages",
+    summary: "Make a layer that Plybox knows, such as one of Debian's packages",
     body: makePresetBody,
     answers: MADE,
     errors: BUILD_ERRORS,

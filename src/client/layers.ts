@@ -112,7 +112,7 @@ export class Layers {
     return await this.#make("/v1/layers/pull", asked, { signal, onProgress });
   }
 
-  /** Makes a layer of Debian's packages: `debian`, or `python`, `node`, `go`, `rust`, `build-tools` on it. */
+  /** Makes `busybox`, or a layer of Debian's packages: `debian`, or `python`, `node`, `go`, `rust`, `build-tools` on it. */
   async preset(preset: PresetName, options: NewLayerOptions = {}): Promise<LayerView> {
     const { signal, onProgress, ...rest } = options;
     const asked = { headers: JSON_HEADERS, body: JSON.stringify({ preset, ...rest }) };

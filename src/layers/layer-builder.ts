@@ -165,19 +165,21 @@ export class LayerBuilder {
     return { packing, bounds, ...(signal && { signal }), ...(onProgress && { onProgress }) };
   }
 
-  async busybox(): Promise<LayerManifest> {
-    const packing = choosePacking(this.#options.packings);
+  /** See `LayerStore.buildPreset`. */
+  async busybox({ replace = false, ...options }: ImageBuildOptions = {}): Promise<LayerManifest> {
+    const packing = choosePacking(this.#options.packings, options.packing);
     const make: Make = async (staging) => {
       const tree = join(staging, "tree");
       await mkdir(tree);
       const version = await makeBusyboxTree(this.#options.busybox, tree);
       const provenance = { kind: "busybox", source: `${this.#options.busybox}: ${version}` };
+      const work = { ...options, packing, name: BUSYBOX_LAYER, provenance };
       // The same busybox gives the same layer, whenever it is built.
-      const manifest = await this.#pack(tree, staging, { packing, name: BUSYBOX_LAYER, provenance, fileTime: 0 });
+      const manifest = await this.#pack(tree, staging, { ...work, fileTime: 0 });
       await rm(tree, { recursive: true });
       return manifest;
     };
-    return await this.#publish(BUSYBOX_LAYER, make, false);
+    return await this.#publish(BUSYBOX_LAYER, make, replace);
   }
 
   /** Makes the host layer anew; sandboxes that stand on an older one keep it. */

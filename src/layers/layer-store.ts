@@ -236,11 +236,12 @@ export class LayerStore {
   }
 
   /**
-   * Makes a layer of Debian's packages, on `000-debian` where it is none of a whole system; that one is made first where
-   * there is none.
+   * Makes `000-busybox`, or a layer of Debian's packages, on `000-debian` where it is none of a whole system; that one is made
+   * first where there is none.
    * @throws PlyboxError as `buildFromTar`; `layer/build-failed` with what mmdebstrap complained of
    */
   async buildPreset(preset: PresetName, options: ImageBuildOptions = {}): Promise<LayerManifest> {
+    if (preset === "busybox") return await this.#builder.busybox(options);
     const wanted = PRESETS[preset];
     const base = wanted.isBase ? undefined : await this.#debian(options);
     return await this.#finish(await this.#builder.fromPreset(wanted, base, options));

@@ -76,11 +76,12 @@ async function said(layer: string, line: string): Promise<readonly string[]> {
   return (await sandbox.exec(`{ ${line}; } 2>&1`)).stdout.trimEnd().split("\n");
 }
 
-const cli = (...args: readonly string[]) =>
+const cliWith = (env: NodeJS.ProcessEnv, ...args: readonly string[]) =>
   runCli(args, {
     cwd: work,
-    env: { ...FAST, PLYBOX_STATE_DIR: daemon.config.stateDir, PLYBOX_RUN_DIR: join(work, "run") },
+    env: { ...FAST, PLYBOX_STATE_DIR: daemon.config.stateDir, PLYBOX_RUN_DIR: join(work, "run"), ...env },
   });
+const cli = (...args: readonly string[]) => cliWith({}, ...args);
 
 describe("a layer from a Dockerfile", () => {
   it("is what its stages make, on the layer that the last one stands on", async () => {
@@ -218,6 +219,17 @@ describe("a layer from a Dockerfile", () => {
     expect((await sandbox.exec(["/bin/busybox", "cat", "/made"])).stdout).toBe("made\n");
   });
 
+  it("may have more steps than a sandbox has layers", async () => {
+    const steps = Array.from({ length: 34 }, (_, at) => `WORKDIR /made/${at}`);
+    const { layer } = await build(
+      lines("FROM busybox", "RUN rm -r /etc/pam.d", ...steps, "RUN ls -d /etc/pam.d /made/* | wc -l > /n"),
+    );
+    expect(await said(layer.name, "cat /n; ls -d /etc/pam.d")).toEqual([
+      "34",
+      "ls: /etc/pam.d: No such file or directory",
+    ]);
+  });
+
   it("has the configuration of the image that it stands on, which the command line takes from this machine too", async () => {
     const busybox = [
       { name: "bin/busybox", content: execFileSync("cat", ["/bin/busybox"], { maxBuffer: 2 ** 24 }), mode: 0o755 },
@@ -237,6 +249,17 @@ describe("a layer from a Dockerfile", () => {
     await using sandbox = await daemon.client.create({ layers: ["on-image"], start: null });
     expect((await sandbox.exec(["/bin/busybox", "cat", "said"])).stdout).toBe("image\n");
   });
+});
+
+it("busybox is a preset too, packed as it is asked for", async () => {
+  const { layers } = daemon.client;
+  const known = await layers.get("busybox");
+  expect(await layers.preset("busybox")).toMatchObject({ name: "000-busybox", digest: known.digest });
+  await expect(layers.preset("busybox", { algorithm: "gzip" })).rejects.toMatchObject({ code: "layer/exists" });
+  const replaced = await layers.preset("busybox", { algorithm: "gzip", replace: true });
+  expect(replaced).toMatchObject({ name: "000-busybox", compression: { algorithm: "gzip" } });
+  // What was made on the earlier one says so.
+  expect((await layers.get("100-test-1")).warnings?.join()).toContain("000-busybox");
 });
 
 describe("a Dockerfile that cannot be built is refused, and nothing stays", () => {
@@ -284,6 +307,24 @@ describe("a Dockerfile that cannot be built is refused, and nothing stays", () =
     expect(message.split("\n").slice(-2)).toEqual(["line 100", "why"]);
     expect(message.split("\n")).toHaveLength(21);
     expect(left()).toEqual(NOTHING);
+  });
+
+  it("a command that writes more than a layer may hold is ended", async () => {
+    writeFileSync(join(work, "Dockerfile"), "FROM busybox\nRUN dd if=/dev/zero of=/large bs=1M count=32; sleep 1000");
+    const env = { PLYBOX_LAYER_BYTES: String(16 * 1024 ** 2) };
+    const outcome = await cliWith(
+      env,
+      "layer",
+      "build",
+      "100-large",
+      "--dockerfile",
+      "Dockerfile",
+      "--context",
+      directory({}),
+    );
+    expect(outcome).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("(layer/too-large)") });
+    expect(outcome.stderr).toContain("line 2: RUN dd");
+    expect(left()).toMatchObject({ builds: [], staged: [] });
   });
 
   it("one whose client goes away in the middle of a command ends with it", async () => {
