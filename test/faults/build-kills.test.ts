@@ -13,7 +13,7 @@ import { cgroupsWith, mountsWith, processesWith } from "../support/traces.ts";
 
 const HOOK = new URL("../support/kill-at-change.mjs", import.meta.url).href;
 /** Each change would take minutes: from one run to the next so many are passed over. */
-const STRIDE = 29;
+const STRIDE = 41;
 
 let cli: BuiltCli;
 let daemon: ChildProcess | undefined;
@@ -54,7 +54,16 @@ it("a build that is killed leaves nothing half made, wherever it was", async () 
     "COPY --from=one /one /two",
     "USER user",
   );
-  const build = ["layer", "build", "100-app", "--dockerfile", "context/Dockerfile", "--no-cache", "--replace"];
+  const build = [
+    "layer",
+    "build",
+    "100-app",
+    "--dockerfile",
+    "context/Dockerfile",
+    "--no-cache",
+    "--replace",
+    "--json",
+  ];
   const store = new LayerStore({
     ...{ storeDirectory: state("layers"), mountDirectory: join(cli.directory, "mounts"), log: console },
     mounter: { mountImage: async () => {}, unmount: async () => {} },
