@@ -311,7 +311,7 @@ struct ChildStep {
 
 // In this order, because:
 constexpr ChildStep kSteps[] = {
-    {"join-cgroup", join_cgroup},  // first, so that all memory below is charged to the sandbox
+    {"join-cgroup", join_cgroup},  // first, so that what the kernel takes for it is charged to the sandbox
     {"network", enter_network},    // before /proc and /sys, which show the network of who mounts them
     {"owner", act_as_owner},       // before anything is made that root inside shall own
     {"overlay", mount_root},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -35,8 +36,20 @@ int run_child(void* argument) {
   _exit(1);
 }
 
-// Used by one child at a time: the launcher waits for it.
-alignas(64) char child_stack[256 << 10];
+constexpr size_t kStackBytes = 256 << 10;
+constexpr size_t kGuardBytes = 64 << 10;
+
+// Used by one child at a time: the launcher waits for it. Below lies what nobody may touch, so that a child which needs
+// more ends by that and does no harm. Null where there is no memory.
+char* child_stack() {
+  static char* bottom = nullptr;
+  if (bottom != nullptr) return bottom;
+  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  char* above = static_cast<char*>(memory) + kGuardBytes;
+  if (mprotect(above, kStackBytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
+  return bottom = above;
+}
 
 }  // namespace
 
@@ -53,6 +66,8 @@ Result<Launched> Launcher::start(const LaunchPlan& plan, Preparation& preparatio
   AgentCommand command(plan, prepared.cgroups);
 
   uint64_t begin = StepRecord::now();
+  char* stack = child_stack();
+  if (stack == nullptr) return Failure::here("clone");
   if (Result<> entered = stage_.enter(); !entered) return entered.failure();
   int pidfd = -1;
   int dumpable = prctl(PR_GET_DUMPABLE);
@@ -68,8 +83,7 @@ Result<Launched> Launcher::start(const LaunchPlan& plan, Preparation& preparatio
   size_t clone_slot = record_.count;
   record_.add("clone", 0);
   Start start{plan, prepared, command, agent_.get(), record_, begin, clone_slot};
-  pid_t pid = plan.fail_at == "clone" ? (errno = EIO, -1)
-                                      : clone_on({child_stack, sizeof(child_stack)}, args, run_child, &start);
+  pid_t pid = plan.fail_at == "clone" ? (errno = EIO, -1) : clone_on({stack, kStackBytes}, args, run_child, &start);
   Failure clone_failure = Failure::here("clone");
   // What the child did to its ids has made this memory one that nobody may look at.
   prctl(PR_SET_DUMPABLE, dumpable);

@@ -38,7 +38,7 @@ export function owned(root: Node, { owner, mode }: Ownership): Node {
   return copy(root);
 }
 
-/** What trees hold: names, types, modes, owners, targets and contents, but no times. */
+/** What trees hold: names, types, modes, owners, attributes, targets and contents, but no times. */
 export class ContentDigests {
   readonly #files = new WeakMap<Node, Digest>();
 
@@ -52,7 +52,8 @@ export class ContentDigests {
       names.set(node, first ?? path);
       const content = first ?? (await this.#contentOf(node, file));
       const { mode, uid, gid, type } = node;
-      hasher.add({ path, mode, uid, gid, content, more: { type, isLink: first !== undefined } });
+      const attributes = [...node.attributes].map(([name, value]) => [name, value.toString("base64")]).sort();
+      hasher.add({ path, mode, uid, gid, content, more: { type, isLink: first !== undefined, attributes } });
       const children = [...node.children].sort(([a], [b]) => (a < b ? 1 : -1));
       for (const [name, child] of children) pending.push([`${path}/${name}`, child]);
     }

@@ -21,7 +21,7 @@ const STEP_LAYER = parseLayerName("999-step");
 /** A step is packed to be stood on by the next one. */
 const STEP_PACKING = { format: "squashfs", compression: completeCompression("squashfs", "snapshot") } as const;
 /** Another one where the same step has another result. */
-const KEY_VERSION = 1;
+const KEY_VERSION = 2;
 /** A sandbox stands on 64 layers; some of them are what the build began with. */
 const MOST_STEPS_ABOVE = 32;
 

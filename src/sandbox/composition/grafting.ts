@@ -73,8 +73,9 @@ async function attach(
     if (grafting.points.length > 0) await live.running?.graft(graftOf(context, live, lease, grafting));
   } catch (error) {
     restack(context, live, before, { layers, warnings, lineage, grafting: null });
-    if (error instanceof PlyboxError) return error.message;
-    throw error;
+    if (!(error instanceof PlyboxError)) throw error;
+    context.log.warn({ sandbox: live.sandbox.id, err: error }, "a layer cannot be shown to processes that run");
+    return error.message;
   }
   save(context, live, { ...live.sandbox, grafting: null });
   await release(context, live, before);

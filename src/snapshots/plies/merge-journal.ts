@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { syncDirectory } from "../../base/atomic-file.ts";
@@ -34,7 +35,7 @@ export interface PreparedMerge {
 
 /**
  * Plans a merge and writes its steps to a journal, which appears whole or not at all. Nothing is changed yet.
- * @throws PlyboxError `aborted`, and as `TreeRequests.ask`
+ * @throws PlyboxError `aborted`, `file/no-space`, and as `TreeRequests.ask`
  */
 export async function prepareMerge({ journal, marks, ...input }: MergePlies): Promise<PreparedMerge> {
   await using program = new TreeProgram(marks);
@@ -61,6 +62,11 @@ export async function prepareMerge({ journal, marks, ...input }: MergePlies): Pr
     if (isReady) await rename(draft, journal);
     if (isReady) await syncDirectory(dirname(journal));
     return { isReady, report };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // By its number, EDQUOT, for which Node has no name.
+    if (code !== "ENOSPC" && (error as NodeJS.ErrnoException).errno !== -constants.errno.EDQUOT) throw error;
+    throw new PlyboxError("file/no-space", "there is no room for the plan of the merge", { cause: error });
   } finally {
     await file.close();
     await rm(draft, { force: true });
