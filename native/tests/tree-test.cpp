@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct Ground {
     REQUIRE(symlink("/", at("/tree/out").c_str()) == 0);
     REQUIRE(symlink("..", at("/tree/dir/up").c_str()) == 0);
   }
-  ~Ground() { CHECK(system(("rm -rf " + std::string(path)).c_str()) == 0); }
+  ~Ground() { std::filesystem::remove_all(path); }
 
   std::string at(const std::string& name) const { return path + name; }
   void put(const std::string& name, std::string_view bytes) const {
