@@ -1,7 +1,6 @@
 import type { LayerStore } from "../layers/layer-store.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { MovedLayer, PullOptions, PushOptions, RemoteOptions } from "../model/remote.ts";
-import { isSaveLayer } from "../model/saved-sandbox.ts";
 import type { Saves } from "../sandbox/saves/saving.ts";
 import type { Remote } from "../snapshots/remote/remote.ts";
 import type { RemoteSettings } from "./remote-settings.ts";
@@ -25,8 +24,7 @@ export function openRemote(settings: RemoteSettings | null, layers: LayerStore):
   };
   layers.useElsewhere({
     fetchMissing: async (layer, isHere) => settings.pulls && (await (await remote()).fetchMissing(layer, isHere)),
-    keep: async (layer) =>
-      void (settings.pushes && (await (await remote()).push([layer], { replace: isSaveLayer(layer) }))),
+    keep: async (layer, replace) => void (settings.pushes && (await (await remote()).push([layer], { replace }))),
   });
   return {
     push: async (...args) => (await remote()).push(...args),

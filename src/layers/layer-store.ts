@@ -214,6 +214,7 @@ export class LayerStore {
     const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
     return await this.#finish(
       await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
+      options,
     );
   }
 
@@ -224,7 +225,10 @@ export class LayerStore {
    */
   async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
     const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
-    return await this.#finish(await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }));
+    return await this.#finish(
+      await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }),
+      options,
+    );
   }
 
   /**
@@ -232,7 +236,7 @@ export class LayerStore {
    * @throws PlyboxError as `buildFromTar`, `image/invalid`, `image/pull-failed`
    */
   async buildFromImage(name: string, request: ImageRequest, options: ImageBuildOptions = {}): Promise<LayerManifest> {
-    return await this.#finish(await this.#builder.fromImage(parseNewName(name), request, options));
+    return await this.#finish(await this.#builder.fromImage(parseNewName(name), request, options), options);
   }
 
   /**
@@ -244,7 +248,7 @@ export class LayerStore {
     if (preset === "busybox") return await this.#builder.busybox(options);
     const wanted = PRESETS[preset];
     const base = wanted.isBase ? undefined : await this.#debian(options);
-    return await this.#finish(await this.#builder.fromPreset(wanted, base, options));
+    return await this.#finish(await this.#builder.fromPreset(wanted, base, options), options);
   }
 
   /**
@@ -254,7 +258,7 @@ export class LayerStore {
   async buildPacked(name: string, pack: Pack, options: BuildOptions = {}): Promise<LayerManifest> {
     const parsed = parseNewName(name);
     const parents = await this.#parentsOf(parsed, options.parents ?? []);
-    return await this.#finish(await this.#builder.packed(parsed, pack, { ...options, parents }));
+    return await this.#finish(await this.#builder.packed(parsed, pack, { ...options, parents }), options);
   }
 
   async #debian({ replace: _, ...options }: ImageBuildOptions): Promise<LayerManifest> {
@@ -273,7 +277,7 @@ export class LayerStore {
     const { parents } = await this.#finder.findHere(digest);
     await this.#parentsOf(parsed, parents);
     await giveName(this.#catalog, parsed, digest, replace);
-    return await this.#finish(await this.#finder.findHere(parsed));
+    return await this.#finish(await this.#finder.findHere(parsed), { replace });
   }
 
   /** How a layer is packed for which this is asked. Throws `input/invalid`. */
@@ -310,9 +314,9 @@ export class LayerStore {
     throw new PlyboxError("input/invalid", message, { field: "parent" });
   }
 
-  async #finish(built: LayerManifest): Promise<LayerManifest> {
+  async #finish(built: LayerManifest, { replace = false }: Pick<BuildOptions, "replace">): Promise<LayerManifest> {
     await this.#makeRoom(built);
-    await this.#elsewhere?.keep(built.name);
+    await this.#elsewhere?.keep(built.name, replace);
     return built;
   }
 

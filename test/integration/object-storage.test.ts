@@ -463,6 +463,11 @@ describe("daemons that share a bucket", () => {
     for (const box of boxes) expect((await box.exec("cat /greeting", { cwd: "/" })).stdout).toBe("child\n");
     expect((await user.client.layers.get("child")).digest).toBe(digest);
     expect((await user.client.layers.get("base")).name).toBe("100-base");
+    await builder.client.layers.build("101-child", tarOf("other\n"), { parents: ["base"], replace: true });
+    expect(await user.client.remote.pull(["child"], { replace: true })).toMatchObject([
+      { name: "100-base", outcome: "present" },
+      { name: "101-child", outcome: "pulled" },
+    ]);
     const missing = await refused(user.client.create({ layers: ["busybox", "nothing"] }));
     expect(missing).toMatchObject({ code: "layer/not-found" });
   });
