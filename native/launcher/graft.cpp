@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "common/syscalls.h"
+#include "launcher/grafted.h"
 #include "launcher/mounts.h"
 #include "launcher/targets.h"
 #include "launcher/watch.h"
@@ -65,16 +66,9 @@ class Graft {
   UniqueFd scratch_;  // this process's own
   UniqueFd layer_;
   UniqueFd upper_;
+  UniqueFd place_;  // the same as the host has it, with ids as they are on disk
   std::vector<Point> points_;
 };
-
-// A directory below another, on the same mount and through no link of any kind.
-UniqueFd open_directory(int root, const std::string& path) {
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  return UniqueFd(sys::openat2(root, path.c_str(), how));
-}
 
 Result<> enter(const UniqueFd& name_space) {
   if (setns(name_space.get(), CLONE_NEWNS) != 0) return failed();
@@ -134,6 +128,8 @@ Result<> Graft::open_parts() {
   if (!layer) return layer.failure();
   Result<UniqueFd> upper = copy_mount(kStep, AT_FDCWD, plan_.upper.c_str(), 0);
   if (!upper) return upper.failure();
+  place_.reset(open(plan_.upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!place_) return failed();
   if (plan_.layer.idmap)
     if (Result<> mapped = idmap_mount(kStep, layer->get(), ids->get()); !mapped) return mapped;
   if (Result<> mapped = idmap_mount(kStep, upper->get(), ids->get()); !mapped) return mapped;
@@ -178,12 +174,15 @@ Result<UniqueFd> Graft::make_target(const std::string& path, int source) {
 
 Result<UniqueFd> Graft::make_overlay(const std::string& path, int source, size_t number) {
   std::string above = "upper" + path;
-  UniqueFd upper = open_directory(upper_.get(), above);
-  // Overlayfs marks what is made where no layer had it, so that it would hide the layer from the next start on.
-  if (!upper || (fremovexattr(upper.get(), kOpaque) != 0 && errno != ENODATA)) return failed();
-  std::string work = "live/" + plan_.work + "." + std::to_string(number);
+  UniqueFd upper = open_beneath(upper_.get(), above);
+  if (!upper) return failed();
+  std::string name = plan_.work + "." + std::to_string(number);
+  std::string work = "live/" + name;
   for (const std::string& directory : {std::string("live"), work})
     if (mkdirat(upper_.get(), directory.c_str(), 0700) != 0 && errno != EEXIST) return failed();
+  if (Result<> noted = note_grafted(place_.get(), name, path); !noted) return noted.failure();
+  // Overlayfs marks what is made where no layer had it, so that it would hide the layer from the next start on.
+  if (fremovexattr(upper.get(), kOpaque) != 0 && errno != ENODATA) return failed();
 
   Result<UniqueFd> lower = copy_mount(kStep, source, "", AT_EMPTY_PATH);
   if (!lower) return lower.failure();
@@ -204,7 +203,7 @@ Result<UniqueFd> Graft::make_overlay(const std::string& path, int source, size_t
 }
 
 Result<> Graft::add(const std::string& path, size_t number) {
-  UniqueFd source = open_directory(layer_.get(), path.substr(1));
+  UniqueFd source = open_beneath(layer_.get(), path.substr(1));
   if (!source) return failed();
   if (Result<> entered = enter(sandbox_); !entered) return entered;
   Result<UniqueFd> target = make_target(path, source.get());

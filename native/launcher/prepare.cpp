@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/syscalls.h"
+#include "launcher/grafted.h"
 #include "launcher/loop.h"
 #include "launcher/mounts.h"
 #include "launcher/user-namespace.h"
@@ -88,6 +89,7 @@ Result<> make_upper(Host& host) {
   // A disk upper keeps nothing that a failed launch would have to take back but these two.
   for (const char* name : {"/upper", "/work"})
     if (Result<> made = make_directory(upper.path + name, 0755, host.traces); !made) return made;
+  sweep_grafted(upper.path);
 
   Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
   if (!copy) return copy.failure();

@@ -12,6 +12,10 @@ beforeAll(async () => {
   daemon = new TestDaemon({ SQUASH_COMP: "lz4", PLYBOX_SNAPSHOT_MEMORY: "1G" });
   await daemon.start();
   await build("300-tool", { "opt/tool/bin/hello": "hello", "opt/tool/data/one": "one", "opt/tool/data/two": "two" });
+  await build("320-sets", {
+    ...{ "opt/tool/bin/hello": "hello", "opt/tool/data/one": "one", "opt/tool/data/two": "two" },
+    ...{ "set/a/file": "a", "mode/file": "mode" },
+  });
 });
 afterAll(async () => daemon[Symbol.asyncDispose]());
 
@@ -123,6 +127,35 @@ describe("a layer that brings only directories that nothing is at", () => {
     expect(await sandbox.deactivateLayer("tool")).toMatchObject({ changed: ["300-tool"], processes: "ended" });
     expect(await sh(sandbox, "find /opt/tool -type f")).toBe("/opt/tool/data/own");
   });
+
+  it.each([
+    { kind: "tmpfs", snapshots: true },
+    { kind: "tmpfs" },
+    { kind: "disk" },
+    { kind: "disk", bytes: 64 * 1024 ** 2 },
+  ] as const)(
+    "leaves nothing of itself in an upper %o when it goes, but what was done to it, which can be removed",
+    async (upper) => {
+      await using sandbox = await daemon.client.create({ layers: ["busybox"], upper });
+      await sandbox.activateLayer("sets", { processes: "keep" });
+      expect(await sh(sandbox, "rm /opt/tool/data/one; rm -r /opt/tool/bin; mkdir /srv/own; chmod 700 /mode")).toBe("");
+      expect(await sandbox.deactivateLayer("sets")).toMatchObject({ processes: "ended" });
+      // Neither the set, which nobody touched, nor names that are hidden; what is the sandbox's own stays.
+      expect(await sh(sandbox, "ls -d /set /mode /srv/own 2>/dev/null; find /opt")).toBe(
+        "/mode\n/srv/own\n/opt\n/opt/tool\n/opt/tool/data",
+      );
+      expect(
+        await sandbox.exec("ls -la /opt/tool /opt/tool/data && cp -a /opt /srv/copy && rm -rf /opt/tool /mode"),
+      ).toMatchObject({
+        exitCode: 0,
+        stderr: "",
+      });
+      expect(await sandbox.activateLayer("sets", { processes: "keep" })).toMatchObject({ processes: "kept" });
+      expect(await sh(sandbox, "cat /opt/tool/data/one /set/a/file")).toBe("onea");
+      await sandbox.deactivateLayer("sets");
+      expect(await sh(sandbox, "ls -A /opt; ls -d /set /mode 2>/dev/null")).toBe("");
+    },
+  );
 
   it("is one with what the sandbox has put in its place, and hidden by it", async () => {
     await using sandbox = await daemon.client.create({ layers: ["busybox"] });
