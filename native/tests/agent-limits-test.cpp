@@ -366,16 +366,17 @@ TEST_CASE("signals reach the process, the group or everything, and nobody after 
     Host host = agent.connect();
     struct Row {
       const char* scope;
+      const char* then;  // what the parent does first: a child that is told too is waited for
       const char* out;
     };
-    for (const Row& row : {Row{"process", "parent\n"}, Row{"group", "childparent\n"}, Row{"all", "childparent\n"}}) {
+    for (const Row& row : {Row{"process", "sleep 0.1; kill -9 $p", "parent\n"},
+                           Row{"group", "wait $p", "childparent\n"}, Row{"all", "wait $p", "childparent\n"}}) {
       CAPTURE(row.scope);
       std::string id;
-      host.open(
-          1,
-          exec_request(
-              R"("argv":["sh","-c","trap 'printf child; exit' USR1; (trap 'printf child; exit' USR1; echo ready; while :; do sleep 0.01; done) & p=$!; trap 'sleep 0.1; echo parent; kill -9 $p; exit 7' USR1; echo ready; while :; do wait; done"])",
-              &id));
+      std::string child = "(trap 'printf child; exit' USR1; echo ready; while :; do sleep 0.01; done)";
+      std::string line = "trap 'printf child; exit' USR1; " + child + " & p=$!; trap '" + row.then +
+                         "; echo parent; exit 7' USR1; echo ready; while :; do wait; done";
+      host.open(1, exec_request(R"("argv":["sh","-c",)" + JsonWriter().string(line).text() + "]", &id));
       Outcome outcome;
       while (outcome.out != "ready\nready\n") host.take(outcome, host.next());
       CHECK(host.ask(about("signal", id, R"("signal":"SIGUSR1","scope":")" + std::string(row.scope) + "\"")).kind ==
