@@ -16,7 +16,7 @@ const reads = (name: string, path: string) => hidden(name, `read ${path}`, "read
 /** The directory has something in it where its file system is mounted, which the control does for itself. */
 const lists = (name: string, path: string, type?: string) => ({
   ...hidden(name, `list ${path}`, "list", path),
-  ...(type !== undefined && { disposable: true, before: `mount -t ${type} none ${path}` }),
+  ...(type !== undefined && { disposable: true, before: `mountpoint -q ${path} || mount -t ${type} none ${path}` }),
 });
 
 export const SETTINGS: ProbeGroup = {
