@@ -61,7 +61,7 @@ describe("npm run bench", () => {
 
   test("measures what it names, writes it as JSON, and leaves nothing", async () => {
     const names = BENCHMARKS.filter((name) => !OVERHEAD.includes(name));
-    const small = ["--runs", "2", "--sandboxes", "2", "--megabytes", "8", "--small-files", "50"];
+    const small = ["--runs", "1", "--sandboxes", "2", "--megabytes", "8", "--small-files", "50"];
     const { rows, stdout } = await rowsOf("--only", names.join(), ...small, "--steps");
     expect(rows.map(({ name }) => name)).toEqual(names);
     expect(stdout).toContain("all served: 100 of 100");
@@ -70,7 +70,7 @@ describe("npm run bench", () => {
   });
 
   test("measures work inside beside the same work outside, and in what else there is for it", async () => {
-    const { rows, stdout } = await rowsOf("--only", OVERHEAD.join(), "--runs", "2", "--compute-ms", "5");
+    const { rows, stdout } = await rowsOf("--only", OVERHEAD.join(), "--runs", "1", "--compute-ms", "5");
     const tables = stdout.split("\n\n").slice(1, -1);
     expect(rows.map(({ name }) => name)).toEqual(OVERHEAD);
     expect(tables).toHaveLength(OVERHEAD.length);
