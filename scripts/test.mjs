@@ -15,11 +15,29 @@ import { ROOT, setUp } from "./set-up.mjs";
 
 const COUNTS_FILE = join(ROOT, "build/test-counts.json");
 const FUZZ_SECONDS = 5;
+// No step takes half as long; one that does hangs, and is ended while there is somebody to read what it was at.
+const STEP_MINUTES = 35;
 // What one of them prints stays together, also beside others.
 const MAKE = ["--no-print-directory", "--output-sync=target", "-C", "native", `-j${availableParallelism()}`];
 
 /** @param {string} name */
 const installed = (name) => join(ROOT, "node_modules/.bin", name);
+
+/**
+ * Ends a program that hangs, politely first, so that it ends what it has started.
+ * @param {import("node:child_process").ChildProcessByStdio<null, import("node:stream").Readable, import("node:stream").Readable>} child
+ */
+function endHanging(child) {
+  console.error(`plybox: ${child.spawnfile} has not ended within ${STEP_MINUTES} minutes and is ended`);
+  child.kill("SIGTERM");
+  const last = setTimeout(() => {
+    child.kill("SIGKILL");
+    // What it has left behind may hold the other ends.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, 20_000);
+  child.on("close", () => clearTimeout(last));
+}
 
 /**
  * Runs a program, showing what it prints: as it comes, or `whole` in one piece, where others run beside it.
@@ -35,6 +53,7 @@ function run(program, args, { env = {}, whole = false } = {}) {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    const limit = setTimeout(endHanging, STEP_MINUTES * 60_000, child);
     let [output, shown] = ["", ""];
     /** @param {string} text */
     const show = (text) => {
@@ -47,10 +66,12 @@ function run(program, args, { env = {}, whole = false } = {}) {
     });
     child.stderr.setEncoding("utf8").on("data", show);
     child.on("error", (error) => {
+      clearTimeout(limit);
       console.error(`${program}: ${error.message}`);
       resolve({ ok: false, output });
     });
     child.on("close", (code) => {
+      clearTimeout(limit);
       process.stdout.write(shown);
       resolve({ ok: code === 0, output });
     });
