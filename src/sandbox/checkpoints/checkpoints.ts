@@ -16,7 +16,7 @@ import type { Comparison, ComparisonWish } from "./comparing.ts";
 import { comparePoints } from "./comparing.ts";
 import { dropCheckpoints } from "./dropping.ts";
 import type { ForkWish } from "./forking.ts";
-import { forkCheckpoint } from "./forking.ts";
+import { forkCheckpoint, forkTaken } from "./forking.ts";
 import { mergeFrom, sourceOf } from "./merge-source.ts";
 import type { Merge, MergeWish } from "./merging.ts";
 import type { Restoration } from "./restoring.ts";
@@ -72,7 +72,16 @@ export class Checkpoints implements SandboxCheckpoints {
     signal?: AbortSignal,
   ) {
     this.#requireGoing();
-    const taken = from === undefined ? await this.#takeForFork(ref, freeze) : this.#pointOf(ref, from);
+    const take = (also: Pick<CheckpointWish, "grow"> = {}): Promise<TakenCheckpoint> =>
+      this.#change(ref, async (live) =>
+        this.#told(live, await takeCheckpoint(this.#context, live, { freeze, cause: FOR_A_FORK, ...also })),
+      );
+    if (from === undefined && wish.count === 1) {
+      const forked = await forkTaken(this.#context, take, wish, signal);
+      this.#tellOfForks(forked.checkpoint, forked.sandboxes);
+      return forked;
+    }
+    const taken = from === undefined ? await take() : this.#pointOf(ref, from);
     return { ...taken, sandboxes: await this.#fork(taken.checkpoint, wish, signal) };
   }
 
@@ -155,17 +164,15 @@ export class Checkpoints implements SandboxCheckpoints {
     save(this.#context, live, { ...sandbox, lineage: { ...sandbox.lineage, changed: true } });
   }
 
-  #takeForFork(ref: string, freeze: boolean): Promise<TakenCheckpoint> {
-    return this.#change(ref, async (live) =>
-      this.#told(live, await takeCheckpoint(this.#context, live, { freeze, cause: FOR_A_FORK })),
-    );
+  async #fork(checkpoint: Checkpoint, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
+    const sandboxes = await forkCheckpoint(this.#context, { checkpoint }, wish, signal);
+    this.#tellOfForks(checkpoint, sandboxes);
+    return sandboxes;
   }
 
-  async #fork(checkpoint: Checkpoint, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
-    const sandboxes = await forkCheckpoint(this.#context, checkpoint, wish, signal);
+  #tellOfForks(checkpoint: Checkpoint, sandboxes: readonly Sandbox[]): void {
     const forks = sandboxes.map(({ id }) => id);
     this.#tell(checkpoint.origin, { type: "checkpoint.forked", checkpoint: checkpoint.id, forks });
-    return sandboxes;
   }
 
   async #drop(id: CheckpointId, options?: { readonly passing: boolean }): Promise<Sandbox> {

@@ -87,7 +87,7 @@ export async function replaceUpper(
   const { pool, lineage } = requireCheckpointed(context, live.sandbox);
   const { id, upper } = live.sandbox;
   const revision = lineage.revision + 1;
-  await pool.growUpper({ sandbox: id, revision }, checkpoint.id, upper.bytes);
+  await pool.growUpper({ upper: { sandbox: id, revision }, bytes: upper.bytes }, checkpoint.id);
   try {
     await write?.(upperIn(pool.directory, { sandbox: id, revision }));
   } catch (error) {

@@ -1,6 +1,8 @@
+import { deferred } from "../../base/deferred.ts";
 import type { Checkpoint, CheckpointCause } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import { newCheckpointId } from "../../model/ids.ts";
+import type { GrownUpper } from "../../snapshots/pools/snapshot-pool.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
@@ -19,6 +21,11 @@ export interface CheckpointWish {
   readonly freeze?: boolean;
   /** Whether it is only looked at and then dropped: the sandbox has not changed by it. */
   readonly passing?: boolean;
+  /**
+   * Called when it is about to be taken. What is answered is made in the same step; `kept` settles when that is done, or
+   * cannot be.
+   */
+  readonly grow?: (checkpoint: Checkpoint, kept: Promise<void>) => Promise<GrownUpper | undefined>;
 }
 
 export interface TakenCheckpoint {
@@ -35,7 +42,7 @@ export interface TakenCheckpoint {
 export async function takeCheckpoint(
   context: LifecycleContext,
   live: LiveSandbox,
-  { name, cause, freeze = false, passing = false }: CheckpointWish,
+  { name, cause, freeze = false, passing = false, grow }: CheckpointWish,
 ): Promise<TakenCheckpoint> {
   const { table, pool, lineage } = requireCheckpointed(context, live.sandbox);
   requireState("checkpoint", live.sandbox.state, "running", "paused", "stopped", "failed");
@@ -49,12 +56,17 @@ export async function takeCheckpoint(
   // Written down before anything is made, so that a daemon that comes back finds it again.
   table.put(checkpoint, ...excess.map((each): Checkpoint => ({ ...each, state: "removing" })));
   const upper = { sandbox: live.sandbox.id, revision: lineage.revision };
+  const kept = deferred();
+  kept.promise.catch(() => {});
   let thaw: (() => Promise<void>) | undefined;
   try {
+    const grown = await grow?.(checkpoint, kept.promise);
     if (freeze) thaw = await freezeCommands(context, live);
     const instead = excess.map(({ id }) => id);
-    await pool.keep(upper, checkpoint.id, instead).finally(() => thaw?.());
+    await pool.keep(upper, checkpoint.id, { instead, grown }).finally(() => thaw?.());
+    kept.resolve();
   } catch (error) {
+    kept.reject(error);
     const left = [checkpoint, ...excess];
     // What cannot be taken away now is taken away by the next daemon.
     await dropCheckpoints(context, left).catch((err) => context.log.warn({ err }, "a failed checkpoint stays for now"));

@@ -9,6 +9,7 @@ import { DEFAULT_TENANT } from "../../model/principal.ts";
 import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
+import type { GrownUpper } from "../../snapshots/pools/snapshot-pool.ts";
 import { newLineage, requireCheckpointed, requireSnapshots } from "../checkpoints/snapshots.ts";
 import { requireHeld, unheldLimits } from "../held-limits.ts";
 import { onLayers } from "../image-defaults.ts";
@@ -30,15 +31,21 @@ const UPPER_SHARE_OF_MEMORY = 0.75;
 
 const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
 
+export interface Base {
+  readonly checkpoint: Checkpoint;
+  /** Makes an upper of it, where it is only being taken. */
+  readonly grow?: ((grown: GrownUpper) => Promise<void>) | undefined;
+}
+
 /**
  * Makes a sandbox; resolves when its agent answers. Of one that fails, or is aborted, nothing is left.
- * @param base what it is to hold, on whose layers it then stands
+ * @param base what it begins with, on whose layers it then stands
  */
 export async function createSandbox(
   context: LifecycleContext,
   spec: SandboxSpec,
   signal?: AbortSignal,
-  base?: Checkpoint,
+  base?: Base,
 ): Promise<LiveSandbox> {
   throwIfAborted(signal);
   checkBinds(context, spec.binds ?? []);
@@ -47,7 +54,7 @@ export async function createSandbox(
   requireSnapshots(context, spec);
   requireSavable(context, spec);
   // Reserved before the first await: of two that ask for one name at once, one finds it taken.
-  const live = reserve(context, spec, base);
+  const live = reserve(context, spec, base?.checkpoint);
   await using undo = new UndoStack();
   // What could not be taken away is found again by whoever tries next.
   const orRemember = (work: () => Promise<void>) => (): Promise<void> =>
@@ -61,9 +68,9 @@ export async function createSandbox(
   const filter = context.filters.filterFor(live.sandbox);
   // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
   filter.catch(() => {});
-  const lease = await leaseFor(context, spec, base);
+  const lease = await leaseFor(context, spec, base?.checkpoint);
   live.lease = lease;
-  const layers = base?.origin.layers ?? lease.layers.map(({ name }) => name);
+  const layers = base?.checkpoint.origin.layers ?? lease.layers.map(({ name }) => name);
   live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers, warnings: lease.warnings };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   const plan = planFor(context, live.sandbox, lease, await filter);
@@ -109,11 +116,12 @@ function checkBinds({ places }: LifecycleContext, binds: readonly Bind[]): void 
   for (const bind of binds) requireShowable(bind, around);
 }
 
-async function growUpper(context: LifecycleContext, sandbox: Sandbox, base: Checkpoint | undefined): Promise<void> {
+async function growUpper(context: LifecycleContext, sandbox: Sandbox, base: Base | undefined): Promise<void> {
   const { pool, lineage } = requireCheckpointed(context, sandbox);
-  const upper = { sandbox: sandbox.id, revision: lineage.revision };
-  if (base === undefined) await pool.makeUpper(upper, sandbox.upper.bytes);
-  else await pool.growUpper(upper, base.id, sandbox.upper.bytes);
+  const grown = { upper: { sandbox: sandbox.id, revision: lineage.revision }, bytes: sandbox.upper.bytes };
+  if (base === undefined) await pool.makeUpper(grown.upper, grown.bytes);
+  else if (base.grow === undefined) await pool.growUpper(grown, base.checkpoint.id);
+  else await base.grow(grown);
 }
 
 function reserve(

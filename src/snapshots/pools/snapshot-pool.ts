@@ -34,6 +34,21 @@ export interface UpperName {
   readonly revision: number;
 }
 
+/** An upper that is to begin with what a checkpoint holds. */
+export interface GrownUpper {
+  readonly upper: UpperName;
+  /** What its sandbox may write, with its checkpoints; as much as there is, if absent. */
+  readonly bytes?: number | undefined;
+}
+
+/** What else is done in the same step as the keeping of a checkpoint. */
+export interface Beside {
+  /** Checkpoints that make room for it. */
+  readonly instead?: readonly CheckpointId[];
+  /** An upper that begins with it. */
+  readonly grown?: GrownUpper | undefined;
+}
+
 /** Room for the pages of the tmpfs itself, beside the image. */
 const TMPFS_SHARE = 1 / 64;
 const UPPER = /^(sb_[0-9a-z]{26})\.(\d+)$/;
@@ -93,22 +108,17 @@ export class SnapshotPool {
   }
 
   /** Makes an upper that holds what a checkpoint holds; takes the place of what was left by that name. */
-  async growUpper(upper: UpperName, checkpoint: CheckpointId, bytes?: number): Promise<void> {
-    const group = groupOf(upper.sandbox);
-    const path = this.#upper(upper);
-    await this.#change([
-      this.#limit(group, bytes),
-      { do: "delete", path },
-      { do: "snapshot", source: this.#checkpoint(checkpoint), path, group, readOnly: false },
-    ]);
+  async growUpper(grown: GrownUpper, checkpoint: CheckpointId): Promise<void> {
+    await this.#change(this.#growing(grown, checkpoint));
   }
 
-  /** Keeps what an upper holds at this moment; commands that run inside go on. Makes room by dropping others first. */
-  async keep(upper: UpperName, checkpoint: CheckpointId, instead: readonly CheckpointId[] = []): Promise<void> {
+  /** Keeps what an upper holds at this moment; commands that run inside go on. */
+  async keep(upper: UpperName, checkpoint: CheckpointId, { instead = [], grown }: Beside = {}): Promise<void> {
     const [source, path] = [this.#upper(upper), this.#checkpoint(checkpoint)];
     await this.#change([
       ...instead.map((each): PoolStep => ({ do: "delete", path: this.#checkpoint(each) })),
       { do: "snapshot", source, path, group: groupOf(upper.sandbox), readOnly: true },
+      ...(grown === undefined ? [] : this.#growing(grown, checkpoint)),
     ]);
   }
 
@@ -199,6 +209,16 @@ export class SnapshotPool {
 
   async #change(steps: readonly PoolStep[]): Promise<void> {
     await this.#options.launcher.subvolumes(steps).catch(asNoSpace);
+  }
+
+  #growing({ upper, bytes }: GrownUpper, checkpoint: CheckpointId): readonly PoolStep[] {
+    const group = groupOf(upper.sandbox);
+    const path = this.#upper(upper);
+    return [
+      this.#limit(group, bytes),
+      { do: "delete", path },
+      { do: "snapshot", source: this.#checkpoint(checkpoint), path, group, readOnly: false },
+    ];
   }
 
   #limit(group: number, bytes: number | undefined): PoolStep {
