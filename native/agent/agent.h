@@ -11,6 +11,7 @@
 #include "agent/files/worker.h"
 #include "agent/limit-events.h"
 #include "agent/options.h"
+#include "agent/root-space.h"
 #include "agent/users.h"
 
 namespace plybox {
@@ -22,6 +23,7 @@ struct Descriptors {
   UniqueFd null_device;
   UniqueFd track;
   UniqueFd memory;
+  RootQuota quota;
   std::vector<sock_filter> filter;  // of commands; empty: none
 };
 
@@ -90,6 +92,7 @@ class Agent final : public RequestServer {
   MemoryEvents memory_;
   CommandCgroups memory_cgroups_;
   Users users_;
+  RootSpace root_space_;
   sock_fprog program_;  // the filter of commands
   ExecContext context_;
   FileWorkers file_workers_;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "agent/clock.h"
-#include "agent/root-space.h"
 #include "common/signals.h"
 
 namespace plybox {
@@ -181,7 +180,7 @@ uint64_t Exec::refused_forks() const {
   return context_.pids.refused_forks() + (cgroup_ != nullptr ? context_.cgroups.refused_forks(*cgroup_) : 0);
 }
 
-LimitsMet Exec::count_limits() const { return {memory_kills(), refused_forks(), root_is_full(context_.least_room)}; }
+LimitsMet Exec::count_limits() const { return {memory_kills(), refused_forks(), context_.root_space.full()}; }
 
 void Exec::find_limits_met() {
   LimitsMet now = count_limits();

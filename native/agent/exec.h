@@ -18,6 +18,7 @@
 #include "agent/limit-events.h"
 #include "agent/output.h"
 #include "agent/requests.h"
+#include "agent/root-space.h"
 #include "agent/users.h"
 #include "common/json.h"
 #include "common/refusal.h"
@@ -84,7 +85,7 @@ struct ExecContext {
   std::vector<ResourceLimit> limits;
   std::string oom_score;
   bool limits_file_size;
-  uint64_t least_room;  // root-space.h
+  const RootSpace& root_space;
   // Called when a command has finished, or when nothing of it is left.
   std::function<void()> changed;
 };

@@ -50,12 +50,14 @@ void complain(const std::string& text) {
 
 Result<Descriptors> set_up(const Options& options) {
   guard_process();
-  close_others({options.listen_fd, options.track_fd, options.memory_fd, options.filter_fd});
+  close_others({options.listen_fd, options.track_fd, options.memory_fd, options.filter_fd, options.referenced_fd,
+                options.reserved_fd});
 
   Descriptors descriptors;
   descriptors.listen = adopt(options.listen_fd);
   descriptors.track = adopt(options.track_fd);
   descriptors.memory = adopt(options.memory_fd);
+  descriptors.quota = {adopt(options.referenced_fd), adopt(options.reserved_fd), options.quota_bytes};
   UniqueFd filter_file = adopt(options.filter_fd);
   Result<std::vector<sock_filter>> filter = read_command_filter(filter_file.get());
   if (!filter) return filter.failure();

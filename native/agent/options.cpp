@@ -32,6 +32,9 @@ bool take(std::string_view name, std::string_view value, Options& options) {
   if (name == "--open-files") return parse_number(value, 1, UINT32_MAX, options.open_files.emplace());
   if (name == "--file-bytes") return parse_number(value, 0, INT64_MAX, options.file_bytes.emplace());
   if (name == "--least-room") return parse_number(value, 1, INT64_MAX, options.least_room);
+  if (name == "--referenced-fd") return parse_int(value, kFirstFd, kLastFd, options.referenced_fd);
+  if (name == "--reserved-fd") return parse_int(value, kFirstFd, kLastFd, options.reserved_fd);
+  if (name == "--quota-bytes") return parse_number(value, 1, INT64_MAX, options.quota_bytes);
   if (name == "--fail-at") return !(options.fail_at = value).empty();
   if (name == "--memory-version") return parse_int(value, 1, 2, options.memory_version);
   if (name == "--filter-fd") return parse_int(value, kFirstFd, kLastFd, options.filter_fd);
@@ -50,6 +53,9 @@ std::string parse_options(int argc, char* const* argv, Options& options) {
   if ((options.track_fd < 0) != (options.track_version == 0)) return "--track-fd and --track-version belong together";
   if ((options.memory_fd < 0) != (options.memory_version == 0))
     return "--memory-fd and --memory-version belong together";
+  bool quota = options.quota_bytes > 0;
+  if ((options.referenced_fd >= 0) != quota || (options.reserved_fd >= 0) != quota)
+    return "--referenced-fd, --reserved-fd and --quota-bytes belong together";
   return "";
 }
 

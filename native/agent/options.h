@@ -19,7 +19,11 @@ struct Options {
   std::optional<uint64_t> open_files;
   std::optional<uint64_t> file_bytes;
   int filter_fd = -1;
-  uint64_t least_room = 1;  // root-space.h
+  // root-space.h
+  uint64_t least_room = 1;
+  int referenced_fd = -1;
+  int reserved_fd = -1;
+  uint64_t quota_bytes = 0;
 };
 
 // Answers what is wrong, or "".

@@ -27,6 +27,11 @@ AgentCommand::AgentCommand(const LaunchPlan& plan, const JoinedCgroups& cgroups)
   add("--open-files", std::to_string(plan.open_files));
   if (plan.file_bytes) add("--file-bytes", std::to_string(*plan.file_bytes));
   if (plan.upper.kind != UpperPlan::Kind::kTmpfs) add("--least-room", kLargestFolio);
+  if (plan.upper.quota) {
+    add("--referenced-fd", std::to_string(kReferencedFd));
+    add("--reserved-fd", std::to_string(kReservedFd));
+    add("--quota-bytes", std::to_string(plan.upper.quota->bytes));
+  }
   if (!plan.seccomp.commands.empty()) add("--filter-fd", std::to_string(kFilterFd));
   // Empty unless the launcher was started to let tests make things fail.
   if (plan.fail_at.starts_with(kExecFault)) add("--fail-at", plan.fail_at.substr(kExecFault.size()));

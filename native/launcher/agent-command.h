@@ -14,7 +14,9 @@ constexpr int kListenFd = 3;
 constexpr int kTrackFd = 4;
 constexpr int kMemoryFd = 5;
 constexpr int kFilterFd = 6;
-constexpr int kFirstOtherFd = 7;
+constexpr int kReferencedFd = 7;
+constexpr int kReservedFd = 8;
+constexpr int kFirstOtherFd = 9;
 
 class AgentCommand {
  public:

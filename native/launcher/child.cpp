@@ -215,7 +215,9 @@ Result<> arrange_descriptors(Child& child) {
                     {child.prepared.socket.get(), kListenFd},
                     {cgroups.track.get(), kTrackFd},
                     {cgroups.memory.get(), kMemoryFd},
-                    {child.filter.get(), kFilterFd}};
+                    {child.filter.get(), kFilterFd},
+                    {child.prepared.referenced.get(), kReferencedFd},
+                    {child.prepared.reserved.get(), kReservedFd}};
   for (Place& place : places)
     if (place.from >= 0 && (place.from = fcntl(place.from, F_DUPFD_CLOEXEC, 64)) < 0)
       return Failure::here("descriptors");
@@ -225,9 +227,8 @@ Result<> arrange_descriptors(Child& child) {
   for (const Place& place : places)
     if (place.from >= 0 && dup2(place.from, place.to) < 0) return Failure::here("descriptors");
   // An unused number must not keep what happened to be there.
-  if (cgroups.track.get() < 0) close(kTrackFd);
-  if (cgroups.memory.get() < 0) close(kMemoryFd);
-  if (!child.filter) close(kFilterFd);
+  for (const Place& place : places)
+    if (place.from < 0) close(place.to);
   if (sys::close_range(kFirstOtherFd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Failure::here("descriptors");
   if (setns(user_namespace, CLONE_NEWUSER) != 0) return Failure::here("user");
   return {};

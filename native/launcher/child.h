@@ -33,6 +33,7 @@ struct Prepared {
   Namespaces namespaces;
   std::vector<UniqueFd> layers;  // bottom first
   UniqueFd upper;
+  UniqueFd referenced, reserved;  // of its quota
   std::vector<PreparedBind> binds;
   JoinedCgroups cgroups;
   UniqueFd socket;

@@ -89,6 +89,12 @@ std::vector<LayerPlan> read_layers(JsonObject& root) {
   return layers;
 }
 
+QuotaPlan read_quota(JsonObject& quota) {
+  QuotaPlan plan{read_path(quota, "referenced"), read_path(quota, "reserved"), quota.integer("bytes", 1, INT64_MAX)};
+  quota.finish();
+  return plan;
+}
+
 UpperPlan read_upper(JsonObject upper) {
   UpperPlan plan{};
   std::string_view kind = upper.string("kind");
@@ -99,6 +105,7 @@ UpperPlan read_upper(JsonObject upper) {
     plan.inodes = upper.integer("inodes", 64, uint64_t{1} << 40);
   } else if (kind == "disk") {
     plan.kind = UpperPlan::Kind::kDisk;
+    if (std::optional<JsonObject> quota = upper.optional_object("quota")) plan.quota = read_quota(*quota);
   } else if (kind == "image") {
     plan.kind = UpperPlan::Kind::kImage;
     plan.image = read_path(upper, "image");

@@ -15,13 +15,21 @@ struct LayerPlan {
   bool idmap;
 };
 
+// What the kernel counts of an upper, in two files that tell a number each, and what it allows.
+struct QuotaPlan {
+  std::string referenced;
+  std::string reserved;
+  uint64_t bytes;
+};
+
 struct UpperPlan {
   enum class Kind { kTmpfs, kDisk, kImage };
   Kind kind;
   std::string path;
-  uint64_t bytes = 0;   // of a tmpfs
-  uint64_t inodes = 0;  // of a tmpfs
-  std::string image;    // of an image: its file
+  uint64_t bytes = 0;              // of a tmpfs
+  uint64_t inodes = 0;             // of a tmpfs
+  std::string image;               // of an image: its file
+  std::optional<QuotaPlan> quota;  // of a directory
 };
 
 struct BindPlan {

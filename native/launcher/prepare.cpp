@@ -1,6 +1,7 @@
 #include "launcher/prepare.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,6 +83,14 @@ Result<> mount_upper(const UpperPlan& upper, HostTraces& traces) {
   return upper.kind == UpperPlan::Kind::kTmpfs ? mount_tmpfs(upper, traces) : mount_image(upper, traces);
 }
 
+Result<> open_quota(Host& host) {
+  const std::optional<QuotaPlan>& quota = host.plan.upper.quota;
+  if (!quota) return {};
+  host.prepared.referenced.reset(open(quota->referenced.c_str(), O_RDONLY | O_CLOEXEC));
+  host.prepared.reserved.reset(open(quota->reserved.c_str(), O_RDONLY | O_CLOEXEC));
+  return host.prepared.referenced && host.prepared.reserved ? Result<>() : Failure::here("upper");
+}
+
 Result<> make_upper(Host& host) {
   const UpperPlan& upper = host.plan.upper;
   if (upper.kind != UpperPlan::Kind::kDisk)
@@ -90,6 +99,7 @@ Result<> make_upper(Host& host) {
   for (const char* name : {"/upper", "/work"})
     if (Result<> made = make_directory(upper.path + name, 0755, host.traces); !made) return made;
   sweep_grafted(upper.path);
+  if (Result<> opened = open_quota(host); !opened) return opened;
 
   Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
   if (!copy) return copy.failure();

@@ -126,6 +126,28 @@ TEST_CASE("an upper on disk has a path and no size") {
   CHECK(refused(plan_with(R"("tmpfs")", R"("disk")")) == "root.upper.bytes");
 }
 
+TEST_CASE("an upper on disk may have a quota, with the files that tell of it") {
+  constexpr const char* kTmpfs = R"("tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144)";
+  auto with_quota = [](const std::string& quota) {
+    return plan_with(kTmpfs, (R"("disk", "path": "/var/sb", "quota": )" + quota).c_str());
+  };
+  JsonDocument document;
+  std::string text = with_quota(R"({"bytes": 4096, "referenced": "/sys/a", "reserved": "/sys/b"})");
+  LaunchPlan plan = read_plan(document.parse(text), false);
+  CHECK_FALSE(document.problem().found());
+  REQUIRE(plan.upper.quota);
+  CHECK(plan.upper.quota->bytes == 4096);
+  CHECK(plan.upper.quota->referenced == "/sys/a");
+  CHECK(plan.upper.quota->reserved == "/sys/b");
+  CHECK(refused(with_quota(R"({"bytes": 0, "referenced": "/sys/a", "reserved": "/sys/b"})")) ==
+        "root.upper.quota.bytes");
+  CHECK(refused(with_quota(R"({"bytes": 1, "referenced": "a", "reserved": "/sys/b"})")) ==
+        "root.upper.quota.referenced");
+  CHECK(refused(with_quota(R"({"bytes": 1, "referenced": "/sys/a"})")) == "root.upper.quota.reserved");
+  CHECK(refused(with_quota(R"({"bytes": 1, "referenced": "/sys/a", "reserved": "/sys/b", "more": 1})")) ==
+        "root.upper.quota.more");
+}
+
 TEST_CASE("an upper in an image has the path of its file, and no size: the image has one") {
   constexpr const char* kTmpfs = R"("tmpfs", "path": "/run/uppers/sb", "bytes": 1073741824, "inodes": 262144)";
   JsonDocument document;

@@ -148,6 +148,10 @@ TEST_CASE("the command line is checked") {
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", "clone"}) == "");
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--fail-at", ""}) == "not understood: --fail-at ");
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--least-room", "2097152"}) == "");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--referenced-fd", "7", "--reserved-fd", "8", "--quota-bytes",
+                 "1"}) == "");
+  CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--reserved-fd", "8", "--quota-bytes", "1"}) ==
+        "--referenced-fd, --reserved-fd and --quota-bytes belong together");
   CHECK(problem({"--sandbox", "sb", "--listen-fd", "3", "--least-room", "0"}) == "not understood: --least-room 0");
   CHECK(problem({"--sandbox", "sb"}) == "--listen-fd is needed");
   CHECK(problem({"--listen-fd", "3"}) == "--sandbox is needed");

@@ -6,9 +6,18 @@ export interface LayerMount {
   readonly idmap: boolean;
 }
 
+/** What a part of a file system may hold, and the kernel's files, absolute, that tell in digits what counts against it. */
+export interface UpperQuota {
+  readonly bytes: number;
+  /** What has been written. */
+  readonly referenced: string;
+  /** What is on its way. */
+  readonly reserved: string;
+}
+
 export type UpperMount =
   | { readonly kind: "tmpfs"; readonly path: string; readonly bytes: number; readonly inodes: number }
-  | { readonly kind: "disk"; readonly path: string }
+  | { readonly kind: "disk"; readonly path: string; readonly quota?: UpperQuota }
   /** `path` is where the file system in the file `image` is mounted. */
   | { readonly kind: "image"; readonly path: string; readonly image: string };
 

@@ -5,7 +5,7 @@ import type { LayerLease } from "../layers/layer-leases.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
 import type { Medium } from "../model/checkpoint.ts";
 import type { SandboxId } from "../model/ids.ts";
-import type { Bind, LaunchPlan, SeccompPlan, UpperMount } from "../model/launch-plan.ts";
+import type { Bind, LaunchPlan, SeccompPlan, UpperMount, UpperQuota } from "../model/launch-plan.ts";
 import type { Sandbox, UpperSpec } from "../model/sandbox.ts";
 import { isImage } from "../model/sandbox.ts";
 import { upperIn } from "../snapshots/pools/snapshot-pool.ts";
@@ -81,6 +81,7 @@ export function planLaunch(
     readonly idCount?: number;
     readonly failAt?: string | undefined;
     readonly seccomp?: SeccompPlan | undefined;
+    readonly quota?: UpperQuota | undefined;
   },
 ): LaunchPlan {
   const { id, incarnation, hostname, limits, env, idBase } = sandbox;
@@ -89,7 +90,7 @@ export function planLaunch(
     id,
     incarnation,
     hostname,
-    root: { layers: lease.mounts, upper: planUpper(sandbox, places) },
+    root: { layers: lease.mounts, upper: planUpper(sandbox, places, options.quota) },
     binds: [...planSystemBinds(lease.binds, sandbox), ...planBinds(sandbox.binds, places)],
     ids: { base: idBase, count: options.idCount ?? RANGE_SIZE },
     namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
@@ -133,9 +134,9 @@ function planBinds(binds: readonly Bind[], { own }: SandboxPlaces): readonly Bin
   });
 }
 
-function planUpper(sandbox: Sandbox, places: SandboxPlaces): UpperMount {
+function planUpper(sandbox: Sandbox, places: SandboxPlaces, quota: UpperQuota | undefined): UpperMount {
   const path = upperPath(sandbox, places);
-  if (sandbox.lineage !== null) return { kind: "disk", path };
+  if (sandbox.lineage !== null) return { kind: "disk", path, ...(quota && { quota }) };
   const image = diskPath(sandbox, places);
   if (image !== undefined) return isImage(sandbox.upper) ? { kind: "image", path, image } : { kind: "disk", path };
   const { bytes = DEFAULT_UPPER_BYTES, inodes = Math.max(LEAST_INODES, Math.floor(bytes / BYTES_PER_INODE)) } =

@@ -182,7 +182,14 @@ const good = {
       type: "launch",
       plan: {
         ...plan,
-        root: { ...plan.root, upper: { kind: "disk", path: `/var/lib/plybox/uppers/${SANDBOX}` } },
+        root: {
+          ...plan.root,
+          upper: {
+            kind: "disk",
+            path: `/var/lib/plybox/uppers/${SANDBOX}`,
+            quota: { bytes: 1073741824, referenced: "/sys/fs/btrfs/1/qgroups/1_7/referenced", reserved: "/sys/fs/btrfs/1/qgroups/1_7/rsv_data" },
+          },
+        },
         failAt: "overlay",
       },
     }),

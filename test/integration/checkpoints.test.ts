@@ -126,7 +126,10 @@ while True:
     const { checkpoint } = await sandbox.checkpoint();
     await sh(sandbox, "rm /srv/large");
     const full = await sandbox.exec("head -c 40M /dev/urandom > /srv/more && sync /srv/more");
+    expect(full).toMatchObject({ limit: "disk", limitsMet: { upperFull: "bytes" } });
     expect(full.stderr).toMatch(/quota|space/i);
+    // It is full, and that is not what this one fails at.
+    expect(await sandbox.exec("exit 3")).toMatchObject({ exitCode: 3, limit: null });
     // A fork begins with nothing of its own.
     const { sandboxes } = await sandbox.fork({ from: checkpoint.id });
     await sh(sandboxes[0] as Sandbox, "head -c 40M /dev/urandom > /srv/more && sync /srv/more");

@@ -13,7 +13,7 @@ import type { SeccompFilters } from "../../seccomp/filters.ts";
 import type { Snapshots } from "../checkpoints/snapshots.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
-import { planLaunch } from "../launch-plan.ts";
+import { mediumOf, planLaunch } from "../launch-plan.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LiveSandboxes } from "../live-sandboxes.ts";
 import type { Registry } from "../registry.ts";
@@ -101,13 +101,16 @@ export async function exclusively<T>(
 
 /** @param seccomp of a plan that is to be launched; what else a plan says does not depend on it */
 export function planFor(
-  { places, ids, dieWithLauncher, failAt }: LifecycleContext,
+  { places, ids, dieWithLauncher, failAt, snapshots }: LifecycleContext,
   sandbox: Sandbox,
   lease: Pick<LayerLease, "mounts" | "binds">,
   seccomp?: SeccompPlan,
 ): LaunchPlan {
+  const { bytes } = sandbox.upper;
+  const pool = sandbox.lineage === null ? undefined : snapshots?.pools[mediumOf(sandbox.upper)];
   return planLaunch(sandbox, lease, places, {
     dieWithLauncher,
+    quota: bytes === undefined ? undefined : pool?.quota(sandbox.id, bytes),
     idCount: ids.size,
     failAt: failAt?.("launch"),
     seccomp,

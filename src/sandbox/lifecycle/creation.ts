@@ -73,6 +73,8 @@ export async function createSandbox(
   const layers = base?.checkpoint.origin.layers ?? lease.layers.map(({ name }) => name);
   live.sandbox = { ...onLayers(live.sandbox, spec, lease.layers), layers, warnings: lease.warnings };
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
+  // What is counted of its upper can be told once the pool is there.
+  if (live.sandbox.lineage !== null) await requireCheckpointed(context, live.sandbox).pool.open();
   const plan = planFor(context, live.sandbox, lease, await filter);
   if (plan.root.upper.kind !== "tmpfs") {
     undo.push(

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import type { UpperQuota } from "../../model/launch-plan.ts";
 
 const SYSFS = "/sys/fs/btrfs";
 
@@ -15,15 +16,21 @@ export function groupsOf(path: string): string | undefined {
   return pool && join(SYSFS, pool, "qgroups");
 }
 
+/** Where the kernel tells what counts against the limit of a group. */
+export function groupFiles(groups: string, group: number): Pick<UpperQuota, "referenced" | "reserved"> {
+  const directory = join(groups, `1_${group}`);
+  return { referenced: join(directory, "referenced"), reserved: join(directory, "rsv_data") };
+}
+
 /**
  * What a group has come to, as it counts against its limit: with what is on its way to the disk. Null where there is no
  * such group.
  * @param groups as `groupsOf` has it
  */
 export function groupBytes(groups: string, group: number): number | null {
-  const figure = (name: string): number => Number(readFileSync(join(groups, `1_${group}`, name), "utf8"));
+  const { referenced, reserved } = groupFiles(groups, group);
   try {
-    return figure("referenced") + figure("rsv_data");
+    return Number(readFileSync(referenced, "utf8")) + Number(readFileSync(reserved, "utf8"));
   } catch {
     return null;
   }

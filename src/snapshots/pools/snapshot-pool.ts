@@ -6,8 +6,9 @@ import type { Medium, PoolStep } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import { ID_ALPHABET } from "../../model/ids.ts";
+import type { UpperQuota } from "../../model/launch-plan.ts";
 import { makeImage } from "./make-image.ts";
-import { groupBytes, groupsOf } from "./pool-bytes.ts";
+import { groupBytes, groupFiles, groupsOf } from "./pool-bytes.ts";
 
 /** What a pool needs of the launcher; every method throws PlyboxError `launcher/failed` with step and errno. */
 export interface PoolLauncher {
@@ -160,9 +161,14 @@ export class SnapshotPool {
 
   /** What a sandbox has written, with what checkpoints hold on to of it; null where nobody knows. */
   written(sandbox: SandboxId): number | null {
-    if (!this.#isMade()) return null;
-    if (this.#groups === undefined) this.#groups = groupsOf(this.directory) ?? null;
-    return this.#groups === null ? null : groupBytes(this.#groups, groupOf(sandbox));
+    const groups = this.#countedAt();
+    return groups === null ? null : groupBytes(groups, groupOf(sandbox));
+  }
+
+  /** What holds an upper to so many bytes, for its sandbox to see when they are used up; undefined where nobody knows. */
+  quota(sandbox: SandboxId, bytes: number): UpperQuota | undefined {
+    const groups = this.#countedAt();
+    return groups === null ? undefined : { bytes, ...groupFiles(groups, groupOf(sandbox)) };
   }
 
   /** How full it is; undefined where there is none. */
@@ -223,6 +229,12 @@ export class SnapshotPool {
 
   #limit(group: number, bytes: number | undefined): PoolStep {
     return { do: "limit", path: this.directory, group, ...(bytes !== undefined && { bytes }) };
+  }
+
+  #countedAt(): string | null {
+    if (!this.#isMade()) return null;
+    if (this.#groups === undefined) this.#groups = groupsOf(this.directory) ?? null;
+    return this.#groups;
   }
 
   #isMade(): boolean {
