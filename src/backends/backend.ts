@@ -63,6 +63,8 @@ export interface Running extends AgentSocket, AsyncDisposable {
   readonly exited: Promise<SandboxExit>;
   /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */
   usage(): Usage;
+  /** How many tasks it has now, with its agent's; null where nobody counts them. */
+  tasks(): number | null;
   /** Resolves when each of its processes is frozen. Harmless when they are. Throws `host/missing`, `launcher/failed`. */
   pause(): Promise<void>;
   /** Resolves when they go on. Harmless when they do. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CgroupPlan } from "../../model/launch-plan.ts";
-import { cgroupUsage, stallOf } from "./cgroup-usage.ts";
+import { cgroupTasks, cgroupUsage, stallOf } from "./cgroup-usage.ts";
 
 /** Stand in for cgroups: what is read there are plain files. */
 let paths: readonly string[];
@@ -40,6 +40,15 @@ describe("on version 1", () => {
     expect(cgroupUsage(plan(1, 3))()).toEqual(NOTHING);
     expect(cgroupUsage([])()).toEqual(NOTHING);
   });
+});
+
+it("counts tasks alone, wherever they are counted", () => {
+  write(1, { "pids.current": "7\n" });
+  const tasks = cgroupTasks(plan(1, 3));
+  expect(tasks()).toBe(7);
+  write(1, { "pids.current": "8\n" });
+  expect(tasks()).toBe(8);
+  expect(cgroupTasks(plan(1, 1))()).toBeNull();
 });
 
 describe("on version 2", () => {

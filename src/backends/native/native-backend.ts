@@ -6,6 +6,7 @@ import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Receiver } from "../../wire/receive-memory.ts";
 import type { AgentSocket, Backend, Capabilities, DiscardOptions, Running, Traces } from "../backend.ts";
+import { cgroupTasks } from "./cgroup-usage.ts";
 import type { Freezer, FreezerPlace } from "./freezer.ts";
 import { freezerOf, killAll } from "./freezer.ts";
 import { killAgents } from "./lone-agents.ts";
@@ -79,6 +80,7 @@ export class NativeBackend implements Backend {
       exited,
       ...socketOf(plan),
       usage: sandboxUsage(plan, process.pid),
+      tasks: cgroupTasks(plan.cgroups),
       pause: async () => (freezer ?? cannotFreeze()).freeze(),
       resume: async () => freezer?.thaw(),
       graft: (graft) => this.#launcher.graft(process, graft),

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from "node:timers/promises";
 import { deferred } from "../../base/deferred.ts";
 import type { Checkpoint, CheckpointCause } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
@@ -12,7 +13,7 @@ import { dropCheckpoints, isReferenced } from "./dropping.ts";
 import { requireCheckpointed } from "./snapshots.ts";
 
 /** Of a sandbox in which no command runs. */
-const AGENT_PIDS = 1;
+const AGENT_TASKS = 1;
 
 export interface CheckpointWish {
   readonly name?: string;
@@ -65,6 +66,8 @@ export async function takeCheckpoint(
     const instead = excess.map(({ id }) => id);
     await pool.keep(upper, checkpoint.id, { instead, grown }).finally(() => thaw?.());
     kept.resolve();
+    // What waits for it goes on while this is written down.
+    if (grown !== undefined) await immediate();
   } catch (error) {
     kept.reject(error);
     const left = [checkpoint, ...excess];
@@ -89,8 +92,8 @@ export async function freezeCommands(
   { running, sandbox }: LiveSandbox,
 ): Promise<(() => Promise<void>) | undefined> {
   if (running === undefined || sandbox.state.kind !== "running" || !backend.capabilities.pause) return undefined;
-  const { pids } = running.usage();
-  if (pids !== null && pids <= AGENT_PIDS) return undefined;
+  const tasks = running.tasks();
+  if (tasks !== null && tasks <= AGENT_TASKS) return undefined;
   await running.pause();
   return () => running.resume();
 }
