@@ -4,9 +4,8 @@ import { PlyboxError } from "../model/errors.ts";
 import type { Principal } from "../model/principal.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import type { Merge } from "../sandbox/checkpoints/merging.ts";
-import type { Restoration } from "../sandbox/checkpoints/restoring.ts";
 import type { TakenCheckpoint } from "../sandbox/checkpoints/taking.ts";
-import type { SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
+import type { Forked, Packed, Restored, SandboxCheckpoints } from "../sandbox/sandbox-checkpoints.ts";
 import { json, noContent } from "./answers.ts";
 import type { CheckpointRoutes } from "./checkpoint-routes.ts";
 import type {
@@ -27,16 +26,17 @@ const SHOWN_CHANGES = 1000;
 
 /** A client that goes away changes nothing, but that forks which nobody learns of are not made. */
 export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<CheckpointRoutes> {
+  const shown: Shown = (checkpoint) => checkpointView(checkpoint, checkpoints.packed(checkpoint));
   return {
     async createCheckpoint({ params, body }) {
       const { checkpoint, frozen } = await checkpoints.checkpoint(params.ref, body);
-      const view: TakenView = { checkpoint: checkpointView(checkpoint), mechanism: MECHANISM, frozen };
+      const view: TakenView = { checkpoint: shown(checkpoint), mechanism: MECHANISM, frozen };
       return json(201, view);
     },
     getTimeline({ params }) {
       const { sandbox, checkpoints: points } = checkpoints.timeline(params.ref);
       const { head = null, changed = false } = sandbox.lineage ?? {};
-      const view: TimelineView = { sandbox: sandbox.id, head, changed, checkpoints: points.map(checkpointView) };
+      const view: TimelineView = { sandbox: sandbox.id, head, changed, checkpoints: points.map(shown) };
       return json(200, view);
     },
     async diffSandbox({ params, query, signal }) {
@@ -45,31 +45,35 @@ export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<Ch
     },
     async forkSandbox({ params, body, signal }) {
       const { count = 1, ...wish } = body;
-      return json(201, forkView(await checkpoints.fork(params.ref, { count, ...wish }, signal)));
+      return json(201, forkView(await checkpoints.fork(params.ref, { count, ...wish }, signal), shown));
     },
     async restoreSandbox({ params, body }) {
-      return json(200, restoredView(await checkpoints.restore(params.ref, body.checkpoint)));
+      return json(200, restoredView(await checkpoints.restore(params.ref, body.checkpoint), shown));
     },
     async mergeSandbox({ params, body, signal }) {
       const { from, paths, onConflict: prefer = "refuse", dryRun = false } = body;
       const wish = { prefer, dryRun, signal, ...(paths !== undefined && { select: paths }) };
-      return json(200, mergeView(await checkpoints.merge(params.ref, from, wish)));
+      return json(200, mergeView(await checkpoints.merge(params.ref, from, wish), shown));
     },
     async undoSandbox({ params, body }) {
-      return json(200, restoredView(await checkpoints.undo(params.ref, body.steps ?? 1)));
+      return json(200, restoredView(await checkpoints.undo(params.ref, body.steps ?? 1), shown));
     },
     listCheckpoints({ principal }) {
       const visible = checkpoints.list().filter(({ origin }) => maySee(principal, origin.tenant));
-      return json(200, { checkpoints: visible.map(checkpointView) });
+      return json(200, { checkpoints: visible.map(shown) });
     },
     getCheckpoint({ principal, params }) {
-      return json(200, checkpointView(find(checkpoints, principal, params.checkpoint)));
+      return json(200, shown(find(checkpoints, principal, params.checkpoint)));
+    },
+    async packCheckpoint({ principal, params, body, signal }) {
+      const { id } = find(checkpoints, principal, params.checkpoint);
+      return json(200, shown(await checkpoints.pack(id, { whole: body.whole ?? false, signal })));
     },
     async forkCheckpoint({ principal, params, body, signal }) {
       const checkpoint = find(checkpoints, principal, params.checkpoint);
       const { count = 1, ...wish } = body;
-      const sandboxes = await checkpoints.forkPoint(checkpoint.id, { count, ...wish }, signal);
-      return json(201, forkView({ checkpoint, frozen: false, sandboxes }));
+      const forked = await checkpoints.forkPoint(checkpoint.id, { count, ...wish }, signal);
+      return json(201, forkView({ checkpoint, frozen: false, ...forked }, shown));
     },
     async removeCheckpoint({ principal, params }) {
       await checkpoints.drop(find(checkpoints, principal, params.checkpoint).id);
@@ -85,19 +89,22 @@ function find(checkpoints: SandboxCheckpoints, principal: Principal, id: string)
   throw new PlyboxError("checkpoint/not-found", `there is no checkpoint ${JSON.stringify(id)}`);
 }
 
-function checkpointView(checkpoint: Checkpoint): CheckpointView {
+type Shown = (checkpoint: Checkpoint) => CheckpointView;
+
+function checkpointView(checkpoint: Checkpoint, packed: Packed | null): CheckpointView {
   const { id, name, state, cause, parent, createdAt, medium, origin } = checkpoint;
   return {
     ...{ id, sandbox: origin.id, tenant: origin.tenant, name },
     state: state === "lost" ? "lost" : "ready",
     ...{ cause, parent, createdAt: createdAt.toISOString(), medium, layers: [...origin.layers] },
+    packed,
   };
 }
 
 type Compared = Awaited<ReturnType<SandboxCheckpoints["compare"]>>;
 
-const diffView = ({ from, to, changes, more }: Compared): DiffView => ({
-  ...{ from: from.id, to: to?.id ?? null, more },
+const diffView = ({ from, to, changes, more, unpacked }: Compared): DiffView => ({
+  ...{ from: from.id, to: to?.id ?? null, more, unpacked },
   changes: changes.map(({ kind, path, aspects, text }) => ({
     ...{ kind, path: pathText(`/${path}`), aspects: [...aspects] },
     ...(text && { text }),
@@ -110,26 +117,24 @@ function pathText(path: string): string | { base64: string } {
   return isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString("base64") };
 }
 
-interface Forked extends TakenCheckpoint {
-  readonly sandboxes: readonly Sandbox[];
-}
-
-const forkView = ({ checkpoint, frozen, sandboxes }: Forked): ForkView => ({
-  checkpoint: checkpointView(checkpoint),
+const forkView = ({ checkpoint, frozen, sandboxes, unpacked }: TakenCheckpoint & Forked, shown: Shown): ForkView => ({
+  checkpoint: shown(checkpoint),
   sandboxes: sandboxes.map(sandboxView),
-  ...{ mechanism: MECHANISM, frozen },
+  ...{ mechanism: MECHANISM, frozen, unpacked },
 });
 
-const restoredView = (restored: Restoration & { readonly sandbox: Sandbox }): RestoredView => ({
+const restoredView = (restored: Restored, shown: Shown): RestoredView => ({
   sandbox: sandboxView(restored.sandbox),
-  checkpoint: checkpointView(restored.checkpoint),
+  checkpoint: shown(restored.checkpoint),
   before: restored.before,
   restarted: restored.restarted,
-  ...{ mechanism: MECHANISM, frozen: false },
+  ...{ mechanism: MECHANISM, frozen: false, unpacked: restored.unpacked },
 });
 
-const mergeView = ({ report, sandbox, base, ...merge }: Merge & { readonly sandbox: Sandbox }): MergeView => ({
-  ...{ outcome: merge.outcome, sandbox: sandboxView(sandbox), base: checkpointView(base) },
+type Merged = Merge & { readonly sandbox: Sandbox };
+
+const mergeView = ({ report, sandbox, base, ...merge }: Merged, shown: Shown): MergeView => ({
+  ...{ outcome: merge.outcome, sandbox: sandboxView(sandbox), base: shown(base) },
   changes: report.changes.map(({ kind, path }) => ({ kind, path: pathText(`/${path}`) })),
   changeCount: report.changeCount,
   conflicts: report.conflicts.map(({ path, reason, ours, theirs }) => ({
@@ -137,4 +142,5 @@ const mergeView = ({ report, sandbox, base, ...merge }: Merge & { readonly sandb
   })),
   conflictCount: report.conflictCount,
   ...{ before: merge.before, restarted: merge.restarted, mechanism: MECHANISM, frozen: merge.frozen },
+  unpacked: merge.unpacked,
 });

@@ -11,6 +11,7 @@ import {
   forkView,
   mergeBody,
   mergeView,
+  packBody,
   restoreBody,
   restoredView,
   takenView,
@@ -31,6 +32,7 @@ const CHANGE_ERRORS = [
 ] as const;
 /** What new sandboxes can meet. */
 const FORK_ERRORS = [
+  "checkpoint/packing-failed",
   "checkpoint/lost",
   "checkpoint/no-space",
   "sandbox/name-taken",
@@ -43,6 +45,7 @@ const FORK_ERRORS = [
 ] as const;
 const RESTORE_ERRORS = [
   ...CHANGE_ERRORS,
+  "checkpoint/packing-failed",
   "checkpoint/lost",
   "checkpoint/unfit",
   "sandbox/launch-failed",
@@ -74,7 +77,10 @@ export const CHECKPOINT_ROUTES = {
     params: sandboxParams,
     query: diffQuery,
     answers: { 200: { description: "The changes", json: diffView } },
-    errors: [...CHANGE_ERRORS, "checkpoint/not-found", "checkpoint/lost", "checkpoint/unfit"],
+    errors: [
+      ...[...CHANGE_ERRORS, "checkpoint/not-found", "checkpoint/lost", "checkpoint/unfit"],
+      "checkpoint/packing-failed",
+    ],
   },
   forkSandbox: {
     method: "POST",
@@ -135,6 +141,18 @@ export const CHECKPOINT_ROUTES = {
     body: forkPointBody,
     answers: { 201: { description: "They run", json: forkView } },
     errors: ["checkpoint/not-found", ...FORK_ERRORS],
+  },
+  packCheckpoint: {
+    method: "POST",
+    path: "/v1/checkpoints/:checkpoint/pack",
+    summary: "Pack a checkpoint into a file, which makes room in its pool",
+    params: checkpointParams,
+    body: packBody,
+    answers: { 200: { description: "It is packed", json: checkpointView } },
+    errors: [
+      ...["checkpoint/not-found", "checkpoint/lost", "checkpoint/no-space", "checkpoint/packing-failed"],
+      ...["host/missing", "launcher/failed"],
+    ],
   },
   removeCheckpoint: {
     method: "DELETE",

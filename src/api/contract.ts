@@ -20,6 +20,7 @@ import type {
   forkView,
   mergeBody,
   mergeView,
+  packBody,
   restoreBody,
   restoredView,
   takenView,
@@ -124,6 +125,7 @@ export type TakenView = z.infer<typeof takenView>;
 export type TimelineView = z.infer<typeof timelineView>;
 export type DiffView = z.infer<typeof diffView>;
 export type ForkBody = z.infer<typeof forkBody>;
+export type PackBody = z.infer<typeof packBody>;
 export type ForkPointBody = z.infer<typeof forkPointBody>;
 export type ForkView = z.infer<typeof forkView>;
 export type MergeBody = z.infer<typeof mergeBody>;

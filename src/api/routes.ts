@@ -331,6 +331,7 @@ const LAYER_ROUTES = {
       "checkpoint/lost",
       "checkpoint/unsupported",
       "checkpoint/no-space",
+      "checkpoint/packing-failed",
       "launcher/failed",
     ],
   },

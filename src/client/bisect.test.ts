@@ -6,7 +6,7 @@ import { bisect, pointsToTry } from "./bisect.ts";
 const checkpoint = (index: number, changes: Partial<CheckpointView> = {}): CheckpointView => ({
   ...{ id: `cp_${index}`, sandbox: "sb", tenant: "default", name: null, state: "ready", createdAt: "", layers: [] },
   ...{ cause: { type: "exec", command: `step ${index}` }, parent: index === 0 ? null : `cp_${index - 1}` },
-  medium: "memory",
+  ...{ medium: "memory", packed: null },
   ...changes,
 });
 const chain = (count: number): readonly CheckpointView[] => Array.from({ length: count }, (_, i) => checkpoint(i));

@@ -1,4 +1,4 @@
-import type { CheckpointList, CheckpointView, ForkPointBody } from "../api/contract.ts";
+import type { CheckpointList, CheckpointView, ForkPointBody, PackBody } from "../api/contract.ts";
 import type { CallOptions, Connection } from "./connection.ts";
 import type { Forks } from "./forks.ts";
 import { makeForks } from "./forks.ts";
@@ -25,6 +25,14 @@ export class Checkpoints {
   async fork(id: string, { signal, ...body }: ForkPointBody & CallOptions = {}): Promise<Forks<Sandbox>> {
     const open = (view: Sandbox["view"]): Sandbox => new Sandbox(this.#connection, view);
     return await makeForks(this.#connection, { path: `${pathOf(id)}/fork`, body, open, signal });
+  }
+
+  /**
+   * Packs it into a file, which makes room in its pool; it is unpacked when it is needed. With `whole` the file has all of
+   * it, so that it outlives the pool.
+   */
+  async pack(id: string, { signal, ...body }: PackBody & CallOptions = {}): Promise<CheckpointView> {
+    return await this.#connection.json("POST", `${pathOf(id)}/pack`, body, { ...(signal && { signal }) });
   }
 
   /** Removes it; what was made from it stays. */

@@ -21,6 +21,7 @@ import type { SandboxLog, SandboxServiceOptions } from "../sandbox/lifecycle/con
 import type { Registry } from "../sandbox/registry.ts";
 import { SandboxService } from "../sandbox/sandbox-service.ts";
 import { SeccompFilters } from "../seccomp/filters.ts";
+import { PackedPoints } from "../snapshots/packed/packed-points.ts";
 import type { SnapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import { poolDirectories, snapshotPools } from "../snapshots/pools/snapshot-pools.ts";
 import type { Config } from "./config.ts";
@@ -191,5 +192,6 @@ function openSnapshots(
   const bytes = poolBytes ?? { memory: null, disk: null };
   const pools = snapshotPools({ stateDir, runDir, launcher, bytes });
   for (const pool of [pools.memory, pools.disk]) undo.push("close an empty pool", () => pool.closeIfEmpty());
-  return { table: checkpoints, pools };
+  const packedOf = (medium: Medium) => new PackedPoints(pools[medium], join(stateDir, "snapshots", "packed", medium));
+  return { table: checkpoints, pools, packed: { memory: packedOf("memory"), disk: packedOf("disk") } };
 }

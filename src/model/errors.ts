@@ -27,6 +27,7 @@ export const ERRORS = {
   "checkpoint/none": { http: 409, exit: 125, retry: false },
   "checkpoint/lost": { http: 410, exit: 125, retry: false },
   "checkpoint/no-space": { http: 507, exit: 125, retry: false },
+  "checkpoint/packing-failed": { http: 500, exit: 125, retry: false },
   "sandbox/launch-failed": { http: 500, exit: 125, retry: true },
   "bind/changed": { http: 409, exit: 125, retry: false },
   "sandbox/too-many": { http: 429, exit: 125, retry: true },

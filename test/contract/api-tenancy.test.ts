@@ -66,6 +66,7 @@ describe("a tenant", () => {
     await expect(mine.fork({ from: checkpoint.id })).rejects.toThrow(missing);
     await expect(red.checkpoints.get(checkpoint.id)).rejects.toThrow(missing);
     await expect(red.checkpoints.fork(checkpoint.id)).rejects.toThrow(missing);
+    await expect(red.checkpoints.pack(checkpoint.id)).rejects.toThrow(missing);
     await expect(red.checkpoints.remove(checkpoint.id)).rejects.toThrow(missing);
     expect(await red.checkpoints.list()).toEqual([]);
     expect((await blue.checkpoints.list()).map(({ id }) => id)).toEqual([checkpoint.id]);

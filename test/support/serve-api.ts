@@ -67,8 +67,9 @@ const NO_CHECKPOINTS: SandboxCheckpoints = {
     restore: unused,
     undo: unused,
     drop: unused,
+    pack: unused,
   },
-  ...{ timeline: refuse, list: () => [], find: refuse },
+  ...{ timeline: refuse, list: () => [], find: refuse, packed: () => null },
 };
 
 const NO_LAYERS: ApiOptions["layers"] = {

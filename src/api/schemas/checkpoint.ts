@@ -24,6 +24,8 @@ const method = {
     .describe("Whether commands that ran stood still for it, so that it is one moment of all of them."),
 };
 
+const unpacked = z.boolean().describe("Whether a checkpoint was packed, and had to be unpacked for it.");
+
 const cause = z
   .discriminatedUnion("type", [
     z.object({ type: z.literal("asked") }),
@@ -48,6 +50,14 @@ export const checkpointView = z.object({
   createdAt: z.iso.datetime(),
   medium: z.enum(["memory", "disk"]).describe("Where its bytes are."),
   layers: z.array(z.string()),
+  packed: z
+    .object({
+      bytes: z.int().describe("Of the file that it is in."),
+      whole: z.boolean().describe("Whether the file has all of it, and not only what differs from a later one."),
+      inPool: z.boolean().describe("Whether it is in the pool besides, as one that was unpacked is for a while."),
+    })
+    .nullable()
+    .describe("How it is packed; null where it is not."),
 });
 
 const freeze = z
@@ -57,6 +67,11 @@ const freeze = z
 export const checkpointBody = z.strictObject({
   freeze: z.exactOptional(freeze),
   name: z.exactOptional(dnsLabel.describe("A name to find it by; a checkpoint with a name stays until it is removed.")),
+});
+export const packBody = z.strictObject({
+  whole: z.exactOptional(
+    z.boolean().describe("Whether the file is to have all of it, so that it outlives the pool; false by default."),
+  ),
 });
 export const takenView = z.object({ checkpoint: checkpointView, ...method });
 
@@ -79,7 +94,7 @@ export const forkBody = z.strictObject({
   from: z.exactOptional(point),
   freeze: z.exactOptional(freeze),
 });
-export const forkView = z.object({ checkpoint: checkpointView, sandboxes: z.array(sandboxView), ...method });
+export const forkView = z.object({ checkpoint: checkpointView, sandboxes: z.array(sandboxView), ...method, unpacked });
 
 const MOST_CHANGES = 10_000;
 
@@ -108,6 +123,7 @@ export const diffView = z.object({
   to: z.string().nullable().describe("Null: what it holds now."),
   changes: z.array(change).describe("In the order of the paths; a directory before what is in it."),
   more: z.boolean().describe("Whether there are more changes than `limit`."),
+  unpacked,
 });
 
 export const restoreBody = z.strictObject({ checkpoint: point });
@@ -120,6 +136,7 @@ export const restoredView = z.object({
   before: z.string().nullable().describe("The checkpoint of what it held before; null where nothing had changed."),
   restarted: z.boolean().describe("Whether its commands were ended, and it was started again."),
   ...method,
+  unpacked,
 });
 
 const MOST_PATHS = 1000;
@@ -176,4 +193,5 @@ export const mergeView = z.object({
   before: z.string().nullable().describe("The checkpoint of what it held before; null where nothing was written."),
   restarted: z.boolean().describe("Whether its commands were ended, and it was started again."),
   ...method,
+  unpacked,
 });

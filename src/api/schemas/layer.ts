@@ -177,6 +177,7 @@ export const capturedLayer = z.object({
   frozen: z
     .boolean()
     .describe("Whether commands that ran stood still: for a moment, or `in-place` until all was packed."),
+  unpacked: z.boolean().describe("Whether the checkpoint was packed, and had to be unpacked for it."),
 });
 
 export const layerList = z.object({ layers: z.array(layerView) });

@@ -45,6 +45,7 @@ const COLUMNS = [
 ] as const;
 
 function cellsOf(checkpoint: CheckpointView, now: Date): readonly Cell[] {
-  const { id, name, createdAt, state } = checkpoint;
-  return [id, name ?? "-", formatAge(new Date(createdAt), now), state, causeText(checkpoint)];
+  const { id, name, createdAt, state, packed } = checkpoint;
+  const shown = packed === null || packed.inPool ? state : "packed";
+  return [id, name ?? "-", formatAge(new Date(createdAt), now), shown, causeText(checkpoint)];
 }

@@ -17,6 +17,7 @@ import { originOf } from "./checkpoint-table.ts";
 import { dropCheckpoints } from "./dropping.ts";
 import { findPoint, requireCheckpointed, requireKept } from "./snapshots.ts";
 import { freezeCommands } from "./taking.ts";
+import { inPool } from "./unpacking.ts";
 
 export interface CaptureWish {
   /** What the layer is called. */
@@ -36,6 +37,8 @@ export interface Capture {
   readonly mechanism: "copy-on-write" | "in-place";
   /** Whether commands that ran stood still: for a moment with `copy-on-write`, all the while with `in-place`. */
   readonly frozen: boolean;
+  /** Whether the checkpoint had to be unpacked for it. */
+  readonly unpacked: boolean;
 }
 
 /**
@@ -54,7 +57,7 @@ export async function captureLayer(context: LifecycleContext, ref: string, wish:
 }
 
 async function captureCopy(context: LifecycleContext, ref: string, wish: CaptureWish): Promise<Capture> {
-  const { copy, of, frozen } = await exclusively(context, ref, (live) => takeCopy(context, live, wish.point));
+  const { copy, of, frozen, unpacked } = await exclusively(context, ref, (live) => takeCopy(context, live, wish.point));
   const { pool } = requireCheckpointed(context, copy.origin);
   try {
     const source = join(pool.checkpointPath(copy.id), "upper");
@@ -63,7 +66,7 @@ async function captureCopy(context: LifecycleContext, ref: string, wish: Capture
       digests: copy.digests,
       from: of === null ? copy.origin.id : `${copy.origin.id} at ${of}`,
     };
-    return { layer: await pack(context, written, wish), mechanism: "copy-on-write", frozen };
+    return { layer: await pack(context, written, wish), mechanism: "copy-on-write", frozen, unpacked };
   } finally {
     await context.lock.run(copy.origin.id, () => dropCheckpoints(context, [copy]));
   }
@@ -73,6 +76,7 @@ interface Copy {
   readonly copy: Checkpoint;
   readonly of: CheckpointId | null;
   readonly frozen: boolean;
+  readonly unpacked: boolean;
 }
 
 /**
@@ -90,9 +94,14 @@ async function takeCopy(context: LifecycleContext, live: LiveSandbox, ref: strin
   };
   table.put(copy);
   let thaw: (() => Promise<void>) | undefined;
+  let unpacked = false;
   try {
-    if (point !== undefined) await pool.keepCopy(point.id, copy.id, live.sandbox.id);
-    else {
+    if (point !== undefined) {
+      await inPool(context, [point], async (wasUnpacked) => {
+        unpacked = wasUnpacked;
+        await pool.keepCopy(point.id, copy.id, live.sandbox.id);
+      });
+    } else {
       thaw = await freezeCommands(context, live);
       await pool.keep({ sandbox: live.sandbox.id, revision: lineage.revision }, copy.id);
     }
@@ -102,7 +111,7 @@ async function takeCopy(context: LifecycleContext, live: LiveSandbox, ref: strin
   } finally {
     await thaw?.();
   }
-  return { copy, of: point?.id ?? null, frozen: thaw !== undefined };
+  return { copy, of: point?.id ?? null, frozen: thaw !== undefined, unpacked };
 }
 
 async function captureInPlace(context: LifecycleContext, live: LiveSandbox, wish: CaptureWish): Promise<Capture> {
@@ -122,7 +131,7 @@ async function captureInPlace(context: LifecycleContext, live: LiveSandbox, wish
   try {
     const digests = live.lease?.layers.map(({ digest }) => digest) ?? [];
     const layer = await pack(context, { source, digests, from: sandbox.id }, wish);
-    return { layer, mechanism: "in-place", frozen: running !== undefined };
+    return { layer, mechanism: "in-place", frozen: running !== undefined, unpacked: false };
   } finally {
     await running?.resume();
   }

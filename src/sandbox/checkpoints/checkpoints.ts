@@ -8,7 +8,7 @@ import type { Sandbox } from "../../model/sandbox.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { exclusively, save } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
-import type { SandboxCheckpoints, Timeline } from "../sandbox-checkpoints.ts";
+import type { Forked, Packed, Restored, SandboxCheckpoints, Timeline } from "../sandbox-checkpoints.ts";
 import { requireState } from "../transitions.ts";
 import type { Capture, CaptureWish } from "./capturing.ts";
 import { captureLayer } from "./capturing.ts";
@@ -19,11 +19,13 @@ import type { ForkWish } from "./forking.ts";
 import { forkCheckpoint, forkTaken } from "./forking.ts";
 import { mergeFrom, sourceOf } from "./merge-source.ts";
 import type { Merge, MergeWish } from "./merging.ts";
-import type { Restoration } from "./restoring.ts";
+import type { PackWish } from "./packing.ts";
+import { packCheckpoint } from "./packing.ts";
 import { pointBefore, restoreSandbox } from "./restoring.ts";
 import { findPoint, pointsOf, requireCheckpointed } from "./snapshots.ts";
 import type { CheckpointWish, TakenCheckpoint } from "./taking.ts";
 import { takeCheckpoint } from "./taking.ts";
+import { inPool } from "./unpacking.ts";
 
 const FOR_A_FORK = { type: "fork" } as const;
 
@@ -66,6 +68,19 @@ export class Checkpoints implements SandboxCheckpoints {
     this.#tell(origin, { type: "checkpoint.removed", checkpoint: id });
   }
 
+  packed({ id, medium }: Checkpoint): Packed | null {
+    const { snapshots } = this.#context;
+    const point = snapshots?.packed[medium].get(id);
+    if (snapshots === undefined || point === undefined) return null;
+    return { bytes: point.bytes, whole: point.base === null, inPool: snapshots.pools[medium].has(id) };
+  }
+
+  async pack(id: CheckpointId, wish: PackWish): Promise<Checkpoint> {
+    this.#requireGoing();
+    await packCheckpoint(this.#context, this.find(id), wish);
+    return this.find(id);
+  }
+
   async fork(
     ref: string,
     { from, freeze = true, ...wish }: ForkWish & { readonly from?: string; readonly freeze?: boolean },
@@ -79,13 +94,13 @@ export class Checkpoints implements SandboxCheckpoints {
     if (from === undefined && wish.count === 1) {
       const forked = await forkTaken(this.#context, take, wish, signal);
       this.#tellOfForks(forked.checkpoint, forked.sandboxes);
-      return forked;
+      return { ...forked, unpacked: false };
     }
     const taken = from === undefined ? await take() : this.#pointOf(ref, from);
-    return { ...taken, sandboxes: await this.#fork(taken.checkpoint, wish, signal) };
+    return { ...taken, ...(await this.#fork(taken.checkpoint, wish, signal)) };
   }
 
-  async forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
+  async forkPoint(id: CheckpointId, wish: ForkWish, signal?: AbortSignal): Promise<Forked> {
     this.#requireGoing();
     return await this.#fork(this.find(id), wish, signal);
   }
@@ -114,14 +129,14 @@ export class Checkpoints implements SandboxCheckpoints {
     }
   }
 
-  restore(ref: string, point: string): Promise<Restoration & { readonly sandbox: Sandbox }> {
+  restore(ref: string, point: string): Promise<Restored> {
     return this.#restore(ref, (live) => {
       const { table } = requireCheckpointed(this.#context, live.sandbox);
       return findPoint(table, point, live.sandbox);
     });
   }
 
-  undo(ref: string, steps: number): Promise<Restoration & { readonly sandbox: Sandbox }> {
+  undo(ref: string, steps: number): Promise<Restored> {
     return this.#restore(ref, (live) => pointBefore(this.#context, live, steps));
   }
 
@@ -164,10 +179,12 @@ export class Checkpoints implements SandboxCheckpoints {
     save(this.#context, live, { ...sandbox, lineage: { ...sandbox.lineage, changed: true } });
   }
 
-  async #fork(checkpoint: Checkpoint, wish: ForkWish, signal?: AbortSignal): Promise<readonly Sandbox[]> {
-    const sandboxes = await forkCheckpoint(this.#context, { checkpoint }, wish, signal);
-    this.#tellOfForks(checkpoint, sandboxes);
-    return sandboxes;
+  async #fork(checkpoint: Checkpoint, wish: ForkWish, signal?: AbortSignal): Promise<Forked> {
+    const forked = await inPool(this.#context, [checkpoint], async (unpacked) => {
+      return { sandboxes: await forkCheckpoint(this.#context, { checkpoint }, wish, signal), unpacked };
+    });
+    this.#tellOfForks(checkpoint, forked.sandboxes);
+    return forked;
   }
 
   #tellOfForks(checkpoint: Checkpoint, sandboxes: readonly Sandbox[]): void {
@@ -203,12 +220,15 @@ export class Checkpoints implements SandboxCheckpoints {
     return { checkpoint: findPoint(table, from, sandbox), frozen: false };
   }
 
-  #restore(ref: string, pick: (live: LiveSandbox) => Checkpoint) {
+  #restore(ref: string, pick: (live: LiveSandbox) => Checkpoint): Promise<Restored> {
     return this.#change(ref, async (live) => {
-      const restoration = await restoreSandbox(this.#context, live, pick(live));
-      const { checkpoint, before } = restoration;
-      this.#tell(live.sandbox, { type: "checkpoint.restored", checkpoint: checkpoint.id, before });
-      return { ...restoration, sandbox: live.sandbox };
+      const checkpoint = pick(live);
+      return await inPool(this.#context, [checkpoint], async (unpacked) => {
+        const restoration = await restoreSandbox(this.#context, live, checkpoint);
+        const { before } = restoration;
+        this.#tell(live.sandbox, { type: "checkpoint.restored", checkpoint: checkpoint.id, before });
+        return { ...restoration, sandbox: live.sandbox, unpacked };
+      });
     });
   }
 

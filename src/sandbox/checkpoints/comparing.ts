@@ -8,6 +8,7 @@ import type { LifecycleContext } from "../lifecycle/context.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import { requireFit } from "./restoring.ts";
 import { requireCheckpointed, requireKept } from "./snapshots.ts";
+import { inPool } from "./unpacking.ts";
 
 export interface ComparisonWish {
   /** How many changes are told. */
@@ -31,6 +32,8 @@ export interface Comparison {
   readonly changes: readonly PointChange[];
   /** Whether there are more than are told. */
   readonly more: boolean;
+  /** Whether one of the points had to be unpacked for it. */
+  readonly unpacked: boolean;
 }
 
 /** Of all texts together; what would be more is told as too large. */
@@ -46,9 +49,10 @@ export async function comparePoints(
   points: readonly [Checkpoint, Checkpoint],
   wish: ComparisonWish,
 ): Promise<Comparison> {
-  const { table } = requireCheckpointed(context, live.sandbox);
-  const ids = points.map(({ id }) => id);
-  return await table.held.during(ids, () => compareHeld(context, live, points, wish));
+  return await inPool(context, points, async (unpacked) => ({
+    ...(await compareHeld(context, live, points, wish)),
+    unpacked,
+  }));
 }
 
 async function compareHeld(
@@ -56,7 +60,7 @@ async function compareHeld(
   live: LiveSandbox,
   [before, after]: readonly [Checkpoint, Checkpoint],
   { limit, texts, signal }: ComparisonWish,
-): Promise<Comparison> {
+): Promise<Omit<Comparison, "unpacked">> {
   const { pool } = requireCheckpointed(context, live.sandbox);
   const layers = live.lease?.mounts.map(({ path }) => path) ?? [];
   const pliesOf = (checkpoint: Checkpoint): readonly string[] => {

@@ -3,6 +3,7 @@ import type { SandboxId } from "../../model/ids.ts";
 import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { save } from "../lifecycle/context.ts";
+import { collectPacked } from "./unpacking.ts";
 
 /** Whether a sandbox, but for `except`, has been made from a checkpoint or stands on it, or somebody reads it. */
 export function isReferenced({ live, snapshots }: LifecycleContext, { id }: Checkpoint, except?: SandboxId): boolean {
@@ -40,6 +41,7 @@ export async function dropCheckpoints(
     }
     table.delete(...parents.keys());
   });
+  await collectPacked(snapshots);
 }
 
 /** Removes what a sandbox has in a pool, and the checkpoints that go with it: those without a name that nobody needs. */

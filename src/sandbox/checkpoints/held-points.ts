@@ -4,6 +4,8 @@ import type { CheckpointId } from "../../model/ids.ts";
 export class HeldPoints {
   readonly #readers = new Map<CheckpointId, number>();
   readonly #waiting = new Map<CheckpointId, (() => void)[]>();
+  /** What those are told who can stop reading when somebody waits. */
+  readonly #stops = new Map<CheckpointId, Set<() => void>>();
 
   isHeld(id: CheckpointId): boolean {
     return this.#readers.has(id);
@@ -19,8 +21,22 @@ export class HeldPoints {
     }
   }
 
+  /** The same; `stop` is called where somebody waits for one of them, and is to have `work` end soon. */
+  async duringUnlessWanted<T>(ids: readonly CheckpointId[], stop: () => void, work: () => Promise<T>): Promise<T> {
+    for (const id of ids) this.#stops.set(id, (this.#stops.get(id) ?? new Set()).add(stop));
+    try {
+      return await this.during(ids, work);
+    } finally {
+      for (const id of ids) {
+        this.#stops.get(id)?.delete(stop);
+        if (this.#stops.get(id)?.size === 0) this.#stops.delete(id);
+      }
+    }
+  }
+
   /** Resolves when nobody reads it. */
   async untilFree(id: CheckpointId): Promise<void> {
+    for (const stop of this.#stops.get(id) ?? []) stop();
     while (this.isHeld(id)) {
       await new Promise<void>((resolve) => {
         this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), resolve]);

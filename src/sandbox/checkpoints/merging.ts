@@ -13,6 +13,7 @@ import { dropCheckpoints } from "./dropping.ts";
 import { replaceUpper, requireFit } from "./restoring.ts";
 import { commonPoint, requireCheckpointed, requireKept } from "./snapshots.ts";
 import { takeCheckpoint } from "./taking.ts";
+import { inPool } from "./unpacking.ts";
 
 export interface MergeWish extends MergeOptions {
   /** Whether to tell what a merge would do, and do nothing. */
@@ -31,6 +32,8 @@ export interface Merge {
   readonly restarted: boolean;
   /** Whether commands that ran stood still while it was looked at. */
   readonly frozen: boolean;
+  /** Whether one of the points had to be unpacked for it. */
+  readonly unpacked: boolean;
 }
 
 /**
@@ -52,12 +55,12 @@ export async function mergeInto(
   const base = commonPoint(table, ours.sandbox, theirs);
   for (const side of [base, theirs]) requireFit(ours, side);
   const isLive = kind === "running" || kind === "paused";
-  return await table.held.during([base.id, theirs.id], async () => {
+  return await inPool(context, [base, theirs], async (unpacked) => {
     const merger = new Merger(context, ours, { base, theirs }, wish);
-    if (!isLive && !wish.dryRun) return await merger.write();
-    const look = await merger.lookAt();
+    if (!isLive && !wish.dryRun) return { ...(await merger.write()), unpacked };
+    const look = { ...(await merger.lookAt()), unpacked };
     if (wish.dryRun || look.outcome !== "planned") return look;
-    return { ...(await writeBetweenRuns(context, ours, { base, theirs }, wish)), frozen: look.frozen };
+    return { ...(await writeBetweenRuns(context, ours, { base, theirs }, wish)), frozen: look.frozen, unpacked };
   });
 }
 
@@ -138,7 +141,8 @@ class Merger {
     try {
       const { isReady, report } = await prepareMerge({ ...plies, ...options, journal });
       const outcome = isReady ? "planned" : report.conflictCount > 0 ? "conflicts" : "unchanged";
-      return await use({ outcome, report, base, before: null, restarted: false, frozen: false }, journal);
+      const nothing = { before: null, restarted: false, frozen: false, unpacked: false };
+      return await use({ outcome, report, base, ...nothing }, journal);
     } finally {
       await rm(journal, { force: true });
     }

@@ -2,6 +2,7 @@ import type { Checkpoint, Medium } from "../../model/checkpoint.ts";
 import { mediumOf } from "../launch-plan.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
 import { dropCheckpoints } from "./dropping.ts";
+import { collectPacked } from "./unpacking.ts";
 
 const MEDIA: readonly Medium[] = ["memory", "disk"];
 
@@ -12,9 +13,14 @@ const MEDIA: readonly Medium[] = ["memory", "disk"];
 export async function recoverCheckpoints(context: LifecycleContext): Promise<void> {
   const { snapshots } = context;
   if (snapshots === undefined) return;
-  const { table, pools } = snapshots;
-  for (const medium of MEDIA) await pools[medium].openKept();
-  const lost = table.all().filter((each) => each.state === "ready" && !pools[each.medium].has(each.id));
+  const { table, pools, packed } = snapshots;
+  for (const medium of MEDIA) {
+    await pools[medium].openKept();
+    await packed[medium].recover();
+  }
+  const isThere = ({ id, medium }: Checkpoint): boolean =>
+    pools[medium].has(id) || packed[medium].get(id) !== undefined;
+  const lost = table.all().filter((each) => each.state === "ready" && !isThere(each));
   table.put(...lost.map((each): Checkpoint => ({ ...each, state: "lost" })));
   for (const { id } of lost) context.log.warn({ checkpoint: id }, "what a checkpoint held is gone");
 }
@@ -44,4 +50,5 @@ export async function sweepPools(context: LifecycleContext): Promise<void> {
     if (medium === "memory") await pool.drop(unknown);
     else for (const checkpoint of unknown) log.warn({ checkpoint }, "the registry does not know a checkpoint on disk");
   }
+  await collectPacked(snapshots);
 }

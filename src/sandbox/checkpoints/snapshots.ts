@@ -1,9 +1,10 @@
-import type { Checkpoint, Lineage } from "../../model/checkpoint.ts";
+import type { Checkpoint, Lineage, Medium } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId } from "../../model/ids.ts";
 import { isCheckpointId } from "../../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../../model/sandbox.ts";
 import { hasSnapshots } from "../../model/sandbox.ts";
+import type { PackedPoints } from "../../snapshots/packed/packed-points.ts";
 import type { SnapshotPool } from "../../snapshots/pools/snapshot-pool.ts";
 import type { SnapshotPools } from "../../snapshots/pools/snapshot-pools.ts";
 import { mediumOf } from "../launch-plan.ts";
@@ -13,6 +14,8 @@ import type { CheckpointTable } from "./checkpoint-table.ts";
 /** Where checkpoints are, and what is known of them. */
 export interface Snapshots {
   readonly pools: SnapshotPools;
+  /** What of the pools is in files. */
+  readonly packed: Readonly<Record<Medium, PackedPoints>>;
   readonly table: CheckpointTable;
 }
 

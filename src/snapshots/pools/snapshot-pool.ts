@@ -176,6 +176,11 @@ export class SnapshotPool {
     return this.#isMade() ? roomOf(this.directory) : undefined;
   }
 
+  /** Does what others keep in it beside uppers and checkpoints. */
+  async apply(steps: readonly PoolStep[]): Promise<void> {
+    await this.#change(steps);
+  }
+
   uppers(): readonly UpperName[] {
     return this.#names("uppers").flatMap((name) => {
       const [, sandbox, revision] = UPPER.exec(name) ?? [];
@@ -191,6 +196,7 @@ export class SnapshotPool {
   async closeIfEmpty(): Promise<void> {
     const { launcher, directory, image, medium } = this.#options;
     if (!this.#isMade() || this.uppers().length > 0 || this.checkpoints().length > 0) return;
+    if (this.#names("bases").length > 0) return;
     this.#opening = undefined;
     this.#groups = undefined;
     await launcher.unmount(directory);
@@ -242,7 +248,8 @@ export class SnapshotPool {
   }
 
   #names(part: string): readonly string[] {
-    return this.#isMade() ? readdirSync(join(this.directory, part)) : [];
+    const path = join(this.directory, part);
+    return existsSync(path) ? readdirSync(path) : [];
   }
 
   #upper(upper: UpperName): string {
