@@ -142,7 +142,7 @@ TEST_CASE("commands in a row use their cgroups again, and those of killed ones a
         "grep -o 'exec-.*' /proc/self/cgroup; trap '' TERM; while :; do sleep 0.1; done", R"("wallMs":100)"));
     REQUIRE(killed.out.starts_with("exec-"));
     std::string directory = cgroup.path() + "/" + killed.out.substr(0, killed.out.find('\n'));
-    while (access(directory.c_str(), F_OK) == 0) host.ask(R"({"type":"usage"})");
+    eventually([&] { return access(directory.c_str(), F_OK) != 0; });
     CHECK(host.run(exec_request(R"("argv":["echo","hi"])")).out == "hi\n");
   });
 }
@@ -291,7 +291,7 @@ TEST_CASE("on version 2 the limits of a command need the controllers, which it t
     CHECK(host.run(shell_request(forks, R"("pids":2)")).last.text("limit") == "pids");
     CHECK(host.run(shell_request(forks)).last.is_null("limit"));
     // The agent's own, and those that are kept for the commands to come.
-    while (cgroup.children() > 5) host.ask(R"({"type":"usage"})");
+    eventually([&] { return cgroup.children() <= 5; });
   });
 }
 
@@ -316,9 +316,7 @@ TEST_CASE("a memory cgroup lives as long as something of its command does") {
     if (cgroup.path().empty()) return skipped("no cgroup can be made in memory");
     AgentProcess agent(program, {.memory_directory = cgroup.path()});
     Host host = agent.connect();
-    auto until_children_are = [&](int count) {
-      while (cgroup.children() != count) host.ask(R"({"type":"usage"})");
-    };
+    auto until_children_are = [&](int count) { eventually([&] { return cgroup.children() == count; }); };
     CHECK(cgroup.children() == 0);
     for (int i = 0; i < 10; i++) host.run(exec_request(R"("argv":["true"],"memoryBytes":33554432)"));
     until_children_are(0);

@@ -9,14 +9,13 @@ using namespace plybox::test;
 
 namespace {
 
-// Asks until the command has ended. Each answer is a turn of the agent, so this is no waiting by the clock.
 void until_ended(Host& host, const std::string& id) {
-  for (;;) {
+  eventually([&] {
     std::string list = host.ask(R"({"type":"list"})").payload;
     size_t at = list.find(id);
     REQUIRE(at != std::string::npos);
-    if (list.substr(at, list.find('}', at) - at).find("\"running\":false") != std::string::npos) return;
-  }
+    return list.substr(at, list.find('}', at) - at).find("\"running\":false") != std::string::npos;
+  });
 }
 
 std::string numbers(int last) {
@@ -210,7 +209,10 @@ TEST_CASE("what a process in the background writes after the exit is kept for wh
     CHECK(outcome.ends <= 1);
     host.run(shell_request("echo go > " + fifo));
     Outcome later;
-    while (later.out != "early\nlate\n") later = host.run(about("attach", id, R"("stdout":0,"stderr":0)"));
+    eventually([&] {
+      later = host.run(about("attach", id, R"("stdout":0,"stderr":0)"));
+      return later.out == "early\nlate\n";
+    });
     CHECK(later.last.number("stdoutBytes") == 6);
   });
 }
@@ -446,7 +448,8 @@ TEST_CASE("stdin is fed by the last who took it over, until the command has ende
     host.open(1, exec_request(R"("argv":["cat"],"stdin":true)", &id));
     CHECK(host.next().kind == Kind::kAck);
     host.input(1, 0, "ab");
-    CHECK(host.ask(R"({"type":"list"})").kind == Kind::kAck);
+    Outcome echoed;
+    while (echoed.out != "ab") host.take(echoed, host.next());
     feeding.open(1, about("input", id));
     CHECK(feeding.next().number("stdinOffset") == 2);
     feeding.open(2, about("input", id));
@@ -468,7 +471,7 @@ TEST_CASE("stdin is fed by the last who took it over, until the command has ende
     feeding.input(3, 2, "cd");
     feeding.end_input(3, 4);
     Outcome outcome = host.collect(1);
-    CHECK(outcome.out == "abcd");
+    CHECK(echoed.out + outcome.out == "abcd");
     CHECK(feeding.next().payload == outcome.last.payload);
     // Of one that has finished, and is forgotten in the same turn: what is sent to it is of no use, and no harm.
     feeding.open(4, about("input", id));

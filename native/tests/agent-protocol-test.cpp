@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 
 #include "agent/processes.h"
@@ -224,12 +225,11 @@ TEST_CASE("orphans are reaped") {
     AgentProcess agent(program);
     Host host = agent.connect();
     host.run(shell_request("for i in 1 2 3 4 5; do (sh -c 'exit 1' &); done"));
-    // Every answer is a turn; zombies would stay for good.
-    for (bool zombies = true; zombies;) {
-      host.ask(R"({"type":"usage"})");
-      zombies = false;
-      for (const Process& process : list_processes()) zombies = zombies || process.parent == agent.pid();
-    }
+    eventually([&] {
+      std::vector<Process> all = list_processes();
+      return std::none_of(all.begin(), all.end(),
+                          [&](const Process& process) { return process.parent == agent.pid(); });
+    });
   });
 }
 

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,15 +135,6 @@ std::string run_command(const std::string& line) {
   for (size_t count; (count = fread(piece, 1, sizeof(piece), pipe)) > 0;) output.append(piece, count);
   REQUIRE_MESSAGE(pclose(pipe) == 0, line);
   return output;
-}
-
-void eventually(const std::function<bool()>& done) {
-  // What is waited for takes milliseconds; a test that comes to the end of this hangs.
-  for (int attempt = 0; attempt < 30000; attempt++) {
-    if (done()) return;
-    poll(nullptr, 0, 1);
-  }
-  FAIL("it never happens");
 }
 
 }  // namespace plybox::test

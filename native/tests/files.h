@@ -51,7 +51,4 @@ std::string joined(const std::vector<Message>& lines, const char* field = "path"
 // Runs a command line of the machine. Answers what it wrote; REQUIREs that it succeeds.
 std::string run_command(const std::string& line);
 
-// Waits until `done`, asked again and again, is true; fails the test when it never is.
-void eventually(const std::function<bool()>& done);
-
 }  // namespace plybox::test

@@ -13,8 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <utility>
 
+#include "agent/clock.h"
 #include "agent/processes.h"
 #include "common/syscalls.h"
 
@@ -22,7 +25,7 @@ namespace plybox::test {
 namespace {
 
 constexpr const char* kSandbox = "sb_01k6zq3v9nabcdefghjkmnpqrs";
-// Nothing takes as long; a test that waits so long hangs.
+// Nothing takes as long; what waits so long hangs.
 constexpr int kHangMs = 60000;
 
 const rapidjson::Value* find(rapidjson::Document& document, const std::string& payload, const char* field) {
@@ -30,11 +33,6 @@ const rapidjson::Value* find(rapidjson::Document& document, const std::string& p
   REQUIRE_FALSE(document.HasParseError());
   auto member = document.FindMember(field);
   return member == document.MemberEnd() ? nullptr : &member->value;
-}
-
-bool readable(int fd) {
-  pollfd one{fd, POLLIN, 0};
-  return poll(&one, 1, kHangMs) == 1;
 }
 
 }  // namespace
@@ -70,6 +68,7 @@ Host::Host(const std::string& path, bool greet) : socket_(::socket(AF_UNIX, SOCK
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  bound_waiting(socket_.get());
   REQUIRE(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
   if (!greet) return;
   send(Kind::kHello, 0,
@@ -82,6 +81,7 @@ Host::Host(const std::string& path, bool greet) : socket_(::socket(AF_UNIX, SOCK
 void Host::send_raw(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    REQUIRE_MESSAGE((count > 0 || errno != EAGAIN), "the agent does not read");
     if (count <= 0) return;
     bytes.remove_prefix(static_cast<size_t>(count));
   }
@@ -293,9 +293,7 @@ AgentProcess::~AgentProcess() {
 }
 
 int AgentProcess::wait() {
-  int status = 0;
-  waitpid(pid_, &status, 0);
-  pid_ = 0;
+  int status = wait_for(std::exchange(pid_, 0));
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -358,6 +356,34 @@ int TestCgroup::children() const {
   while (dirent* entry = readdir(directory)) count += entry->d_type == DT_DIR && entry->d_name[0] != '.';
   closedir(directory);
   return count;
+}
+
+void eventually(const std::function<bool()>& done) {
+  uint64_t began_us = now_us();
+  while (!done()) {
+    REQUIRE_MESSAGE(now_us() - began_us < kHangMs * 1000, "it never happens");
+    poll(nullptr, 0, 1);
+  }
+}
+
+int wait_for(pid_t child) {
+  UniqueFd process(sys::pidfd_open(child, 0));
+  bool ends = readable(process.get());
+  CHECK_MESSAGE(ends, "a process that was told to end does not, and is killed");
+  if (!ends) kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+void bound_waiting(int socket) {
+  timeval most{kHangMs / 1000, 0};
+  for (int direction : {SO_RCVTIMEO, SO_SNDTIMEO}) setsockopt(socket, SOL_SOCKET, direction, &most, sizeof(most));
+}
+
+bool readable(int fd) {
+  pollfd one{fd, POLLIN, 0};
+  return poll(&one, 1, kHangMs) == 1;
 }
 
 void skipped(const std::string& reason) { MESSAGE("skipped: " << reason); }

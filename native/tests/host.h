@@ -142,6 +142,17 @@ class TestCgroup {
   std::string path_;
 };
 
+// Waits until `done`, asked again and again, is true; fails the test when it never is.
+void eventually(const std::function<bool()>& done);
+
+// The wait status of a child once it has ended; fails the test, and ends the child, when it never does.
+int wait_for(pid_t child);
+
+// A socket whose calls fail rather than wait for ever.
+void bound_waiting(int socket);
+// Whether something comes; false when that never happens.
+bool readable(int fd);
+
 // Says why a test case does not apply on this machine.
 void skipped(const std::string& reason);
 

@@ -5,20 +5,23 @@
 #include <csignal>
 #include <cstdio>
 
+#include "tests/watch.h"
+
 namespace {
 
-struct Totals : doctest::IReporter {
-  static inline unsigned passed = 0, failed = 0;
+// The longest test case takes a twentieth of it.
+constexpr int kHangMs = 300000;
 
-  explicit Totals(const doctest::ContextOptions&) {}
+struct Teller : doctest::IReporter {
+  explicit Teller(const doctest::ContextOptions&) {}
+  void test_case_start(const doctest::TestCaseData& test) override { plybox::test::tell_begun(test.m_name); }
   void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
-    ++(stats.testCaseSuccess ? passed : failed);
+    plybox::test::tell_ended(stats.testCaseSuccess);
   }
 
   void report_query(const doctest::QueryData&) override {}
   void test_run_start() override {}
   void test_run_end(const doctest::TestRunStats&) override {}
-  void test_case_start(const doctest::TestCaseData&) override {}
   void test_case_reenter(const doctest::TestCaseData&) override {}
   void test_case_exception(const doctest::TestCaseException&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
@@ -28,15 +31,14 @@ struct Totals : doctest::IReporter {
   void test_case_skipped(const doctest::TestCaseData&) override {}
 };
 
-DOCTEST_REGISTER_LISTENER("totals", 1, Totals);
+DOCTEST_REGISTER_LISTENER("teller", 1, Teller);
 
 }  // namespace
 
 int main(int argc, char** argv) {
   // A host that writes to an agent that has hung up must see the error, not die of it.
   std::signal(SIGPIPE, SIG_IGN);
-  doctest::Context context(argc, argv);
-  int result = context.run();
-  std::printf("native: %u passed, %u failed\n", Totals::passed, Totals::failed);
-  return result != 0 || Totals::passed == 0 ? 1 : 0;
+  // What a run that is ended has said until then is not lost.
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  return plybox::test::watch([&] { return doctest::Context(argc, argv).run(); }, kHangMs);
 }

@@ -12,6 +12,7 @@
 
 #include "common/frame.h"
 #include "common/unique-fd.h"
+#include "tests/host.h"
 
 using namespace plybox;
 
@@ -29,6 +30,7 @@ Pair connected() {
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  test::bound_waiting(ends[1]);
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
