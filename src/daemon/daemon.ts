@@ -168,7 +168,7 @@ async function takeOver(
   const living = new Set<string>(sandboxes.list().map(({ id }) => id));
   portTokens.keepOnly((sandbox) => living.has(sandbox));
   await layers.sweep();
-  sweepSlots(config.runDir);
+  await sweepSlots(config.runDir);
   sweepBuilds(config);
 }
 

@@ -41,7 +41,7 @@ export async function openOneShot(config: Config): Promise<OneShot> {
  */
 export async function openEphemeral(config: Config, disks?: string): Promise<Runtime> {
   await using undo = new UndoStack();
-  const { slot, runDir, cgroupParent } = claimSlot(config.runDir, undo);
+  const { slot, runDir, cgroupParent } = await claimSlot(config.runDir, undo);
   const realm = readRealm();
   const runtime = await openRuntime({
     own: ownPaths(config),

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { isAlive, markOf } from "../base/process-mark.ts";
 import type { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
@@ -20,14 +21,19 @@ export interface Slot {
 /** `N`, and what it is called while it is made or removed by the process whose mark follows. */
 const SLOT = /^(\d+)(?:\.(?:new|dead)-(.+))?$/;
 
+/** How long processes that have been killed may take to leave their cgroups: the kernel is at it, and seldom for so long. */
+const BUSY_TRIES = 50;
+const BUSY_PAUSE_MS = 20;
+
 const parentOf = (runDir: string): string => join(runDir, "run");
 const cgroupsOf = (runDir: string, slot: number): string => `${cgroupParentOf(runDir)}-run-${slot}`;
 
 /**
- * Takes a directory that nobody has, whose number is an id range too. One whose owner is dead is cleared and taken.
+ * Takes a directory that nobody has, whose number is an id range too. One whose owner is dead is cleared and taken,
+ * unless processes of its runs are still there: they have its ids.
  * @throws PlyboxError `sandbox/too-many`
  */
-export function claimSlot(runDir: string, undo: UndoStack): Slot {
+export async function claimSlot(runDir: string, undo: UndoStack): Promise<Slot> {
   const parent = parentOf(runDir);
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const taken = new Set(readdirSync(parent));
@@ -37,15 +43,18 @@ export function claimSlot(runDir: string, undo: UndoStack): Slot {
     const isTaken = taken.has(String(slot));
     if (isTaken && !removeDead(directory)) continue;
     if (!tryTake(directory)) continue;
+    if (isTaken && !(await removeCgroups(cgroupParent))) {
+      disown(directory);
+      continue;
+    }
     undo.push("give the slot back", () => giveBack(directory, cgroupParent));
-    if (isTaken) removeCgroups(cgroupParent);
     return { slot, runDir: directory, cgroupParent };
   }
   throw new PlyboxError("sandbox/too-many", `${ONE_SHOT_IDS.count} one-shot runs are under way`);
 }
 
 /** Clears every slot whose owner is dead, also those that were being made or removed. */
-export function sweepSlots(runDir: string): void {
+export async function sweepSlots(runDir: string): Promise<void> {
   const parent = parentOf(runDir);
   for (const name of existsSync(parent) ? readdirSync(parent) : []) {
     const [, slot, worker] = SLOT.exec(name) ?? [];
@@ -55,7 +64,7 @@ export function sweepSlots(runDir: string): void {
       if (!isAlive(worker)) rmSync(directory, { recursive: true, force: true });
     } else if (removeDead(directory) && tryTake(directory)) {
       // Its cgroups are looked at by who has the slot alone.
-      giveBack(directory, cgroupsOf(runDir, Number(slot)));
+      await giveBack(directory, cgroupsOf(runDir, Number(slot)));
     }
   }
 }
@@ -102,19 +111,30 @@ function removeDead(directory: string): boolean {
   return true;
 }
 
-/** Removes a slot of this process's own: from one moment to the next, so that what somebody puts there is not met. */
-function giveBack(directory: string, cgroupParent: string): void {
-  removeCgroups(cgroupParent);
+/**
+ * Removes a slot of this process's own: from one moment to the next, so that what somebody puts there is not met. With
+ * cgroups that are still in use it stays, for who else would find them?
+ */
+async function giveBack(directory: string, cgroupParent: string): Promise<void> {
+  if (!(await removeCgroups(cgroupParent))) return disown(directory);
   const moved = asideOf(directory);
   renameSync(directory, moved);
   rmSync(moved, { recursive: true, force: true });
 }
 
+/** Leaves a slot of this process's own to who looks for dead ones next. */
+const disown = (directory: string): void => rmSync(join(directory, "owner"), { force: true });
+
 const asideOf = (directory: string): string => `${directory}.dead-${markOf(process.pid)}`;
 
-function removeCgroups(cgroupParent: string): void {
+/** Answers whether they are gone. */
+async function removeCgroups(cgroupParent: string): Promise<boolean> {
   const mounts = cgroupMounts(readRealm());
   const layout = findCgroups(mounts);
-  const parents = parentsOf(layout, cgroupParent, findFreezer(mounts, layout, cgroupParent));
-  for (const path of parents) removeCgroupTree(path);
+  let left = parentsOf(layout, cgroupParent, findFreezer(mounts, layout, cgroupParent));
+  for (let tries = 1; ; tries++) {
+    left = left.filter((path) => !removeCgroupTree(path));
+    if (left.length === 0 || tries === BUSY_TRIES) return left.length === 0;
+    await setTimeout(BUSY_PAUSE_MS);
+  }
 }

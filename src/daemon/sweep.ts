@@ -1,20 +1,14 @@
-import { readdirSync, rmdirSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** Removes a cgroup and those below it, as far as they hold no processes; one that is gone counts as removed. */
-export function removeCgroupTree(path: string): void {
-  let names: string[];
+/** Removes a cgroup and those below it. Answers whether it is gone: one with processes that have not ended stays. */
+export function removeCgroupTree(path: string): boolean {
   try {
-    names = readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name);
-  } catch {
-    return;
-  }
-  for (const name of names) removeCgroupTree(join(path, name));
-  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    for (const entry of entries) if (entry.isDirectory()) removeCgroupTree(join(path, entry.name));
     rmdirSync(path);
+    return true;
   } catch {
-    // A process in it has not ended; the next sweep finds it again.
+    return !existsSync(path);
   }
 }

@@ -15,12 +15,13 @@ import {
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { CreateOptions, Sandbox } from "../../src/client/index.ts";
+import { cgroupParentOf } from "../../src/daemon/runtime.ts";
 import { BOMBS } from "../support/bombs.ts";
 import { BuiltCli } from "../support/built-cli.ts";
 import { runCli } from "../support/cli-context.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
-import { loopsWith, mountsWith } from "../support/traces.ts";
+import { cgroupsWith, loopsWith, mountsWith } from "../support/traces.ts";
 
 const MIB = 1024 ** 2;
 const RUNS = "echo runs; exec sleep 600";
@@ -239,6 +240,10 @@ describe("plybox run that is killed", () => {
     child.kill("SIGKILL");
     await ended;
     await expect.poll(() => loopsWith(directory)).toEqual([]);
+    // The next one takes away what the killed one could not.
+    const { exitCode, stderr } = await built.run(["run", "--layer", "busybox", "--", "true"]);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    expect(cgroupsWith(cgroupParentOf(join(built.directory, "run")))).toEqual([]);
   });
 });
 
