@@ -79,6 +79,7 @@ TEST_CASE("what tar-out packs tar unpacks as it was, and tar-in too") {
     fill(tree);
     REQUIRE(mknod(tree.at("src/socket").c_str(), S_IFSOCK | 0600, 0) == 0);
     bool attributes = setxattr(tree.at("src/plain").c_str(), "user.kind", "\0x", 2, 0) == 0;
+    const std::string top = run_command("stat -c '%a %Y' " + tree.at("src"));
     Outcome packed = file(agent, "tar-out", tree.at("src"));
     REQUIRE(packed.last.kind == Kind::kExit);
     CHECK(packed.last.number("entries") == 17);
@@ -89,7 +90,7 @@ TEST_CASE("what tar-out packs tar unpacks as it was, and tar-in too") {
     CHECK(fingerprint(tree.at("by-tar")) == fingerprint(tree.at("src")));
     CHECK(file_with_input(agent, "tar-in", tree.at("by-us"), packed.out).last.number("entries") == 17);
     CHECK(fingerprint(tree.at("by-us")) == fingerprint(tree.at("src")));
-    CHECK(run_command("stat -c '%a %Y' " + tree.at("by-us")) == run_command("stat -c '%a %Y' " + tree.at("src")));
+    CHECK(run_command("stat -c '%a %Y' " + tree.at("by-us")) == top);
     if (!attributes) return skipped("this file system has no user attributes");
     for (const char* copy : {"by-tar/plain", "by-us/plain"}) {
       char value[8];
