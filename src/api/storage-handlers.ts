@@ -28,10 +28,10 @@ export function storageHandlers(storage: Storage, uppers: Uppers): Handlers<Stor
 
 const usageView = (
   { layers, ...usage }: StorageUsage,
-  { uppers, upperBytes, pools }: UpperStorage,
+  { uppers, upperBytes, packedBytes, pools }: UpperStorage,
 ): StorageUsageView => ({
   ...usage,
-  ...{ uppers: [...uppers], upperBytes, pools: [...pools] },
+  ...{ uppers: [...uppers], upperBytes, packedBytes, pools: [...pools] },
   layers: layers.map(({ names, lastUsedAt, ...layer }) => ({
     ...layer,
     names: [...names],

@@ -38,6 +38,7 @@ describe("parseConfig", () => {
         squashfs: { algorithm: "zstd", level: 15, blockBytes: 131_072 },
         erofs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
+      keepUnpacked: 64,
       pressure: { high: 80, critical: 95 },
       snapshotPackings: {
         format: "squashfs",
@@ -75,6 +76,7 @@ describe("parseConfig", () => {
         erofs: { algorithm: "lz4", level: null, blockBytes: 1_048_576 },
         squashfs: { algorithm: "lz4", level: null, blockBytes: 131_072 },
       },
+      keepUnpacked: 64,
       pressure: { high: 80, critical: 95 },
       snapshotPackings: { format: "squashfs" },
     });
@@ -122,6 +124,7 @@ describe("parseConfig", () => {
     [{ PLYBOX_TRUSTED_KEYS: "/a::/b" }, "", "trustedKeys", "trustedKeys has an empty path; paths are separated by :"],
     [{}, 'requireSignature = "true"', "requireSignature", "requireSignature is not known"],
     [{ PLYBOX_LAYER_BUDGET: "much" }, "", "layerBudget", "layerBudget is bytes, or a number with K, M, G or T"],
+    [{ PLYBOX_KEEP_UNPACKED: "0" }, "", "keepUnpacked", 'keepUnpacked is a number of 1 or more, not "0"'],
     [{ PLYBOX_PRESSURE_HIGH: "0" }, "", "pressureHigh", "pressureHigh is a percentage from 1 to 100"],
     [{ PLYBOX_PRESSURE_HIGH: "96" }, "", "pressureCritical", "pressureCritical is less than pressureHigh"],
     [{ PLYBOX_LAYER_FORMAT: "zip" }, "", "layerFormat", "layerFormat is squashfs or erofs"],

@@ -44,6 +44,8 @@ export interface Config {
   readonly remote: RemoteSettings | null;
   /** What the pools of snapshots may hold; null: half of the memory, or all of the state directory's file system. */
   readonly poolBytes: Readonly<Record<Medium, number | null>>;
+  /** So many of each sandbox's newest checkpoints are not packed by themselves; null: none is. */
+  readonly keepUnpacked: number | null;
   /** From which percentage on an upper, a pool or the state directory's disk is told to be so full. */
   readonly pressure: PressureThresholds;
   /** How layers are packed. */
@@ -85,6 +87,7 @@ const VARIABLES = {
   remoteSandboxes: "PLYBOX_REMOTE_SANDBOXES",
   snapshotMemory: "PLYBOX_SNAPSHOT_MEMORY",
   snapshotDisk: "PLYBOX_SNAPSHOT_DISK",
+  keepUnpacked: "PLYBOX_KEEP_UNPACKED",
   pressureHigh: "PLYBOX_PRESSURE_HIGH",
   pressureCritical: "PLYBOX_PRESSURE_CRITICAL",
   layerFormat: "PLYBOX_LAYER_FORMAT",
@@ -151,6 +154,7 @@ export function parseConfig(env: NodeJS.ProcessEnv, toml = "", uid = 0): Config 
       memory: parseBytes("snapshotMemory", given.snapshotMemory),
       disk: parseBytes("snapshotDisk", given.snapshotDisk),
     }),
+    keepUnpacked: given.keepUnpacked === "all" ? null : (parseCount("keepUnpacked", given.keepUnpacked) ?? 64),
     pressure: parsePressure(given),
     layerPackings: parsePackings(given, "layer"),
     snapshotPackings: parsePackings(given, "snapshot"),

@@ -58,6 +58,8 @@ export interface DaemonOptions {
   readonly retryMs?: number;
   /** Tests only: how often it is looked how full storage is. */
   readonly pressureEveryMs?: number;
+  /** Tests only: how often it is looked for checkpoints that are to be packed. */
+  readonly packEveryMs?: number;
   /** Tests only: how soon a failed delivery is tried again, and when it is given up. */
   readonly webhooks?: Partial<DeliveryOptions>;
 }
@@ -89,7 +91,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
     layerSettings: config,
     // Every sandbox of the registry has a lease once it is recovered; until then this is all that is known of it.
     isStoodOn: async (digest) => keptIn(registry, checkpoints).has(digest),
-    ...{ checkpoints, poolBytes: config.poolBytes },
+    ...{ checkpoints, poolBytes: config.poolBytes, packing: packingOf(config) },
     ...{ stateDir, runDir, registry, log, cgroupParent: cgroupParentOf(runDir), ephemeral: false },
     realm,
     ids: idsOf(realm, DAEMON_IDS),
@@ -149,6 +151,9 @@ function servedParts({ sandboxes, layers, remote }: Runtime) {
     ...{ layers, transfer: layers.transfer, remote },
   };
 }
+
+const packingOf = ({ keepUnpacked, pressure }: Config) =>
+  keepUnpacked === null ? null : { keepUnpacked, fullPercent: pressure.high };
 
 /** The digests that sandboxes and checkpoints stand on. */
 function keptIn(...stores: readonly { all(): readonly { readonly digests: readonly string[] }[] }[]): Set<string> {

@@ -13,6 +13,7 @@ import type { Medium } from "../model/checkpoint.ts";
 import type { FaultAt } from "../native/launcher.ts";
 import { NativeLauncher } from "../native/launcher.ts";
 import { findCgroups, findFreezer, prepareCgroups, releaseCgroups } from "../sandbox/cgroup-layout.ts";
+import type { PackingPolicy } from "../sandbox/checkpoints/background-packing.ts";
 import type { CheckpointTable } from "../sandbox/checkpoints/checkpoint-table.ts";
 import type { Snapshots } from "../sandbox/checkpoints/snapshots.ts";
 import type { IdSource } from "../sandbox/id-ranges.ts";
@@ -42,6 +43,8 @@ type LayerSettings = Pick<
   | "remote"
 >;
 
+const PACK_EVERY_MS = 10_000;
+
 export interface RuntimeOptions {
   /** Of the machine: layers and disk uppers. */
   readonly stateDir: string;
@@ -60,6 +63,10 @@ export interface RuntimeOptions {
   readonly checkpoints?: CheckpointTable;
   /** What the pools of snapshots may hold; as much as there is where null. */
   readonly poolBytes?: Readonly<Record<Medium, number | null>>;
+  /** When old checkpoints are packed; absent for never. */
+  readonly packing?: Omit<PackingPolicy, "everyMs"> | null;
+  /** Tests only: how often it is looked for such. */
+  readonly packEveryMs?: number;
   /** What this process is root of. */
   readonly realm: Realm;
   readonly ids: IdSource;
@@ -152,6 +159,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     ...{ layers, filters, registry, ids, places, log, dieWithLauncher: ephemeral },
     ...{ mountsImages: realm.kind === "machine", packings: settings.snapshotPackings },
     ...(snapshots && { snapshots }),
+    ...(options.packing && { packing: { ...options.packing, everyMs: options.packEveryMs ?? PACK_EVERY_MS } }),
     ...(saves && { saves }),
     ...(options.admit && { admit: options.admit }),
     ...(options.retryMs !== undefined && { retryMs: options.retryMs }),

@@ -47,9 +47,13 @@ export interface UpperStorage {
     /** Null where only the medium bounds it. */
     readonly limitBytes: number | null;
     readonly checkpoints: number;
+    /** Of the files that some of these are packed into, which are not in the pool. */
+    readonly packedBytes: number;
   }[];
   /** All of those that are known. */
   readonly upperBytes: number;
+  /** Of all files that checkpoints are packed into. */
+  readonly packedBytes: number;
   /** Of uppers with snapshots, and of checkpoints whose sandboxes are gone. */
   readonly pools: readonly { readonly medium: Medium; readonly usedBytes: number; readonly totalBytes: number }[];
 }

@@ -22,6 +22,7 @@ import type { Usage } from "../model/usage.ts";
 import { ReceiveMemory } from "../wire/receive-memory.ts";
 import { activeReading, activeSession } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
+import { BackgroundPacking } from "./checkpoints/background-packing.ts";
 import { Checkpoints } from "./checkpoints/checkpoints.ts";
 import { recoverCheckpoints, sweepPools } from "./checkpoints/recovering.ts";
 import { Composition } from "./composition/composition.ts";
@@ -48,6 +49,7 @@ export class SandboxService implements Sandboxes, Agents {
   /** What sandboxes stand on. */
   readonly composition: Composition;
   readonly #context: LifecycleContext;
+  #packing: BackgroundPacking | undefined;
   readonly #live = new LiveSandboxes();
   readonly #memory = new ReceiveMemory();
   #isStopping = false;
@@ -168,12 +170,15 @@ export class SandboxService implements Sandboxes, Agents {
     await sweepUnknown(this.#context);
     await sweepPools(this.#context);
     for (const live of this.#live.all()) this.lifecycle.attend(live);
+    const { snapshots, packing } = this.#context;
+    if (snapshots && packing) this.#packing = new BackgroundPacking(this.#context, snapshots, packing);
   }
 
   /** Lets go of everything; sandboxes go on. Idempotent. */
   async close(): Promise<void> {
     this.#isStopping = true;
     this.lifecycle.close();
+    await this.#packing?.close();
     for (const live of this.#live.all()) {
       live.closeLink();
       await live.lease?.release();

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { mountsWith } from "../support/traces.ts";
@@ -205,6 +205,63 @@ describe("a packed checkpoint", () => {
     expect(await sh(sandboxes[0] as Sandbox, "cat /srv/file")).toBe("one");
     await sandboxes[0]?.remove();
     for (const { id } of [one, two]) await daemon.client.checkpoints.remove(id);
+  });
+});
+
+describe("in the background", () => {
+  const PATIENCE = { timeout: 60_000, interval: 50 };
+  let busy: TestDaemon;
+  beforeAll(async () => {
+    busy = new TestDaemon({
+      ...{ PLYBOX_KEEP_UNPACKED: "3", PLYBOX_PRESSURE_HIGH: "20", PLYBOX_SNAPSHOT_MEMORY: "256M" },
+    });
+    await busy.start({ packEveryMs: 20 });
+  });
+  afterAll(async () => {
+    await busy[Symbol.asyncDispose]();
+    expect(mountsWith(busy.directory)).toEqual([]);
+  });
+  const packedOf = async (sandbox: Sandbox): Promise<readonly boolean[]> =>
+    (await sandbox.timeline()).checkpoints.map(({ packed }) => packed !== null && !packed.inPool);
+
+  it("packs all but the newest, keeps what is named and what is not alike, and tells what they take", async () => {
+    await using sandbox = await busy.client.create({ ...SNAPSHOTS, checkpoint: "per-exec", keepCheckpoints: 6 });
+    for (const step of [1, 2, 3, 4, 5, 6]) await sh(sandbox, `echo ${step} > /srv/file`);
+    await vi.waitFor(
+      async () => expect(await packedOf(sandbox)).toEqual([true, true, true, false, false, false]),
+      PATIENCE,
+    );
+    const { uppers, packedBytes } = await busy.client.storage.usage();
+    const { checkpoints } = await sandbox.timeline();
+    const bytes = checkpoints.reduce((sum, { packed }) => sum + (packed?.bytes ?? 0), 0);
+    expect([packedBytes, uppers[0]?.packedBytes]).toEqual([bytes, bytes]);
+    expect(bytes).toBeGreaterThan(0);
+
+    expect((await sandbox.undo({ steps: 5 })).unpacked).toBe(true);
+    expect(await sh(sandbox, "cat /srv/file")).toBe("1");
+    // For commands the oldest of them go, but for such as are being packed, and so does what they were packed into.
+    const directory = join(busy.directory, "state/snapshots/packed/memory");
+    await vi.waitFor(async () => {
+      await sh(sandbox, "true");
+      const left = (await sandbox.timeline()).checkpoints.map(({ id }) => id);
+      expect(left).not.toContain(checkpoints[0]?.id);
+      expect(left).toEqual(
+        expect.arrayContaining(readdirSync(directory).map((name) => name.slice(0, left[0]?.length))),
+      );
+    }, PATIENCE);
+  });
+
+  it("packs all but the newest of each sandbox where the pool is full, until it is not", async () => {
+    await using sandbox = await busy.client.create({ upper: { ...SNAPSHOTS.upper, bytes: 256 * 1024 ** 2 } });
+    for (const step of [1, 2, 3]) {
+      await sh(sandbox, `head -c 20M /dev/urandom > /srv/noise; echo ${step} > /srv/file`);
+      await sandbox.checkpoint({ name: `step-${step}` });
+    }
+    await vi.waitFor(async () => expect(await packedOf(sandbox)).toEqual([true, true, false]), PATIENCE);
+    await sh(sandbox, "rm /srv/noise");
+    const { sandboxes } = await sandbox.fork({ from: "step-2" });
+    expect(await sh(sandboxes[0] as Sandbox, "cat /srv/file; stat -c %s /srv/noise")).toBe(`2\n${20 * 1024 ** 2}`);
+    await sandboxes[0]?.remove();
   });
 });
 

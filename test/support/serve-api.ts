@@ -97,7 +97,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
     lifecycle: NO_LIFECYCLE,
     layers: NO_LAYERS,
     builds: { build: unused },
-    uppers: { usage: () => ({ uppers: [], upperBytes: 0, pools: [] }) },
+    uppers: { usage: () => ({ uppers: [], upperBytes: 0, packedBytes: 0, pools: [] }) },
     checkpoints: NO_CHECKPOINTS,
     composition: { activate: unused, deactivate: unused },
     transfer: NO_TRANSFER,

@@ -17,11 +17,13 @@ const upper = z.object({
   usedBytes: bytes.nullable().describe("With what its checkpoints hold on to; null where nobody knows, or not yet."),
   limitBytes: bytes.nullable().describe("Null where only the medium bounds it."),
   checkpoints: z.int(),
+  packedBytes: bytes.describe("Of the files that some of these are packed into."),
 });
 
 export const storageUsage = z.object({
   uppers: z.array(upper).describe("Of all sandboxes, oldest first."),
   upperBytes: bytes.describe("All uppers together, as far as that is known."),
+  packedBytes: bytes.describe("All files that checkpoints are packed into."),
   pools: z
     .array(z.object({ medium: z.enum(["memory", "disk"]), usedBytes: bytes, totalBytes: bytes }))
     .describe("Where uppers with snapshots and all checkpoints are."),

@@ -43,7 +43,7 @@ export function storageText(usage: StorageUsage | UsageView, now: Date, paint: P
 }
 
 /** What sandboxes have written, which only a daemon knows. */
-function uppersText({ uppers, upperBytes, pools }: UsageView, paint: Paint): string {
+function uppersText({ uppers, upperBytes, packedBytes, pools }: UsageView, paint: Paint): string {
   const sizeOf = (bytes: number | null): string => (bytes === null ? "-" : formatSize(bytes));
   const rows = uppers.map(({ sandbox, name, usedBytes, limitBytes, kind, checkpoints }) => [
     ...[name ?? sandbox, sizeOf(usedBytes), sizeOf(limitBytes), kind, String(checkpoints)],
@@ -58,7 +58,8 @@ function uppersText({ uppers, upperBytes, pools }: UsageView, paint: Paint): str
   const pairs = pools.map(({ medium, usedBytes, totalBytes }): [string, string] => [
     ...([`Pool, ${medium}`, `${formatSize(usedBytes)} of ${formatSize(totalBytes)}`] as const),
   ]);
-  const all = renderPairs([["Written", formatSize(upperBytes)], ...pairs], paint);
+  const packed: [string, string] = ["Packed checkpoints", formatSize(packedBytes)];
+  const all = renderPairs([["Written", formatSize(upperBytes)], packed, ...pairs], paint);
   return `${rows.length === 0 ? "" : `${renderTable(columns, rows, paint)}\n`}${all}`;
 }
 

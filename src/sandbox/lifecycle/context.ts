@@ -10,6 +10,7 @@ import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
 import type { FaultAt } from "../../native/launcher.ts";
 import type { SeccompFilters } from "../../seccomp/filters.ts";
+import type { PackingPolicy } from "../checkpoints/background-packing.ts";
 import type { Snapshots } from "../checkpoints/snapshots.ts";
 import type { IdSource } from "../id-ranges.ts";
 import type { SandboxPlaces } from "../launch-plan.ts";
@@ -42,6 +43,8 @@ export interface SandboxServiceOptions {
   readonly packings: Packings;
   /** Where checkpoints are kept; absent where there can be none. */
   readonly snapshots?: Snapshots;
+  /** When checkpoints are packed that nobody asked to pack; absent for never. */
+  readonly packing?: PackingPolicy;
   /** Where what sandboxes have written is to be kept when they have ended; absent for nowhere else. */
   readonly saves?: Saves;
   /** Whether sandboxes end with this process. */

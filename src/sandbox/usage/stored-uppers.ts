@@ -1,15 +1,19 @@
 import { roomOf } from "../../base/room-of.ts";
-import type { Checkpoint, Medium } from "../../model/checkpoint.ts";
+import type { Medium } from "../../model/checkpoint.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { UpperStorage } from "../../model/storage.ts";
 import type { SnapshotPools } from "../../snapshots/pools/snapshot-pools.ts";
+import type { SandboxCheckpoints } from "../sandbox-checkpoints.ts";
 import type { Filled } from "./pressure.ts";
 import type { UpperRooms } from "./upper-rooms.ts";
 
 const MEDIA: readonly Medium[] = ["memory", "disk"];
 
 interface Sources {
-  readonly sandboxes: { list(): readonly Sandbox[]; readonly checkpoints: { list(): readonly Checkpoint[] } };
+  readonly sandboxes: {
+    list(): readonly Sandbox[];
+    readonly checkpoints: Pick<SandboxCheckpoints, "list" | "packed">;
+  };
   readonly pools: SnapshotPools | undefined;
 }
 
@@ -25,17 +29,26 @@ export class StoredUppers {
 
   usage(): UpperStorage {
     const { sandboxes, pools } = this.#sources;
-    const counts = new Map<string, number>();
-    for (const { origin } of sandboxes.checkpoints.list()) counts.set(origin.id, (counts.get(origin.id) ?? 0) + 1);
+    const counts = new Map<string, { checkpoints: number; packedBytes: number }>();
+    let packedBytes = 0;
+    for (const checkpoint of sandboxes.checkpoints.list()) {
+      const count = counts.get(checkpoint.origin.id) ?? { checkpoints: 0, packedBytes: 0 };
+      const bytes = sandboxes.checkpoints.packed(checkpoint)?.bytes ?? 0;
+      count.checkpoints += 1;
+      count.packedBytes += bytes;
+      packedBytes += bytes;
+      counts.set(checkpoint.origin.id, count);
+    }
     const uppers = sandboxes.list().map((sandbox) => ({
       ...{ sandbox: sandbox.id, tenant: sandbox.tenant, name: sandbox.name, kind: sandbox.upper.kind },
       usedBytes: this.#rooms.usedBytes(sandbox),
       limitBytes: this.#rooms.limitBytes(sandbox),
-      checkpoints: counts.get(sandbox.id) ?? 0,
+      ...(counts.get(sandbox.id) ?? { checkpoints: 0, packedBytes: 0 }),
     }));
     return {
       uppers,
       upperBytes: uppers.reduce((sum, { usedBytes }) => sum + (usedBytes ?? 0), 0),
+      packedBytes,
       pools: roomsOf(pools),
     };
   }

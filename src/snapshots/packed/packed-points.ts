@@ -46,6 +46,8 @@ export class PackedPoints {
   readonly #points = new Map<CheckpointId, PackedPoint>();
   /** Bases that something is being packed against: nothing stands on them yet. */
   readonly #wanted = new Set<string>();
+  /** When points were last asked for, in milliseconds since 1970. */
+  readonly #usedAt = new Map<CheckpointId, number>();
   readonly #lock = new KeyedLock();
 
   /** @param directory where its files are, of no other pool */
@@ -76,11 +78,9 @@ export class PackedPoints {
     return packed === undefined || packed.base === null || this.#has(packed.base) ? packed : undefined;
   }
 
-  /** Bytes of the files. */
-  bytes(): number {
-    let sum = 0;
-    for (const { bytes } of this.#points.values()) sum += bytes;
-    return sum;
+  /** Whether somebody has needed it in the pool within so many milliseconds. */
+  isUsed(point: CheckpointId, withinMs: number): boolean {
+    return Date.now() - (this.#usedAt.get(point) ?? 0) < withinMs;
   }
 
   /** The bases in the pool, oldest point first, and how many points stand on each. */
@@ -102,7 +102,6 @@ export class PackedPoints {
     const file = join(this.#directory, `${point}${standing}.zst`);
     const part = `${file}.part`;
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    if (base !== null) this.#wanted.add(nameOf(base));
     try {
       // One that is of no use, since what it stood on is gone.
       await this.#forget(point);
@@ -128,6 +127,7 @@ export class PackedPoints {
    */
   async unpack(point: CheckpointId, sandbox: SandboxId): Promise<boolean> {
     return await this.#lock.run(point, async () => {
+      if (this.#points.has(point)) this.#usedAt.set(point, Date.now());
       if (this.#pool.has(point)) return false;
       const packed = this.get(point);
       if (packed === undefined) throw new PlyboxError("checkpoint/lost", `what ${point} held is gone`);
@@ -161,24 +161,30 @@ export class PackedPoints {
     for (const point of [...this.#points.keys()]) {
       if (!isWanted(point)) await this.#forget(point);
     }
-    const needed = new Set([...this.#points.values()].map(({ base }) => base && nameOf(base)));
-    const idle = this.#baseNames().filter((name) => !needed.has(name) && !this.#wanted.has(name));
-    if (idle.length > 0) await this.#delete(idle.map((name) => this.#place("bases", name)));
+    await this.#lock.run("bases", async () => {
+      const needed = new Set([...this.#points.values()].map(({ base }) => base && nameOf(base)));
+      const idle = this.#baseNames().filter((name) => !needed.has(name) && !this.#wanted.has(name));
+      if (idle.length > 0) await this.#delete(idle.map((name) => this.#place("bases", name)));
+    });
   }
 
-  /** A snapshot of a point, which may go from then on. */
+  /** Makes a snapshot of a point, which may go from then on, and keeps it although nothing stands on it. */
   async #makeBase(base: Base, sandbox: SandboxId): Promise<void> {
     const path = this.#place("bases", nameOf(base));
-    if (existsSync(path)) return;
-    mkdirSync(this.#place("bases"), { recursive: true, mode: 0o700 });
-    const source = this.#pool.checkpointPath(base.point);
-    await this.#pool.apply([{ do: "snapshot", source, path, group: groupOf(sandbox), readOnly: true }]);
+    await this.#lock.run("bases", async () => {
+      this.#wanted.add(nameOf(base));
+      if (existsSync(path)) return;
+      mkdirSync(this.#place("bases"), { recursive: true, mode: 0o700 });
+      const source = this.#pool.checkpointPath(base.point);
+      await this.#pool.apply([{ do: "snapshot", source, path, group: groupOf(sandbox), readOnly: true }]);
+    });
   }
 
   async #forget(point: CheckpointId): Promise<void> {
     const packed = this.#points.get(point);
     if (packed === undefined) return;
     this.#points.delete(point);
+    this.#usedAt.delete(point);
     await rm(this.#fileOf(point, packed), { force: true });
   }
 
