@@ -58,6 +58,24 @@ describe("the Unix transport", () => {
     return methods;
   };
 
+  it("closes a connection that idles, itself, and none that waits for an answer", async () => {
+    transport.close();
+    transport = unixTransport(join(directory, "x.sock"), 50);
+    let later = (): void => {};
+    const idle = new Promise<void>((resolve) => {
+      later = resolve;
+    });
+    answer = (_incoming, outgoing) => void outgoing.end("ok");
+    expect(await ask("POST")).toBe("ok");
+    connections[0]?.once("close", later);
+    await idle;
+    answer = (_incoming, outgoing) => void setTimeout(() => outgoing.end("late"), 300);
+    expect(await ask("POST")).toBe("late");
+    // Also not on a connection that has been used before.
+    expect(await ask("POST")).toBe("late");
+    expect(connections).toHaveLength(2);
+  });
+
   it("repeats what changes nothing when a kept-alive connection turns out to be closed", async () => {
     const methods = dropSecond();
     await ask("GET");

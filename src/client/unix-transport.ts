@@ -4,12 +4,18 @@ import { unreachable } from "./plybox-api-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 import { nodeModule, upgradeConnection } from "./upgrade.ts";
 
-/** Over a Unix socket with kept-alive connections; Node only, because `fetch` knows no Unix sockets. */
-export function unixTransport(socketPath: string): Transport {
+/** Less than the daemon keeps an idle connection: one that is used again just as it closes that cannot be told from a loss. */
+const IDLE_MS = 30_000;
+
+/**
+ * Over a Unix socket with kept-alive connections; Node only, because `fetch` knows no Unix sockets.
+ * @param idleMs how long a connection is kept that nothing is asked on
+ */
+export function unixTransport(socketPath: string, idleMs = IDLE_MS): Transport {
   // Asked of the process and not imported, so that a bundle for browsers holds no trace of it.
   const http = globalThis.process?.getBuiltinModule?.("node:http");
   if (http === undefined) throw new TypeError("a Unix socket needs Node; give baseUrl");
-  const agent = new http.Agent({ keepAlive: true, scheduling: "lifo" });
+  const agent = new http.Agent({ keepAlive: true, scheduling: "lifo", timeout: idleMs });
   agent.createConnection = () => connectLargely(socketPath);
   const attempt = (request: TransportRequest) => sendOnce(http, agent, socketPath, request);
   return {
