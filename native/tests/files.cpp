@@ -11,11 +11,9 @@
 
 namespace plybox::test {
 
-Tree::Tree() {
-  char path[] = "/tmp/plybox-tree-XXXXXX";
-  REQUIRE(mkdtemp(path) != nullptr);
-  path_ = path;
-  REQUIRE(chmod(path, 0755) == 0);
+Tree::Tree(const char* place) : path_(std::string(place) + "/plybox-tree-XXXXXX") {
+  REQUIRE(mkdtemp(path_.data()) != nullptr);
+  REQUIRE(chmod(path_.c_str(), 0755) == 0);
 }
 
 Tree::~Tree() {

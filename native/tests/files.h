@@ -9,10 +9,10 @@
 
 namespace plybox::test {
 
-// A directory removed with all that is in it.
+// A directory made in `place`, and removed with all that is in it.
 class Tree {
  public:
-  Tree();
+  explicit Tree(const char* place = "/tmp");
   ~Tree();
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
