@@ -1,12 +1,9 @@
 import { statfsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { UndoStack } from "../../src/base/undo-stack.ts";
 import type { Plybox, Sandbox } from "../../src/client/index.ts";
-import { Plybox as Client } from "../../src/client/index.ts";
-import { Daemon } from "../daemon.ts";
 import { summarize } from "../statistics.ts";
 import type { Figure, Suite } from "./figure.ts";
+import { serve } from "./served.ts";
 
 const MIB = 1024 ** 2;
 const SPEC = {
@@ -26,14 +23,8 @@ const MOST_FORK_MS = 10;
 export const FORKS: Suite = {
   names: [...Object.keys(SIZES), "fork-spread", "fork-live-100mb", "fork-sharing", "checkpoint-per-exec"],
   async run(work, rounds, signal) {
-    await using undo = new UndoStack();
-    const runDirectory = await mkdtemp("/dev/shm/plybox-bench-");
-    undo.push("remove the run directory", () => rm(runDirectory, { recursive: true, force: true }));
-    const daemon = new Daemon({ directory: work, runDirectory, logLevel: "warn" });
-    undo.push("stop the daemon", () => daemon[Symbol.asyncDispose]());
-    await daemon.start();
-    const client = new Client({ socketPath: daemon.socketPath });
-    undo.push("let go of the daemon", () => client.close());
+    await using served = await serve(work);
+    const { client, runDirectory } = served;
     const count = rounds * EACH_ROUND;
     const figures: Figure[] = [];
     await warmUp(client);

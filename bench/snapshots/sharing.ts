@@ -1,14 +1,11 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { UndoStack } from "../../src/base/undo-stack.ts";
 import type { Plybox, Sandbox } from "../../src/client/index.ts";
-import { Plybox as Client } from "../../src/client/index.ts";
-import { Daemon } from "../daemon.ts";
 import { readCharged, readSteadyMemory } from "../machine.ts";
 import type { Figure, Suite } from "./figure.ts";
+import { serve } from "./served.ts";
 
 const KIB = 1024;
 const MIB = 1024 ** 2;
@@ -22,14 +19,8 @@ const NAME = `sharing-${SANDBOXES}`;
 export const SHARING: Suite = {
   names: [NAME, `${NAME}-cached`, `${NAME}-available`],
   async run(work, _rounds, signal) {
-    await using undo = new UndoStack();
-    const runDirectory = await mkdtemp("/dev/shm/plybox-bench-");
-    undo.push("remove the run directory", () => rm(runDirectory, { recursive: true, force: true }));
-    const daemon = new Daemon({ directory: work, runDirectory, logLevel: "warn" });
-    undo.push("stop the daemon", () => daemon[Symbol.asyncDispose]());
-    await daemon.start();
-    const client = new Client({ socketPath: daemon.socketPath });
-    undo.push("let go of the daemon", () => client.close());
+    await using served = await serve(work);
+    const { client } = served;
     await buildLayer(client, join(work, "tree"));
     const sandboxes: Sandbox[] = [];
     for (let i = 0; i < SANDBOXES; i++) sandboxes.push(await client.create({ layers: ["busybox", LAYER] }));

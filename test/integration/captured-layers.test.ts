@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BuildProgress, CreateOptions, Layers, Sandbox } from "../../src/client/index.ts";
 import { runCli } from "../support/cli-context.ts";
+import { EVERYTHING } from "../support/everything.ts";
+import { sh } from "../support/sh.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { mountsWith } from "../support/traces.ts";
 
@@ -18,27 +20,6 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
   expect(mountsWith(daemon.directory)).toEqual([]);
 });
-
-/** Runs a line that must succeed. */
-async function sh(sandbox: Sandbox, line: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await sandbox.exec(line);
-  expect([exitCode, stderr]).toEqual([0, ""]);
-  return stdout.trim();
-}
-
-/** One of everything that an image can hold, beside what hides something of the layers. */
-const EVERYTHING = `
-  cd /srv
-  mkdir plain opaque && echo text > plain/file && ln plain/file plain/hard && ln -s ../plain/file plain/soft
-  chmod 2751 plain && chown 1000:1001 plain/file && touch -d @1000000000 plain/file && chmod 4711 plain/file
-  python3 - <<'PY'
-import os, socket
-os.setxattr("/srv/plain/file", "user.note", b"kept\\x00bytes")
-s = socket.socket(socket.AF_UNIX); s.bind("/srv/socket"); s.close()
-f = os.open("/srv/sparse", os.O_CREAT | os.O_WRONLY); os.pwrite(f, b"end", 1 << 20); os.close(f)
-PY
-  mkfifo fifo
-  rm /etc/services && rm -r /etc/ssl && mkdir /etc/ssl && echo mine > /etc/ssl/own`;
 
 /** All that is there, times to the second: names, types, modes, owners, links, targets, attributes, bytes. */
 const treeOf = (...tops: readonly string[]): string => `python3 - <<'PY'

@@ -2,7 +2,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
+import { EVERYTHING } from "../support/everything.ts";
 import { NOTHING, remainsOf } from "../support/remains.ts";
+import { sh } from "../support/sh.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { mountsWith } from "../support/traces.ts";
 
@@ -20,13 +22,6 @@ afterAll(async () => {
   expect(mountsWith(daemon.directory)).toEqual([]);
 });
 
-/** Runs a line that must succeed. */
-async function sh(sandbox: Sandbox, line: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await sandbox.exec(line);
-  expect([exitCode, stderr]).toEqual([0, ""]);
-  return stdout.trim();
-}
-
 /** What the layers and the upper show in some places: names, modes, owners, times, attributes, bytes. */
 const HASH = `
   for d in /srv /etc/ssl /etc/services; do
@@ -34,20 +29,6 @@ const HASH = `
     find $d -printf '%p %y %m %U:%G %n %s %T@ %l\\n' | LC_ALL=C sort
   done 2>/dev/null | sha256sum`;
 const hash = (sandbox: Sandbox): Promise<string> => sh(sandbox, HASH);
-
-/** One of everything that a file system can hold, beside what hides something of the layers. */
-const EVERYTHING = `
-  cd /srv
-  mkdir plain opaque && echo text > plain/file && ln plain/file plain/hard && ln -s ../plain/file plain/soft
-  chmod 2751 plain && chown 1000:1001 plain/file && touch -d @1000000000.25 plain/file
-  python3 - <<'PY'
-import os, socket
-os.setxattr("/srv/plain/file", "user.note", b"kept\\x00bytes")
-s = socket.socket(socket.AF_UNIX); s.bind("/srv/socket"); s.close()
-f = os.open("/srv/sparse", os.O_CREAT | os.O_WRONLY); os.pwrite(f, b"end", 1 << 20); os.close(f)
-PY
-  mkfifo fifo
-  rm /etc/services && rm -r /etc/ssl && mkdir /etc/ssl && echo mine > /etc/ssl/own`;
 
 describe("a checkpoint", () => {
   it("holds whiteouts, opaque directories, links, attributes, holes, sockets and FIFOs", async () => {

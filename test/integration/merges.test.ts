@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
+import { sh } from "../support/sh.ts";
 import { TestDaemon } from "../support/test-daemon.ts";
 import { mountsWith } from "../support/traces.ts";
 
@@ -16,13 +17,6 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
   expect(mountsWith(daemon.directory)).toEqual([]);
 });
-
-/** Runs a line that must succeed. */
-async function sh(sandbox: Sandbox, line: string): Promise<string> {
-  const { exitCode, stdout, stderr } = await sandbox.exec(line);
-  expect([exitCode, stderr]).toEqual([0, ""]);
-  return stdout.trim();
-}
 
 /** A sandbox with some files, and a fork of it. */
 async function parentAndFork(): Promise<{ parent: Sandbox; fork: Sandbox; [Symbol.asyncDispose](): Promise<void> }> {
