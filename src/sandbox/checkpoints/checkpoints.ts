@@ -21,7 +21,7 @@ import { mergeFrom, sourceOf } from "./merge-source.ts";
 import type { Merge, MergeWish } from "./merging.ts";
 import type { PackWish } from "./packing.ts";
 import { packCheckpoint } from "./packing.ts";
-import { pointBefore, restoreSandbox } from "./restoring.ts";
+import { pointBefore, requireRestorable, restoreSandbox } from "./restoring.ts";
 import { findPoint, pointsOf, requireCheckpointed } from "./snapshots.ts";
 import type { CheckpointWish, TakenCheckpoint } from "./taking.ts";
 import { takeCheckpoint } from "./taking.ts";
@@ -223,6 +223,8 @@ export class Checkpoints implements SandboxCheckpoints {
   #restore(ref: string, pick: (live: LiveSandbox) => Checkpoint): Promise<Restored> {
     return this.#change(ref, async (live) => {
       const checkpoint = pick(live);
+      // Nothing is unpacked for a sandbox that cannot be restored.
+      requireRestorable(live);
       return await inPool(this.#context, [checkpoint], async (unpacked) => {
         const restoration = await restoreSandbox(this.#context, live, checkpoint);
         const { before } = restoration;

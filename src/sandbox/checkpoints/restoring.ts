@@ -22,6 +22,10 @@ export interface Restoration {
   readonly restarted: boolean;
 }
 
+/** @throws PlyboxError as whatever is asked of a sandbox in a state that is not for it */
+export const requireRestorable = ({ sandbox }: LiveSandbox) =>
+  requireState("restore", sandbox.state, "running", "paused", "stopped", "failed");
+
 /**
  * Gives a sandbox an upper that holds what a checkpoint holds, and the layers that it was written on. One that runs is
  * stopped, which ends its commands, and started again. To be called exclusively.
@@ -33,7 +37,7 @@ export async function restoreSandbox(
   checkpoint: Checkpoint,
 ): Promise<Restoration> {
   const { lineage } = requireCheckpointed(context, live.sandbox);
-  const { kind } = requireState("restore", live.sandbox.state, "running", "paused", "stopped", "failed");
+  const { kind } = requireRestorable(live);
   requireKept(checkpoint);
   const lease = await leaseFor(context, live, checkpoint);
   try {
