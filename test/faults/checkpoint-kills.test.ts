@@ -60,8 +60,17 @@ async function expectWhole(): Promise<void> {
   expect(uppers.sort()).toEqual(sandboxes.map(({ id }) => id).sort());
   const checkpoints = await client.checkpoints.list();
   expect(checkpoints.map(({ state }) => state)).toEqual(checkpoints.map(() => "ready"));
-  expect(readdirSync(join(pool, "checkpoints")).sort()).toEqual(checkpoints.map(({ id }) => id).sort());
+  const there = checkpoints.filter(({ packed }) => packed === null || packed.inPool);
+  expect(readdirSync(join(pool, "checkpoints")).sort()).toEqual(there.map(({ id }) => id).sort());
+  const names = namesOf(join(cli.directory, "state/snapshots/packed/memory"));
+  const packed = checkpoints.filter((each) => each.packed !== null);
+  expect(names.map((name) => name.replace(/[@.].*/, "")).sort()).toEqual(packed.map(({ id }) => id).sort());
+  const bases = new Set(names.flatMap((name) => /@(.*)\.zst$/.exec(name)?.[1] ?? []));
+  expect(namesOf(join(pool, "bases")).sort()).toEqual([...bases].sort());
+  expect(namesOf(join(pool, "unpacking"))).toEqual([]);
 }
+
+const namesOf = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
 
 interface KillOptions {
   readonly every?: number;
@@ -69,19 +78,21 @@ interface KillOptions {
   readonly prepare?: (sandbox: Sandbox) => Promise<unknown>;
   /** Whether each request to plytree counts as a write. */
   readonly countsRequests?: boolean;
+  /** Whether what is done with files, programs and subvolumes counts, and nothing else. */
+  readonly countsFiles?: boolean;
 }
 
 /** Does something while the daemon is killed before its write number 1, 1 + `every` and so on, until it gets through. */
 async function killEverywhere(
   work: (sandbox: Sandbox) => Promise<unknown>,
   check: (id: string, isDone: boolean) => Promise<void>,
-  { every = 1, prepare, countsRequests = false }: KillOptions = {},
+  { every = 1, prepare, countsRequests = false, countsFiles = false }: KillOptions = {},
 ): Promise<number> {
   for (let write = 1; ; write += every) {
     const { id } = await make();
     const sandbox = await client.get(id);
     await prepare?.(sandbox);
-    writeFileSync(order, `${write} ${countsRequests ? "all" : ""}`);
+    writeFileSync(order, `${write} ${countsFiles ? "files" : countsRequests ? "all" : ""}`);
     const closed = daemon === undefined ? Promise.resolve([]) : once(daemon, "close");
     const isDone = await work(sandbox).then(
       () => true,
@@ -186,6 +197,28 @@ describe("kill -9 of the daemon at any write", () => {
     );
     expect(kills).toBeGreaterThanOrEqual(50);
     expect(seen.size).toBe(2);
+  });
+
+  it("of packing, and of what unpacks it again, leaves each checkpoint as it was, packed or not", async () => {
+    const pointOf = async (id: string) => (await (await client.get(id)).timeline()).checkpoints[0];
+    const seen = new Set<string>();
+    const kills = await killEverywhere(
+      async (sandbox) => {
+        await client.checkpoints.pack((await pointOf(sandbox.id))?.id ?? "");
+        await sandbox.diff("then", { to: "later" });
+      },
+      async (id) => {
+        expect(await contentOf(id)).toBe("now");
+        const { name, packed } = (await pointOf(id)) ?? {};
+        expect(name).toBe("then");
+        seen.add(packed ? (packed.inPool ? "in both" : "packed") : "as it was");
+        await (await client.get(id)).restore("then");
+        expect(await contentOf(id)).toBe("then");
+      },
+      { countsFiles: true, prepare: (sandbox) => sandbox.checkpoint({ name: "later" }) },
+    );
+    expect(kills).toBeGreaterThanOrEqual(10);
+    expect([...seen].sort()).toEqual(["as it was", "in both", "packed"]);
   });
 
   it("of a layer made of a sandbox leaves the sandbox as it was, and the layer whole or not there", async () => {

@@ -69,7 +69,10 @@ export class PackedPoints {
         }
       }
     }
-    for (const place of namesIn(this.#place("unpacking"))) await this.#clear(place);
+    for (const place of namesIn(this.#place("unpacking"))) {
+      // What cannot go now goes when this point is unpacked, or with the next daemon; nothing needs it.
+      await this.#clear(place).catch(() => {});
+    }
   }
 
   /** Undefined where it is in no file, or what it stands on is gone. */
