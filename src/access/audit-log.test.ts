@@ -19,6 +19,7 @@ const entry = (changes: Partial<AuditEntry> = {}): Omit<AuditEntry, "id"> => ({
   action: "createSandbox",
   path: "/v1/sandboxes",
   sandbox: "sb_1",
+  from: null,
   status: 201,
   code: null,
   remote: "127.0.0.1",
@@ -27,7 +28,7 @@ const entry = (changes: Partial<AuditEntry> = {}): Omit<AuditEntry, "id"> => ({
 
 it("keeps what was written, newest first, also for the next daemon", () => {
   const entries = [
-    entry(),
+    entry({ from: "sb_2" }),
     entry({ tenant: null, by: null, key: null, sandbox: null, status: 401, code: "auth/missing" }),
   ];
   const log = open();
@@ -80,4 +81,13 @@ it("writes by itself soon afterwards", () => {
   } finally {
     vi.useRealTimers();
   }
+});
+
+it("goes on with a log of before merges, and finds those of the sandbox that they were from", () => {
+  open().flush();
+  database.exec('ALTER TABLE audit DROP COLUMN "from"');
+  const log = open();
+  for (const changes of [{ sandbox: "sb_1" }, { sandbox: "sb_1", from: "sb_2" }, { sandbox: "sb_2" }])
+    log.write(entry(changes));
+  expect(log.read({ limit: 10, sandbox: "sb_2" }).map(({ id }) => id)).toEqual([3, 2]);
 });

@@ -15,8 +15,9 @@ interface Row extends Omit<AuditEntry, "at"> {
 
 const TABLE = `CREATE TABLE IF NOT EXISTS audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, tenant TEXT, by TEXT, key TEXT, action TEXT NOT NULL,
-  path TEXT NOT NULL, sandbox TEXT, status INTEGER NOT NULL, code TEXT, remote TEXT
+  path TEXT NOT NULL, sandbox TEXT, status INTEGER NOT NULL, code TEXT, remote TEXT, "from" TEXT
 ) STRICT`;
+const HAS_FROM = "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'from'";
 /** A request that is answered at once costs less than writing it down: several are written together. */
 const FLUSH_MS = 20;
 const KEPT_MS = 90 * 24 * 3_600_000;
@@ -33,10 +34,12 @@ export class AuditLog {
   constructor(database: Database, now: () => number = Date.now) {
     this.#database = database;
     database.exec(TABLE);
+    // Logs of before merges have not got it.
+    if (database.prepare(HAS_FROM).get() === undefined) database.exec('ALTER TABLE audit ADD COLUMN "from" TEXT');
     database.prepare("DELETE FROM audit WHERE at < ?").run(now() - KEPT_MS);
     this.#insert = database.prepare<Omit<Row, "id">>(
-      `INSERT INTO audit (at, tenant, by, key, action, path, sandbox, status, code, remote)
-       VALUES (@at, @tenant, @by, @key, @action, @path, @sandbox, @status, @code, @remote)`,
+      `INSERT INTO audit (at, tenant, by, key, action, path, sandbox, "from", status, code, remote)
+       VALUES (@at, @tenant, @by, @key, @action, @path, @sandbox, @from, @status, @code, @remote)`,
     );
   }
 
@@ -61,7 +64,7 @@ export class AuditLog {
     const rows = this.#database
       .prepare<[object], Row>(
         `SELECT * FROM audit WHERE id < @before AND (@tenant IS NULL OR tenant = @tenant)
-         AND (@sandbox IS NULL OR sandbox = @sandbox) ORDER BY id DESC LIMIT @limit`,
+         AND (@sandbox IS NULL OR sandbox = @sandbox OR "from" = @sandbox) ORDER BY id DESC LIMIT @limit`,
       )
       .all({ before, limit, tenant: tenant ?? null, sandbox: sandbox ?? null });
     return rows.map((row) => ({ ...row, at: new Date(row.at) }));

@@ -50,8 +50,9 @@ export function checkpointHandlers(checkpoints: SandboxCheckpoints): Handlers<Ch
     async restoreSandbox({ params, body }) {
       return json(200, restoredView(await checkpoints.restore(params.ref, body.checkpoint), shown));
     },
-    async mergeSandbox({ params, body, signal }) {
+    async mergeSandbox({ params, body, signal, concerns }) {
       const { from, paths, onConflict: prefer = "refuse", dryRun = false } = body;
+      concerns({ from });
       const wish = { prefer, dryRun, signal, ...(paths !== undefined && { select: paths }) };
       return json(200, mergeView(await checkpoints.merge(params.ref, from, wish), shown));
     },

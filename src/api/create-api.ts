@@ -40,7 +40,7 @@ import { portHandlers } from "./port-handlers.ts";
 import { readQuery } from "./query.ts";
 import type { RemoteStore } from "./remote-handlers.ts";
 import { remoteHandlers } from "./remote-handlers.ts";
-import type { Call, Handler, Route } from "./route.ts";
+import type { Call, Handler, Named, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
 import type { Storage, Uppers } from "./storage-handlers.ts";
@@ -185,12 +185,14 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
   const errand = { action, method: context.req.method, path: route.path, incoming, access };
   let principal: Principal | undefined;
   let sandbox: string | undefined;
+  let from: string | undefined;
   const record = (status: number, code?: string): void => {
     note({ status, code, sandbox, tenant: principal?.tenant });
     gate.record(errand, {
       status,
       ...(principal && { principal }),
       ...(sandbox !== undefined && { sandbox }),
+      ...(from !== undefined && { from }),
       ...(code !== undefined && { code }),
     });
   };
@@ -210,8 +212,8 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
       route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined;
     const call = {
       ...{ principal, params, query, body, incoming, outgoing },
-      concerns: (id: string) => {
-        sandbox = id;
+      concerns: (named: Named) => {
+        ({ sandbox, from } = gate.idsOf(named, sandbox));
       },
       // Made only where a handler asks for it.
       get signal() {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Accounts } from "../access/accounts.ts";
 import { PlyboxError } from "../model/errors.ts";
+import { isCheckpointId } from "../model/ids.ts";
 import type { Principal } from "../model/principal.ts";
 import type { Sandbox } from "../model/sandbox.ts";
 import { isSaveLayer } from "../model/saved-sandbox.ts";
@@ -8,6 +9,7 @@ import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import type { Access } from "./access.ts";
 import type { Requirement } from "./required-scope.ts";
 import { requiredScope } from "./required-scope.ts";
+import type { Named } from "./route.ts";
 
 /** What is asked for, as far as the gate needs to know. */
 export interface Errand {
@@ -21,6 +23,16 @@ export interface Errand {
   readonly access: Access;
   /** Whether it is written down though its method is GET. */
   readonly recorded?: true;
+}
+
+/** What became of a request, for the audit log. */
+export interface Recorded {
+  readonly principal?: Principal;
+  /** Ids. */
+  readonly sandbox?: string;
+  readonly from?: string;
+  readonly status: number;
+  readonly code?: string;
 }
 
 /**
@@ -71,11 +83,29 @@ export class Gate {
     throw new PlyboxError("sandbox/not-found", `there is no sandbox ${JSON.stringify(ref)}`);
   }
 
+  /**
+   * The ids of what a request names, as far as there is such a thing.
+   * @param about the id of the sandbox that its path names: its tenant is the one who has the other
+   */
+  idsOf({ sandbox = "", from = "" }: Named, about: string | undefined): Named {
+    const id = this.#idOf(sandbox) ?? about;
+    const source = isCheckpointId(from) ? from : this.#idOf(from, id);
+    return { ...(id !== undefined && { sandbox: id }), ...(source !== undefined && { from: source }) };
+  }
+
+  #idOf(ref: string, beside?: string): string | undefined {
+    try {
+      return this.#sandboxes.get(ref, beside === undefined ? undefined : this.#sandboxes.get(beside).tenant).id;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Writes down what was asked for and what became of it, where it was to change something. */
-  record(errand: Errand, result: { principal?: Principal; sandbox?: string; status: number; code?: string }): void {
+  record(errand: Errand, result: Recorded): void {
     const { method, action, incoming, recorded } = errand;
     if (recorded !== true && (method === "GET" || method === "HEAD")) return;
-    const { principal, sandbox, status, code } = result;
+    const { principal, sandbox, from, status, code } = result;
     this.#accounts.audit.write({
       at: new Date(),
       tenant: principal?.tenant ?? null,
@@ -84,6 +114,7 @@ export class Gate {
       action,
       path: (incoming.url ?? "").split("?", 1)[0]?.slice(0, 1024) ?? "",
       sandbox: sandbox ?? null,
+      from: from ?? null,
       status,
       code: code ?? null,
       remote: incoming.socket.remoteAddress ?? null,

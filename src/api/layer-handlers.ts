@@ -153,8 +153,8 @@ export function layerHandlers(
       }));
     },
     async captureLayer(call) {
-      const { name, sandbox, checkpoint, replace = false, ...packing } = call.body;
-      const wish = { name, replace, packing, ...(checkpoint !== undefined && { point: checkpoint }) };
+      const { sandbox, ...wish } = captureWish(call.body);
+      call.concerns({ sandbox });
       return await answerView(call, async (way): Promise<CapturedLayer> => {
         const { layer, ...how } = await checkpoints.captureLayer(sandbox, { ...wish, ...way });
         return { ...(await withWarnings({ manifest: layer })), ...how };
@@ -170,6 +170,16 @@ export function layerHandlers(
       return noContent();
     },
   };
+}
+
+function captureWish({
+  name,
+  sandbox,
+  checkpoint,
+  replace = false,
+  ...packing
+}: Call<LayerRoutes["captureLayer"]>["body"]) {
+  return { name, sandbox, replace, packing, ...(checkpoint !== undefined && { point: checkpoint }) };
 }
 
 function dockerfileRequest(query: DockerfileQuery): Omit<DockerfileRequest, "input" | "signal"> {

@@ -39,6 +39,13 @@ export interface Route {
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
+/** What a request names beside its path: sandboxes by id or name, the second a checkpoint perhaps. */
+export interface Named {
+  readonly sandbox?: string;
+  /** Whose changes go into that one. */
+  readonly from?: string;
+}
+
 /** A request of route `R`, checked. */
 export interface Call<R extends Route> {
   readonly principal: Principal;
@@ -47,8 +54,8 @@ export interface Call<R extends Route> {
   readonly body: Parsed<R["body"]>;
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
-  /** Tells the audit log which sandbox this is about, where the path does not. */
-  readonly concerns: (sandbox: string) => void;
+  /** Tells the audit log which sandboxes this is about, where the path does not. */
+  readonly concerns: (named: Named) => void;
   /** Aborts when the client goes away before it has its answer. */
   readonly signal: AbortSignal;
 }

@@ -25,7 +25,7 @@ export function sandboxHandlers(sandboxes: Sandboxes, lifecycle: SandboxLifecycl
       const { wait = body.readyProbe !== undefined, ...spec } = body;
       requireSeccompChoice(principal, body.seccomp);
       const sandbox = await sandboxes.create({ ...sandboxSpec(spec), tenant: principal.tenant }, signal);
-      concerns(sandbox.id);
+      concerns({ sandbox: sandbox.id });
       if (!wait) return json(201, sandboxView(sandbox));
       try {
         await untilReady(lifecycle, sandbox.id, undefined, signal);

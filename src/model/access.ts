@@ -60,6 +60,8 @@ export interface AuditEntry {
   readonly path: string;
   /** Id of the sandbox it was about. */
   readonly sandbox: string | null;
+  /** Id of the sandbox or the checkpoint whose changes went into that one. */
+  readonly from: string | null;
   readonly status: number;
   /** Code of the error that it was answered with. */
   readonly code: string | null;

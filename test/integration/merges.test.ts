@@ -70,6 +70,28 @@ describe("a merge", () => {
     expect(await sh(parent, "cat /srv/a /srv/d/c /srv/b")).toBe("a\nc\nparent");
   });
 
+  it("is written down with what was merged into what, and so is a layer that is made of a sandbox", async () => {
+    await using pair = await parentAndFork();
+    const { parent, fork } = pair;
+    const { client } = daemon;
+    await sh(fork, "echo layer > /srv/layer");
+    await fork.update({ name: "theirs" });
+    const { checkpoint } = await fork.checkpoint();
+    for (const from of ["theirs", checkpoint.id, "nobody"]) await parent.merge({ from }).catch(() => {});
+    await client.layers.fromSandbox("900-theirs", "theirs");
+    await client.layers.remove("900-theirs");
+    const entries = (await client.audit({ limit: 5 })).reverse();
+    expect(entries.map(({ action, sandbox, from, status }) => ({ action, sandbox, from, status }))).toEqual([
+      { action: "mergeSandbox", sandbox: parent.id, from: fork.id, status: 200 },
+      { action: "mergeSandbox", sandbox: parent.id, from: checkpoint.id, status: 200 },
+      { action: "mergeSandbox", sandbox: parent.id, from: null, status: 404 },
+      { action: "captureLayer", sandbox: fork.id, from: null, status: 201 },
+      { action: "removeLayer", sandbox: null, from: null, status: 204 },
+    ]);
+    const about = await client.audit({ sandbox: fork.id });
+    expect(about.filter(({ action }) => action === "mergeSandbox")).toMatchObject([{ sandbox: parent.id }]);
+  });
+
   it("tells what both changed and writes nothing, until a side is named; commands go on meanwhile", async () => {
     await using pair = await parentAndFork();
     const { parent, fork } = pair;

@@ -73,7 +73,7 @@ export const auditQuery = z.strictObject({
   before: z.exactOptional(z.int().min(1).describe("Entries older than the one of this id; the newest by default.")),
   limit: z.exactOptional(z.int().min(1).max(1000).describe("At most so many; 100 by default.")),
   tenant: z.exactOptional(label.describe("Of this tenant alone; only for the operator.")),
-  sandbox: z.exactOptional(z.string().max(63).describe("About the sandbox of this id alone.")),
+  sandbox: z.exactOptional(z.string().max(63).describe("About the sandbox of this id alone, or merged from it.")),
 });
 export const auditList = z.object({
   entries: z.array(
@@ -86,6 +86,7 @@ export const auditList = z.object({
       action: z.string().describe("The operation's id in this document."),
       path: z.string(),
       sandbox: z.string().nullable(),
+      from: z.string().nullable().describe("Id of the sandbox or checkpoint that was merged into that sandbox."),
       status: z.int(),
       code: z.string().nullable().describe("Code of the error that it was answered with."),
       remote: z.string().nullable().describe("The client's address; null on the Unix socket."),

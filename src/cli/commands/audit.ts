@@ -50,7 +50,7 @@ function auditTable(entries: readonly Entry[], paint: Paint): string {
     entry.tenant ?? "-",
     entry.by ?? "-",
     entry.action,
-    entry.sandbox ?? "-",
+    entry.from === null ? (entry.sandbox ?? "-") : `${entry.sandbox} from ${entry.from}`,
     entry.code === null ? String(entry.status) : ({ text: `${entry.status} ${entry.code}`, style: "red" } as const),
   ]);
   const columns = ["ID", "AT", "TENANT", "BY", "ACTION", "SANDBOX", "RESULT"].map((title) => ({ title }));
