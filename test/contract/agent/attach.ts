@@ -131,6 +131,8 @@ export const attachTests: AgentTests = {
     const session = await link.exec({ exec, command: "cat; exit 3", stdin: true });
     const collected = collect(session);
     await session.write(Buffer.from("one "));
+    // The agent has taken it when it answers what was asked behind it.
+    await link.list();
     const feed = await other.input(exec);
     expect(feed.offset).toBe(4);
     await feed.write(Buffer.from("two "));
