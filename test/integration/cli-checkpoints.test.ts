@@ -47,6 +47,9 @@ describe("the commands of time lines", () => {
     const left: CheckpointView[] = JSON.parse((await plybox("checkpoints", "ls", "--json")).stdout);
     expect(left.map(({ name }) => name)).toEqual(["one"]);
     expect((await plybox("checkpoints", "ls")).stdout).toMatch(/^sb_\w+ +cp_\w+ +one +\d+\w +ready +asked for$/m);
+    expect(await plybox("checkpoints", "pack", "--whole", head ?? "")).toEqual(done(`${head}\n`));
+    expect((await plybox("checkpoints", "ls")).stdout).toMatch(/^sb_\w+ +cp_\w+ +one +\d+\w +packed +asked for$/m);
+    expect((await plybox("df")).stdout).toMatch(/^Packed checkpoints +[1-9]/m);
     expect(await plybox("checkpoints", "rm", head ?? "")).toEqual(done(`${head}\n`));
     const refused = await plybox("checkpoints", "rm", head ?? "");
     expect(refused).toMatchObject({ exitCode: 125, stderr: expect.stringContaining("(checkpoint/not-found)") });
