@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders } from "node:http";
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { PlyboxError } from "../model/errors.ts";
 import type { Relay } from "../model/file-relay.ts";
 import type { SandboxFiles } from "../sandbox/files/sandbox-files.ts";
@@ -46,7 +46,15 @@ export async function readContent(files: SandboxFiles, call: ReadCall, relay: Re
     return sendHead({ status, headers: whole });
   }
   const passage = answerPassage(relay, entry.size > 0 ? to - from : 0, outgoing);
-  return sendStream((to) => content.pour(to, passage), outgoing, { status, headers: whole });
+  const write = async (answer: ServerResponse): Promise<void> => {
+    try {
+      await content.pour(answer, passage);
+    } catch (error) {
+      // A client that has had all that was announced may be asking for something else on its connection by now.
+      if (entry.size === 0 || content.received < to - from) throw error;
+    }
+  };
+  return sendStream(write, outgoing, { status, headers: whole });
 }
 
 /** Opens what the conditions ask for; a range of what has no size is all of it. */

@@ -114,6 +114,11 @@ export class FileDownload<Ack, Report> extends Readable {
     return this.#ack.value;
   }
 
+  /** Bytes that have come so far, also to whoever went on with it. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** What the agent said at the end; undefined before the last byte has been read. */
   get report(): Report | undefined {
     return this.#report?.value;
