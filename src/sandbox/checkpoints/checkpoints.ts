@@ -91,6 +91,7 @@ export class Checkpoints implements SandboxCheckpoints {
       this.#change(ref, async (live) =>
         this.#told(live, await takeCheckpoint(this.#context, live, { freeze, cause: FOR_A_FORK, ...also })),
       );
+    // Several are made beside one another, and commands that stand still for the checkpoint would wait for all of them.
     if (from === undefined && wish.count === 1) {
       const forked = await forkTaken(this.#context, take, wish, signal);
       this.#tellOfForks(forked.checkpoint, forked.sandboxes);

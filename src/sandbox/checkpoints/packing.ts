@@ -27,7 +27,8 @@ export async function packCheckpoint(
   { id, medium, origin }: Checkpoint,
   { whole, signal }: PackWish,
 ): Promise<PackedPoint> {
-  const snapshots = requireSnapshots(context);
+  const { snapshots } = context;
+  if (snapshots === undefined) throw gone(id);
   const packed = snapshots.packed[medium];
   // One at a time of each pool: they would only be in each other's way.
   await context.lock.run(`pack ${medium}`, async () => {
@@ -83,11 +84,6 @@ function readyPoint({ table }: Snapshots, id: CheckpointId): Checkpoint {
   requireKept(checkpoint);
   if (checkpoint.state !== "ready") throw gone(id);
   return checkpoint;
-}
-
-function requireSnapshots({ snapshots }: LifecycleContext): Snapshots {
-  if (snapshots !== undefined) return snapshots;
-  throw new PlyboxError("checkpoint/not-found", "there are no checkpoints here");
 }
 
 const gone = (id: CheckpointId, cause?: unknown): PlyboxError =>

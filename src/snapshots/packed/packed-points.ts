@@ -8,7 +8,7 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import type { SnapshotPool } from "../pools/snapshot-pool.ts";
 import { groupOf } from "../pools/snapshot-pool.ts";
-import { packStream, unpackStreams } from "./streams.ts";
+import { packStream, unpackStream } from "./streams.ts";
 
 /** A snapshot that points are packed against: whose it is, and of which of its points. It changes no more, and outlives that. */
 export interface Base {
@@ -126,7 +126,7 @@ export class PackedPoints {
   /**
    * Sees to it that a packed point is in the pool; nobody may drop it meanwhile. What it takes there counts for a sandbox.
    * @returns whether it was not
-   * @throws PlyboxError `checkpoint/lost`, and as `unpackStreams`
+   * @throws PlyboxError `checkpoint/lost`, and as `unpackStream`
    */
   async unpack(point: CheckpointId, sandbox: SandboxId): Promise<boolean> {
     return await this.#lock.run(point, async () => {
@@ -142,7 +142,7 @@ export class PackedPoints {
       try {
         const limit: PoolStep = { do: "limit", path: this.#pool.directory, group };
         await this.#pool.apply([limit, { do: "create", path: place, group }]);
-        await unpackStreams([this.#fileOf(point, packed)], place);
+        await unpackStream(this.#fileOf(point, packed), place);
         const path = this.#pool.checkpointPath(point);
         await this.#pool.apply([{ do: "snapshot", source: join(place, point), path, group, readOnly: true }]);
       } finally {

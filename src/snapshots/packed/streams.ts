@@ -44,14 +44,14 @@ export async function packStream({ source, base, target, signal }: PackStreamOpt
 }
 
 /**
- * Makes the subvolumes again that were packed into files, in their order and by their names, in a directory of a pool.
- * What they were packed against is found among the pool's subvolumes.
- * @throws PlyboxError `checkpoint/no-space`, `checkpoint/packing-failed` where a file is damaged; some may be there then
+ * Makes the subvolume again that was packed into a file, by its name, in a directory of a pool. What it was packed against is
+ * found among the pool's subvolumes.
+ * @throws PlyboxError `checkpoint/no-space`, `checkpoint/packing-failed` where the file is damaged; some of it may be there then
  */
-export async function unpackStreams(files: readonly string[], directory: string): Promise<void> {
+export async function unpackStream(file: string, directory: string): Promise<void> {
   const btrfs = await requireProgram("btrfs", "btrfs-progs");
   const zstd = await requireProgram("zstd", "zstd");
-  await runPiped([zstd, "-q", "-d", "-c", ...files], [btrfs, "-q", "receive", directory], { isUrgent: true });
+  await runPiped([zstd, "-q", "-d", "-c", file], [btrfs, "-q", "receive", directory], { isUrgent: true });
 }
 
 interface PipeOptions {
