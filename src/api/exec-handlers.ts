@@ -13,9 +13,9 @@ import { acceptsEvents, json, noContent } from "./answers.ts";
 import { collect } from "./collect.ts";
 import type { ExecBody } from "./contract.ts";
 import { answerEvents, answerOutput } from "./exec-output.ts";
+import type { ExecRoutes } from "./exec-routes.ts";
 import { execView } from "./exec-view.ts";
 import type { Handlers } from "./route.ts";
-import type { ExecRoutes } from "./routes.ts";
 
 export interface ExecHandlerOptions {
   readonly sandboxes: Sandboxes;

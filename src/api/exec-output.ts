@@ -7,9 +7,9 @@ import type { ExecId } from "../model/ids.ts";
 import type { Commands } from "../sandbox/execs/commands.ts";
 import { errorAnswer } from "./answers.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
+import type { ExecRoutes } from "./exec-routes.ts";
 import { sendHead, sendStream } from "./file-transfer.ts";
 import type { Call } from "./route.ts";
-import type { ExecRoutes } from "./routes.ts";
 
 type OutputCall = Pick<Call<ExecRoutes["readOutput"]>, "params" | "query" | "incoming" | "outgoing" | "signal">;
 

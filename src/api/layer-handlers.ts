@@ -11,8 +11,8 @@ import { buildEvents } from "./build-events.ts";
 import type { CapturedLayer, LayerView } from "./contract.ts";
 import { receiveBody } from "./file-transfer.ts";
 import { maySeeLayer, requireSeen } from "./gate.ts";
+import type { LayerRoutes } from "./layer-routes.ts";
 import type { Call, Handlers } from "./route.ts";
-import type { LayerRoutes } from "./routes.ts";
 import type { ServerSentEventOptions } from "./server-sent-events.ts";
 import { serverSentEvents } from "./server-sent-events.ts";
 
