@@ -12,8 +12,8 @@ export interface PackOptions {
   /** Absolute path of the image; it does not exist yet. */
   readonly image: string;
   readonly compression: Compression;
-  /** Bytes of files below `source`, for progress. */
-  readonly totalBytes: number;
+  /** Bytes of files below `source`, for progress; a promise of them does not fail. */
+  readonly totalBytes: number | Promise<number>;
   /** Directories below `source` that are mounts; they are left out. */
   readonly mounts: readonly string[];
   /** Whether a squashfs image's table of extended attributes is left as it is, for who changes it. */
@@ -42,14 +42,16 @@ export async function runPacker(run: PackRun): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-  run.onProgress?.({ step: "pack", doneBytes: run.totalBytes, totalBytes: run.totalBytes });
+  const totalBytes = await run.totalBytes;
+  run.onProgress?.({ step: "pack", doneBytes: totalBytes, totalBytes });
 }
 
 /** Both programs tell their progress late or not at all, so what they have read is asked of the kernel. */
-function reportProgress(pid: number, { onProgress, totalBytes }: PackRun): NodeJS.Timeout | undefined {
+function reportProgress(pid: number, { onProgress, ...run }: PackRun): NodeJS.Timeout | undefined {
   if (onProgress === undefined) return undefined;
   let doneBytes = 0;
   return setInterval(async () => {
+    const totalBytes = await run.totalBytes;
     const text = await readFile(`/proc/${pid}/io`, "utf8").catch(() => "");
     // They read a little besides the files, and their own output again to find duplicates.
     const read = Math.min(Number(/^rchar: (\d+)$/m.exec(text)?.[1] ?? 0), totalBytes);

@@ -1,4 +1,5 @@
 import { mkdir, rm } from "node:fs/promises";
+import { atOnce } from "../../base/at-once.ts";
 import type { Packing } from "../../layers/compression.ts";
 import { packImage } from "../../layers/pack-image.ts";
 import type { PackOptions } from "../../layers/pack-program.ts";
@@ -33,14 +34,12 @@ export interface PackedPly {
  *   `host/missing`, `aborted`; of a refused image nothing stays
  */
 export async function packPly(options: PackPlyOptions): Promise<PackedPly> {
-  const size = await measure(options);
   try {
-    await (options.packing.format === "squashfs" ? packSquashfsPly : packCopy)(options, size.bytes);
+    return await (options.packing.format === "squashfs" ? packSquashfsPly : packCopy)(options);
   } catch (error) {
     await rm(options.image, { force: true });
     throw error;
   }
-  return size;
 }
 
 async function measure({ source, marks, most }: PackPlyOptions): Promise<PackedPly> {
@@ -57,27 +56,38 @@ async function measure({ source, marks, most }: PackPlyOptions): Promise<PackedP
   return { entries, bytes };
 }
 
-async function packSquashfsPly(options: PackPlyOptions, totalBytes: number): Promise<void> {
-  const { packing, marks = "trusted" } = options;
+/** The ply is measured while mksquashfs reads it, with a core of which it has no use yet; a refusal ends mksquashfs. */
+async function packSquashfsPly(options: PackPlyOptions): Promise<PackedPly> {
+  const { image, packing, marks = "trusted" } = options;
   const { compression, format } = packing;
-  await packImage(format, { ...options, compression, totalBytes, mounts: [], plainAttributes: true });
+  const size = measure(options);
+  const totalBytes = size.then(
+    ({ bytes }) => bytes,
+    () => 0,
+  );
+  const pack = (signal: AbortSignal) =>
+    packImage(format, { ...options, signal, compression, totalBytes, mounts: [], plainAttributes: true });
+  await atOnce([() => size, pack], 2, async (part, signal) => void (await part(signal)), options.signal);
   const ours = `${marks}.overlay.`;
   const isKept = (name: string) =>
     name === OPAQUE[marks] || !(name.startsWith(ours) || name.startsWith("trusted.overlay."));
-  await filterAttributes(options.image, isKept);
+  await filterAttributes(image, isKept);
+  return await size;
 }
 
 /** mkfs.erofs cannot leave attributes out, so it gets a copy without them. */
-async function packCopy(options: PackPlyOptions, totalBytes: number): Promise<void> {
+async function packCopy(options: PackPlyOptions): Promise<PackedPly> {
   const { image, source, packing, marks, signal } = options;
   const { compression, format } = packing;
+  const size = await measure(options);
   const copy = `${image}.tree`;
   await mkdir(copy, { mode: 0o700 });
   try {
     const common = { ...(marks !== undefined && { marks }), ...(signal !== undefined && { signal }) };
     await flattenPlies({ plies: [source], target: copy, isLowest: false, ...common });
-    await packImage(format, { ...options, source: copy, compression, totalBytes, mounts: [] });
+    await packImage(format, { ...options, source: copy, compression, totalBytes: size.bytes, mounts: [] });
   } finally {
     await rm(copy, { recursive: true, force: true });
   }
+  return size;
 }

@@ -38,9 +38,9 @@ export async function filterAttributes(image: string, isKept: (name: string) => 
     const superblock = await readAt(file, 0n, SUPERBLOCK.bytes);
     const start = superblock.readBigUInt64LE(SUPERBLOCK.attributesStart);
     if (start === NO_TABLE) return;
-    const table = await AttributeTable.read(file, start);
-    if (table.names().every(isKept)) return;
-    const { bytes, head } = table.filtered(isKept);
+    const table = await AttributeTable.read(file, start, isKept);
+    if (table.isWhole) return;
+    const { bytes, head } = table.kept();
     const end = table.start + BigInt(bytes.length);
     const padding = Buffer.alloc((IMAGE_UNIT - Number(end % BigInt(IMAGE_UNIT))) % IMAGE_UNIT);
     await file.write(Buffer.concat([bytes, padding]), 0, null, Number(table.start));
@@ -58,17 +58,26 @@ interface Attribute {
   readonly value: Buffer;
 }
 
+/** Of one list what is kept, and whether that is all of it. */
+interface KeptList {
+  readonly attributes: readonly Attribute[];
+  readonly isWhole: boolean;
+}
+
 class AttributeTable {
   /** Where in the image it begins. */
   readonly start: bigint;
-  readonly #lists: readonly (readonly Attribute[])[];
+  /** Whether all that it has is kept. */
+  readonly isWhole: boolean;
+  readonly #lists: readonly KeptList[];
 
-  private constructor(start: bigint, lists: readonly (readonly Attribute[])[]) {
+  private constructor(start: bigint, lists: readonly KeptList[]) {
     this.start = start;
     this.#lists = lists;
+    this.isWhole = lists.every(({ isWhole }) => isWhole);
   }
 
-  static async read(file: FileHandle, headStart: bigint): Promise<AttributeTable> {
+  static async read(file: FileHandle, headStart: bigint, isKept: (name: string) => boolean): Promise<AttributeTable> {
     const head = await readAt(file, headStart, HEAD_BYTES);
     const [start, count] = [head.readBigUInt64LE(0), head.readUInt32LE(8)];
     const tableBytes = Number(headStart - start);
@@ -81,22 +90,15 @@ class AttributeTable {
     const values = joinBlocks(await readAt(file, start, Number(listsStart - start)));
     const lists = joinBlocks(await readAt(file, listsStart, Number(headStart - listsStart)));
     const read = Array.from({ length: count }, (_, i) =>
-      readList(values, lists.readBigUInt64LE(i * LIST_BYTES), lists.readUInt32LE(i * LIST_BYTES + 8)),
+      readList(values, lists.readBigUInt64LE(i * LIST_BYTES), lists.readUInt32LE(i * LIST_BYTES + 8), isKept),
     );
     return new AttributeTable(start, read);
   }
 
-  names(): string[] {
-    return [...new Set(this.#lists.flatMap((list) => list.map(({ name }) => name)))];
-  }
-
   /** The table without the others, and where in it its head is. */
-  filtered(isKept: (name: string) => boolean): { bytes: Buffer; head: number } {
+  kept(): { bytes: Buffer; head: number } {
     const values = new ValueWriter();
-    const lists = this.#lists.map((list) => {
-      const kept = list.filter(({ name }) => isKept(name));
-      return values.add(kept.length === 0 ? NOTHING : kept);
-    });
+    const lists = this.#lists.map(({ attributes }) => values.add(attributes));
     const valueBlocks = splitBlocks(values.bytes());
     const listBlocks = splitBlocks(Buffer.concat(lists));
     const listsStart = valueBlocks.reduce((sum, block) => sum + block.length, 0);
@@ -122,7 +124,7 @@ class ValueWriter {
   /** What the table of lists says of it. */
   add(list: readonly Attribute[]): Buffer {
     const key = list.map(({ name, value }) => `${name}\0${value.toString("base64")}`).join("\0");
-    const known = this.#lists.get(key) ?? this.#write(list);
+    const known = this.#lists.get(key) ?? this.#write(list.length === 0 ? NOTHING : list);
     this.#lists.set(key, known);
     return known;
   }
@@ -170,20 +172,25 @@ function placeOf(reference: bigint): number {
   return block * BLOCK.bytes + offset;
 }
 
-function readList(values: Buffer, reference: bigint, count: number): Attribute[] {
-  const list: Attribute[] = [];
-  for (let at = count === 0 ? 0 : placeOf(reference); list.length < count; ) {
+function readList(values: Buffer, reference: bigint, count: number, isKept: (name: string) => boolean): KeptList {
+  const attributes: Attribute[] = [];
+  let at = count === 0 ? 0 : placeOf(reference);
+  for (let i = 0; i < count; i++) {
     check(at + 8 <= values.length);
     const [type, nameBytes] = [values.readUInt16LE(at), values.readUInt16LE(at + 2)];
     const prefix = PREFIXES[type & 0xff];
     const valueAt = at + 4 + nameBytes;
     check(prefix !== undefined && valueAt + 4 <= values.length);
     const name = prefix + values.toString("latin1", at + 4, valueAt);
-    const value = readValue(values, valueAt);
-    list.push({ name, value: (type & ELSEWHERE) === 0 ? value : readValue(values, placeOf(value.readBigUInt64LE(0))) });
-    at = valueAt + 4 + value.length;
+    if (isKept(name)) {
+      const value = readValue(values, valueAt);
+      const isElsewhere = (type & ELSEWHERE) !== 0;
+      attributes.push({ name, value: isElsewhere ? readValue(values, placeOf(value.readBigUInt64LE(0))) : value });
+    }
+    at = valueAt + 4 + values.readUInt32LE(valueAt);
   }
-  return list;
+  check(at <= values.length);
+  return { attributes, isWhole: attributes.length === count };
 }
 
 function readValue(values: Buffer, at: number): Buffer {
