@@ -41,6 +41,16 @@ const childrenOf = (cgroup) =>
   readdirSync(cgroup, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
+/** The children of which it is true; one that goes meanwhile, as that of a command that ends, is none of them. */
+const childrenThat = (cgroup, isSo) =>
+  childrenOf(cgroup).filter((name) => {
+    try {
+      return isSo(join(cgroup, name));
+    } catch (error) {
+      if (error.code === "ENOENT" || error.code === "ENODEV") return false;
+      throw error;
+    }
+  });
 const pick = (result) => {
   const { exitCode, signal, limit, limitsMet = null, memoryPeakBytes = null, stdout } = result;
   return { exitCode, signal, limit, limitsMet, memoryPeakBytes, stdout };
@@ -65,8 +75,8 @@ async function plybox(words, before = []) {
 
 /** Resolves when every command that runs may have so many processes. */
 async function untilSet(path, most) {
-  const isOther = (name) => read(join(path, name), "cgroup.procs") !== "" && read(join(path, name), "pids.max") !== most;
-  while (childrenOf(path).some(isOther)) await delay(20);
+  const isOther = (child) => read(child, "cgroup.procs") !== "" && read(child, "pids.max") !== most;
+  while (childrenThat(path, isOther).length > 0) await delay(20);
 }
 
 const daemon = await startDaemon();
@@ -205,7 +215,7 @@ await tell("own-pids", async () => {
 await tell("own-memory", async () => {
   const neighbour = await box.spawn("read line; exit 3", { stdin: true });
   const running = await box.spawn("read line", { stdin: true, memoryLimitBytes: 16 * MIB });
-  const [limited] = childrenOf(cgroup).filter((name) => read(join(cgroup, name), "memory.max") === String(16 * MIB));
+  const [limited] = childrenThat(cgroup, (child) => read(child, "memory.max") === String(16 * MIB));
   const swap = read(join(cgroup, limited), "memory.swap.max");
   await running.end();
   await running.exit;
