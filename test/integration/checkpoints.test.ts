@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -115,6 +116,18 @@ while True:
     const { sandboxes } = await sandbox.fork({ from: checkpoint.id });
     await sh(sandboxes[0] as Sandbox, "head -c 40M /dev/urandom > /srv/more && sync /srv/more");
     await Promise.all(sandboxes.map((each) => each.remove()));
+  });
+
+  it("is taken apart soon after it was removed, and so is its sandbox's upper", async () => {
+    const sandbox = await daemon.client.create(SNAPSHOTS);
+    await sandbox.checkpoint();
+    await sandbox.remove();
+    const [pool = ""] = mountsWith(daemon.directory).filter((line) => line.includes(" - btrfs "));
+    // Otherwise the kernel lets half a minute pass, in which each of them makes every checkpoint take longer.
+    expect(pool.split(",")).toContain("commit=1");
+    const deleted = () =>
+      execFileSync("btrfs", ["subvolume", "list", "-d", pool.split(" ")[4] ?? ""], { encoding: "utf8" });
+    await expect.poll(deleted, { timeout: 60_000 }).toBe("");
   });
 });
 
