@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "agent/listening-ports.h"
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

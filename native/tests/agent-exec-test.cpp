@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <fstream>
 
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

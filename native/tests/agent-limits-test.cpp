@@ -3,7 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/test-cgroup.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

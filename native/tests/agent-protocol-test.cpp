@@ -7,7 +7,9 @@
 #include <random>
 
 #include "agent/processes.h"
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

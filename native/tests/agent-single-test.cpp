@@ -16,7 +16,9 @@
 
 #include "agent/clock.h"
 #include "common/base64.h"
+#include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

@@ -9,6 +9,7 @@
 
 #include "agent/processes.h"
 #include "tests/files.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

@@ -8,6 +8,7 @@
 #include "agent/files/tar-format.h"
 #include "agent/processes.h"
 #include "tests/files.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

@@ -9,6 +9,8 @@
 
 #include "agent/processes.h"
 #include "tests/files.h"
+#include "tests/test-cgroup.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/agent-process.h"
 #include "tests/host.h"
 
 namespace plybox::test {

@@ -1,8 +1,7 @@
-// A host for the tests: starts an agent as a process of its own, and speaks the protocol with it over a real socket.
+// A host for the tests: speaks the protocol with an agent over a real socket.
 #pragma once
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +11,9 @@
 #include "common/unique-fd.h"
 
 namespace plybox::test {
+
+// The sandbox that every agent here is started for.
+inline constexpr const char* kSandbox = "sb_01k6zq3v9nabcdefghjkmnpqrs";
 
 struct Message {
   Kind kind;
@@ -78,85 +80,10 @@ class Host {
   uint32_t channels_ = 1000;
 };
 
-// An empty directory, removed with the files in it at the end.
-class TestDirectory {
- public:
-  TestDirectory();
-  ~TestDirectory();
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-struct AgentSettings {
-  std::string track_directory = {};
-  int track_version = 1;
-  // On version 2 that is the track directory as well, and the agent lives in a child of it.
-  std::string memory_directory = {};
-  int memory_version = 1;
-  int descriptors = 0;         // RLIMIT_NOFILE
-  bool own_namespace = false;  // as PID 1 of one, with its own /proc
-  // There, what it sees as /etc/passwd and /etc/group.
-  std::string passwd_file = {}, group_file = {};
-};
-
-class AgentProcess {
- public:
-  explicit AgentProcess(const std::string& program, const AgentSettings& settings = {});
-  // Kills it with all that it started.
-  ~AgentProcess();
-
-  Host connect() { return Host(socket_); }
-  Host connect_silently() { return Host(socket_, false); }
-  pid_t pid() const { return pid_; }
-  // Its exit code once it ends.
-  int wait();
-
- private:
-  TestDirectory directory_;
-  std::string socket_;
-  pid_t pid_ = 0;
-};
-
-// Runs `test` with the sanitized agent and with the one that is shipped.
-void for_each_agent(const std::function<void(const std::string& program)>& test);
-
 // {"type":"exec", a new id, `fields`}
 std::string exec_request(const std::string& fields, std::string* id = nullptr);
 std::string shell_request(const std::string& line, const std::string& fields = "");
 // {"type":type,"exec":id, `fields`}
 std::string about(const char* type, const std::string& id, const std::string& fields = "");
-
-// A cgroup of the tests' own, removed with what is below it at the end. `path` is "" where none can be made.
-class TestCgroup {
- public:
-  explicit TestCgroup(const char* hierarchy);
-  ~TestCgroup();
-  const std::string& path() const { return path_; }
-  bool set(const char* file, const std::string& value) const;
-  // How many directories are below it.
-  int children() const;
-
- private:
-  std::string path_;
-};
-
-// Waits until `done`, asked again and again, is true; fails the test when it never is.
-void eventually(const std::function<bool()>& done);
-
-// The wait status of a child once it has ended; fails the test, and ends the child, when it never does.
-int wait_for(pid_t child);
-
-// A socket whose calls fail rather than wait for ever.
-void bound_waiting(int socket);
-// Whether something comes; false when that never happens.
-bool readable(int fd);
-
-// Says why a test case does not apply on this machine.
-void skipped(const std::string& reason);
-
-// Whether the process of this pid has ended by now.
-bool has_ended(pid_t pid);
 
 }  // namespace plybox::test

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "tests/agent-process.h"
 #include "tests/host.h"
 
 using namespace plybox;

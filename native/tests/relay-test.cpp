@@ -12,7 +12,7 @@
 
 #include "common/frame.h"
 #include "common/unique-fd.h"
-#include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "common/unique-fd.h"
-#include "tests/host.h"
+#include "tests/waits.h"
 
 using namespace plybox;
 using namespace plybox::test;
