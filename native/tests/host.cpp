@@ -222,4 +222,10 @@ std::string about(const char* type, const std::string& id, const std::string& fi
   return std::string(R"({"type":")") + type + R"(","exec":")" + id + "\"" + (fields.empty() ? "" : "," + fields) + "}";
 }
 
+std::string numbers(int last) {
+  std::string text;
+  for (int i = 1; i <= last; i++) text += std::to_string(i) + "\n";
+  return text;
+}
+
 }  // namespace plybox::test

@@ -86,4 +86,7 @@ std::string shell_request(const std::string& line, const std::string& fields = "
 // {"type":type,"exec":id, `fields`}
 std::string about(const char* type, const std::string& id, const std::string& fields = "");
 
+// What `seq last` writes.
+std::string numbers(int last);
+
 }  // namespace plybox::test
