@@ -27,6 +27,8 @@ beforeAll(async () => {
     execFileSync("gcc", ["-static", "-Os", "-s", "-o", bombs, join(SUPPORT, "guest-bombs.c")]);
     const disk = await makeGuestImage(directory, {
       [INSIDE]: SCRIPT,
+      [join(PLYBOX, "cgroup-v2-faults.mjs")]: join(SUPPORT, "cgroup-v2-faults.mjs"),
+      [join(PLYBOX, "stop-at-state.mjs")]: join(SUPPORT, "stop-at-state.mjs"),
       "usr/bin/guest-bombs": bombs,
     });
     const init = join(SUPPORT, "plybox-guest-init.sh");
@@ -39,7 +41,7 @@ beforeAll(async () => {
 }, GUEST_HANG_MS);
 afterAll(async () => {
   await guest?.[Symbol.asyncDispose]();
-  expect(existsSync(guest.directory)).toBe(false);
+  expect(guest !== undefined && existsSync(guest.directory)).toBe(false);
 });
 
 /** What the guest found out; fails by what went wrong there. */
@@ -194,6 +196,29 @@ it("starts again in a cgroup that a predecessor has left with controllers handed
 
 it("is gone with the sandbox, which may be frozen, and with the daemon", () => {
   expect(outcome("removal")).toEqual({ left: [], parent: false });
+});
+
+it("leaves nothing of a launch that fails, at whichever step", () => {
+  interface Faults {
+    readonly failed: readonly { readonly step: string }[];
+    readonly stdout: string;
+  }
+  const { failed, stdout } = outcome<Faults>("faults");
+  const steps = failed.map(({ step }) => step);
+  expect(steps).toEqual(expect.arrayContaining(["cgroup", "clone", "join-cgroup", "seccomp", "agent"]));
+  const left = { cgroups: [], mounts: [], sockets: [] };
+  expect(failed).toEqual(steps.map((step) => ({ step, named: step, code: "sandbox/launch-failed", left })));
+  expect(stdout).toBe("alive\n");
+});
+
+it("is brought to work again, or is gone, where daemon, launcher and agent were killed while it is paused or ends", () => {
+  const left = { cgroups: [], mounts: [], sockets: [] };
+  const works = { stdout: "kept\n", left };
+  expect(outcome("kills")).toEqual([
+    { state: "paused", found: "paused", ...works },
+    { state: "stopping", found: "stopped", ...works },
+    { state: "destroyed", found: null, stdout: null, left },
+  ]);
 });
 
 it("limits in a container too, whose root cgroup holds the processes of the container", () => {

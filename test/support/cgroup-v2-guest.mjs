@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
+import { failSteps, killAtStates } from "/plybox/cgroup-v2-faults.mjs";
 import { Plybox } from "/plybox/dist/client/index.js";
 
 const MIB = 1024 ** 2;
@@ -274,6 +275,9 @@ await tell("removal", async () => {
   await once(daemon, "close");
   return { left, parent: existsSync(join(ROOT, "plybox")) };
 });
+
+await tell("faults", failSteps);
+await tell("kills", killAtStates);
 
 await tell("contained", async () => {
   // As in a container: the hierarchy's root is a cgroup that holds processes, in a namespace of its own.

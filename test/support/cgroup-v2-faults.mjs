@@ -1,0 +1,157 @@
+// What goes wrong in a guest whose cgroups are version 2: each step of a launch is made to fail, and daemon, launcher and
+// agent are killed while a sandbox is paused or ends. Used by cgroup-v2-guest.mjs; it judges nothing either.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { Plybox } from "/plybox/dist/client/index.js";
+import { parseConfig } from "/plybox/dist/daemon/config.js";
+import { startDaemon } from "/plybox/dist/daemon/daemon.js";
+import { cgroupParentOf } from "/plybox/dist/daemon/runtime.js";
+import { NativeLauncher } from "/plybox/dist/native/launcher.js";
+
+const CLI = "/plybox/dist/cli/main.js";
+const HOOK = "/plybox/stop-at-state.mjs";
+const TRIGGER = "/run/stop-at";
+
+const environment = (name) => ({ PLYBOX_RUN_DIR: `/run/${name}`, PLYBOX_STATE_DIR: `/var/${name}` });
+const listOf = (directory) => (existsSync(directory) ? readdirSync(directory) : []);
+
+/** What there is of the sandboxes of a daemon: directories of cgroups, uppers that are mounted, sockets. */
+function leftBy(name) {
+  const { PLYBOX_RUN_DIR: run } = environment(name);
+  const parent = join("/sys/fs/cgroup", cgroupParentOf(run));
+  const cgroups = existsSync(parent) ? readdirSync(parent, { withFileTypes: true }).filter((e) => e.isDirectory()) : [];
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  return {
+    cgroups: cgroups.map((entry) => entry.name),
+    mounts: mounts.filter((line) => line.includes(join(run, "uppers"))),
+    sockets: listOf(join(run, "s")),
+  };
+}
+
+/** Fails each step of a launch that works, and the agent's, once. */
+export async function failSteps() {
+  const config = parseConfig({ ...environment("faults"), PLYBOX_LOG_LEVEL: "silent" });
+  const steps = [];
+  const { launch } = NativeLauncher.prototype;
+  NativeLauncher.prototype.launch = async function (...given) {
+    const launched = await launch.apply(this, given);
+    steps.push(...launched.steps.map(({ name }) => name));
+    return launched;
+  };
+  let failing;
+  const daemon = await startDaemon(config, { failAt: () => failing });
+  const client = new Plybox({ socketPath: config.socket });
+  try {
+    const create = () => client.create({ name: "doomed", layers: ["host"] });
+    const first = await create();
+    NativeLauncher.prototype.launch = launch;
+    await first.remove();
+    const failed = [];
+    for (const step of [...steps, "agent"]) {
+      failing = step;
+      const { code, step: named } = await create().then(
+        () => ({}),
+        (error) => error,
+      );
+      failing = undefined;
+      failed.push({ step, code, named, left: leftBy("faults") });
+    }
+    const last = await create();
+    const { stdout } = await last.exec("echo alive");
+    await last.remove();
+    return { failed, stdout };
+  } finally {
+    client.close();
+    await daemon.stop();
+  }
+}
+
+/** A daemon that stops itself right behind the write of the state that a file names. */
+async function serve() {
+  const hook = { NODE_OPTIONS: `--import ${HOOK}`, PLYBOX_TEST_STOP_AT: TRIGGER };
+  const env = { ...process.env, ...environment("kills"), ...hook };
+  const child = spawn("node", [CLI, "serve", "--json"], { stdio: ["ignore", "pipe", "inherit"], env });
+  await once(createInterface(child.stdout), "line");
+  return child;
+}
+
+const statusOf = (pid, name) =>
+  new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+const pidsOf = (isOne) =>
+  readdirSync("/proc").filter((name) => {
+    try {
+      return /^\d+$/.test(name) && isOne(name, readFileSync(`/proc/${name}/cmdline`, "utf8"));
+    } catch {
+      return false; // It has ended.
+    }
+  });
+const kill = (pids) => pids.forEach((pid) => process.kill(Number(pid), "SIGKILL"));
+
+/** Asks again and again; what never becomes true is told as such. */
+async function until(what, isSo) {
+  for (let tries = 0; !(await isSo()); tries++) {
+    if (tries === 3000) throw new Error(`it never happens: ${what}`);
+    await delay(10);
+  }
+}
+
+/** What is left when nothing is, or does not change any more: some of it is taken away behind an answer. */
+async function settled(look) {
+  for (let tries = 0; tries < 500 && Object.values(look()).some(({ length }) => length > 0); tries++) await delay(10);
+  return look();
+}
+
+/** The states in which version 2 is not like version 1, and how each is entered. */
+const STATES = {
+  paused: (box) => box.pause(),
+  stopping: (box) => box.stop(),
+  destroyed: (box) => box.remove(),
+};
+
+/**
+ * Kills the daemon and its launcher where a state has been written, and then the agent that the next daemon finds; tells
+ * what that daemon finds, and whether it makes the sandbox work again.
+ */
+export async function killAtStates() {
+  const told = [];
+  let daemon = await serve();
+  const client = new Plybox({ socketPath: "/run/kills/plybox.sock" });
+  try {
+    const find = async (name) => (await client.list()).find((each) => each.name === name);
+    for (const [state, enter] of Object.entries(STATES)) {
+      const box = await client.create({ name: "subject", layers: ["host"] });
+      await box.exec("echo kept > /file; (sleep 600; true) &");
+      writeFileSync(TRIGGER, state);
+      const doing = enter(box).catch(() => {});
+      await until(`${state} is written`, () => statusOf(daemon.pid, "State") === "T");
+      kill(pidsOf((pid, line) => line.includes("plylaunch") && statusOf(pid, "PPid") === String(daemon.pid)));
+      daemon.kill("SIGKILL");
+      await once(daemon, "exit");
+      await doing;
+      daemon = await serve();
+      const found = await find("subject");
+      const kind = found?.view.state.kind ?? null;
+      if (kind === "paused") await found.resume();
+      if (found !== undefined) {
+        kill(pidsOf((_, line) => line.includes(`--sandbox\0${box.id}`) && !line.includes("plylaunch")));
+        const runs = async () => (await find("subject")).view.state.kind === "running";
+        await until(`${state}: the agent's end is seen`, async () => !(await runs()));
+        await found.start();
+      }
+      const { stdout = null } = (await found?.exec(["cat", "/file"])) ?? {};
+      await found?.remove();
+      told.push({ state, found: kind, stdout, left: await settled(() => leftBy("kills")) });
+    }
+    return told;
+  } finally {
+    client.close();
+    daemon.kill("SIGCONT");
+    daemon.kill("SIGTERM");
+    await once(daemon, "exit");
+    rmSync(TRIGGER, { force: true });
+  }
+}
