@@ -6,8 +6,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { failSteps, killAtStates } from "/plybox/cgroup-v2-faults.mjs";
 import { Plybox } from "/plybox/dist/client/index.js";
+import { failSteps, killAtStates } from "./cgroup-v2-faults.mjs";
 
 const MIB = 1024 ** 2;
 const ROOT = "/sys/fs/cgroup";
