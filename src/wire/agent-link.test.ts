@@ -1,87 +1,28 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ScriptedPeer } from "../../test/support/scripted-peer.ts";
-import type { PlyboxError } from "../model/errors.ts";
-import type { ExecEvent, ExecReport, ExecRequest, ExecSession } from "../model/exec.ts";
-import { newExecId, newSandboxId } from "../model/ids.ts";
-import { AgentLink } from "./agent-link.ts";
-import { INITIAL_CREDIT } from "./flow-control.ts";
+import {
+  exec,
+  exit,
+  failureOf,
+  KIB_64,
+  output,
+  readAll,
+  report,
+  ScriptedAgent,
+} from "../../test/support/scripted-agent.ts";
+import type { ScriptedPeer } from "../../test/support/scripted-peer.ts";
+import type { ExecReport } from "../model/exec.ts";
+import { newExecId } from "../model/ids.ts";
+import type { AgentLink } from "./agent-link.ts";
 import type { Frame } from "./frame.ts";
 
-const sandbox = newSandboxId();
-const exec = newExecId();
-const hello: Frame = {
-  kind: "hello",
-  channel: 0,
-  json: { generation: 1, role: "agent", version: "0.1.0", sandbox, incarnation: 1, capabilities: [] },
-};
-const report: ExecReport = {
-  exec,
-  code: 0,
-  signal: null,
-  limit: null,
-  wallMs: 1.5,
-  userMs: 0,
-  systemMs: 0.5,
-  peakRssBytes: 1000,
-  stdoutBytes: 0,
-  stderrBytes: 0,
-};
-const KIB_64 = 65_536;
-
+let scripted: ScriptedAgent;
 let peer: ScriptedPeer;
 let agent: AgentLink;
 beforeEach(async () => {
-  peer = await ScriptedPeer.start();
-  agent = new AgentLink(peer.stream, sandbox, 1);
-  await peer.next("hello");
-  peer.send(hello);
+  scripted = await ScriptedAgent.start();
+  ({ peer, link: agent } = scripted);
 });
-afterEach(async () => {
-  agent.close();
-  await peer[Symbol.asyncDispose]();
-});
-
-interface Started {
-  session: ExecSession;
-  channel: number;
-  events: AsyncIterator<ExecEvent>;
-}
-
-async function start(request: Partial<ExecRequest> = {}): Promise<Started> {
-  const pending = agent.exec({ exec, command: ["cat"], ...request });
-  const { channel } = await peer.next("open");
-  peer.send({ kind: "ack", channel, json: { pid: 7 } });
-  const session = await pending;
-  return { session, channel, events: session[Symbol.asyncIterator]() };
-}
-
-const output = (channel: number, offset: number, bytes: Uint8Array, stream = 1): Frame => ({
-  kind: "data",
-  channel,
-  stream,
-  offset,
-  bytes,
-});
-const exit = (channel: number): Frame => ({ kind: "exit", channel, json: { ...report } });
-const failureOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => expect.unreachable(),
-    (reason: PlyboxError) => reason,
-  );
-
-async function readAll(events: AsyncIterator<ExecEvent>): Promise<ExecEvent[]> {
-  const all: ExecEvent[] = [];
-  for (let next = await events.next(); !next.done; next = await events.next()) all.push(next.value);
-  return all;
-}
-
-/** Waits until the link has dealt with everything that was sent to it. */
-async function settle(): Promise<void> {
-  const answer = agent.list();
-  const { channel } = await peer.next("open");
-  peer.send({ kind: "ack", channel, json: { execs: [] } });
-  await answer;
-}
+afterEach(() => scripted[Symbol.asyncDispose]());
 
 describe("requests are written as the protocol says", () => {
   test.each<{ ask: (link: AgentLink) => Promise<unknown>; json: object }>([
@@ -156,7 +97,7 @@ describe("requests are written as the protocol says", () => {
 
 describe("a session", () => {
   test("gives the command's events in order and ends after exit", async () => {
-    const { session, channel, events } = await start();
+    const { session, channel, events } = await scripted.exec();
     peer.send(
       output(channel, 0, Buffer.from("out")),
       output(channel, 0, Buffer.from("err"), 2),
@@ -176,19 +117,19 @@ describe("a session", () => {
   });
 
   test("is the same for a reader that waits and for one that comes late", async () => {
-    const { channel, events } = await start();
+    const { channel, events } = await scripted.exec();
     const waiting = events.next();
     peer.send(output(channel, 0, Buffer.from("early")));
     expect(await waiting).toMatchObject({ value: { offset: 0 } });
     peer.send(output(channel, 5, Buffer.from("late")), exit(channel));
-    await settle();
+    await scripted.settle();
     expect(await events.next()).toMatchObject({ value: { offset: 5 } });
     expect(await events.next()).toEqual({ done: false, value: { kind: "exit", report } });
     expect(await events.next()).toEqual({ done: true, value: undefined });
   });
 
   test("has a single reader, which asks for one event at a time", async () => {
-    const { session, events } = await start();
+    const { session, events } = await scripted.exec();
     expect(() => session[Symbol.asyncIterator]()).toThrowError(expect.objectContaining({ code: "internal" }));
     const first = events.next();
     await expect(events.next()).rejects.toMatchObject({ code: "internal" });
@@ -197,7 +138,7 @@ describe("a session", () => {
   });
 
   test("drops empty output", async () => {
-    const { channel, events } = await start();
+    const { channel, events } = await scripted.exec();
     peer.send(output(channel, 0, Buffer.alloc(0)), exit(channel));
     expect(await events.next()).toMatchObject({ value: { kind: "exit" } });
   });
@@ -214,26 +155,26 @@ describe("a session", () => {
   });
 
   test("closed by its reader sends close once, drops what is queued and ends", async () => {
-    const { session, channel, events } = await start();
+    const { session, channel, events } = await scripted.exec();
     peer.send(output(channel, 0, Buffer.from("queued")));
-    await settle();
+    await scripted.settle();
     await events.return?.();
     session.close();
     expect(await peer.next("close")).toEqual({ kind: "close", channel });
     expect(await events.next()).toEqual({ done: true, value: undefined });
-    await settle();
+    await scripted.settle();
   });
 
   test("sends no close after exit", async () => {
-    const { session, channel, events } = await start();
+    const { session, channel, events } = await scripted.exec();
     peer.send(exit(channel));
     await events.next();
     session.close();
-    await settle();
+    await scripted.settle();
   });
 
   test("whose link dies gives what has come, then agent/unreachable", async () => {
-    const { channel, events } = await start();
+    const { channel, events } = await scripted.exec();
     peer.send(output(channel, 0, Buffer.from("seen")));
     peer.hangUp();
     await agent.ended;
@@ -242,103 +183,17 @@ describe("a session", () => {
   });
 
   test("fails a reader that waits when the link dies", async () => {
-    const { events } = await start();
+    const { events } = await scripted.exec();
     const waiting = failureOf(events.next());
     peer.hangUp();
     expect(await waiting).toMatchObject({ code: "agent/unreachable" });
   });
 
   test("that another attachment replaces ends with exec/output-replaced", async () => {
-    const { channel, events } = await start();
+    const { channel, events } = await scripted.exec();
     peer.send({ kind: "error", channel, json: { code: "replaced", message: "another host listens" } });
     await expect(events.next()).rejects.toMatchObject({ code: "exec/output-replaced" });
-    await settle();
-  });
-});
-
-describe("a reading", () => {
-  const kept = { pid: 7, stdout: { from: 2, to: 5 }, stderr: { from: 0, to: 0 }, report: null };
-
-  async function read(follow: boolean, ack: object = kept) {
-    const pending = agent.read(exec, { from: { stdout: 1, stderr: 0 }, follow });
-    const { channel } = await peer.next("open");
-    peer.send({ kind: "ack", channel, json: { ...ack } });
-    return { pending, channel };
-  }
-
-  test("says what there is before it gives it, and has no exit while the command runs", async () => {
-    const { pending, channel } = await read(false);
-    const reading = await pending;
-    const { pid, stdout, stderr, report: ended } = reading;
-    expect({ pid, stdout, stderr, report: ended }).toEqual(kept);
-    peer.send({ kind: "lost", channel, stream: 1, from: 1, to: 2 }, output(channel, 2, Buffer.from("abc")), {
-      kind: "exit",
-      channel,
-      json: { report: null },
-    });
-    expect(await readAll(reading[Symbol.asyncIterator]())).toEqual([
-      { kind: "lost", stream: "stdout", from: 1, to: 2 },
-      { kind: "output", stream: "stdout", offset: 2, bytes: Buffer.from("abc") },
-    ]);
-  });
-
-  test("may lose bytes between others, and ends with the command's exit", async () => {
-    const { pending, channel } = await read(true);
-    const events = (await pending)[Symbol.asyncIterator]();
-    peer.send(
-      { kind: "lost", channel, stream: 1, from: 1, to: 4 },
-      output(channel, 4, Buffer.from("d")),
-      { kind: "lost", channel, stream: 1, from: 5, to: 9 },
-      output(channel, 9, Buffer.from("e")),
-      { kind: "exit", channel, json: { report: { ...report } } },
-    );
-    expect((await readAll(events)).map((event) => event.kind)).toEqual(["lost", "output", "lost", "output", "exit"]);
-  });
-
-  test("that follows ends with a report, or the agent is cut off", async () => {
-    const { channel } = await read(true, { ...kept, stdout: { from: 1, to: 1 } });
-    peer.send({ kind: "exit", channel, json: { report: null } });
-    expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
-  });
-
-  test("closed by its reader sends close and ends", async () => {
-    const { pending, channel } = await read(true);
-    const events = (await pending)[Symbol.asyncIterator]();
-    await events.return?.();
-    expect(await peer.next("close")).toEqual({ kind: "close", channel });
-    expect(await events.next()).toEqual({ done: true, value: undefined });
-  });
-
-  test("of a command that is forgotten in the middle gives what has come, then exec/not-found", async () => {
-    const { pending, channel } = await read(false);
-    const events = (await pending)[Symbol.asyncIterator]();
-    peer.send({ kind: "lost", channel, stream: 1, from: 1, to: 2 }, output(channel, 2, Buffer.from("a")), {
-      kind: "error",
-      channel,
-      json: { code: "exec-not-found", message: "forgotten" },
-    });
-    expect(await events.next()).toMatchObject({ value: { kind: "lost" } });
-    expect(await events.next()).toMatchObject({ value: { kind: "output" } });
-    await expect(events.next()).rejects.toMatchObject({ code: "exec/not-found" });
-  });
-
-  test.each<{ what: string; ack?: object; frames?: (channel: number) => Frame[] }>([
-    { what: "more kept than asked for", ack: { ...kept, stdout: { from: 0, to: 5 } } },
-    { what: "a stream that ends before it begins", ack: { ...kept, stdout: { from: 6, to: 5 } } },
-    { what: "the report of another command", ack: { ...kept, report: { ...report, exec: newExecId() } } },
-    { what: "an exit before all has come", frames: (c) => [{ kind: "exit", channel: c, json: { report: null } }] },
-    { what: "more than there was", frames: (c) => [output(c, 1, Buffer.from("abcde"))] },
-    {
-      what: "losses without end",
-      ack: { ...kept, stdout: { from: 2, to: 5000 } },
-      frames: (c) =>
-        Array.from({ length: 1025 }, (_, at) => ({ kind: "lost", channel: c, stream: 1, from: at + 1, to: at + 2 })),
-    },
-  ])("of an agent that tells $what cuts it off", async ({ ack, frames }) => {
-    const { pending, channel } = await read(false, ack);
-    pending.catch(() => {});
-    peer.send(...(frames?.(channel) ?? []));
-    expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
+    await scripted.settle();
   });
 });
 
@@ -377,7 +232,7 @@ describe("a hostile agent is cut off", () => {
     },
     { what: "an exit with neither", frames: (c) => [{ kind: "exit", channel: c, json: { ...report, code: null } }] },
   ])("for $what", async ({ frames }) => {
-    const { channel } = await start();
+    const { channel } = await scripted.exec();
     peer.send(...frames(channel));
     expect(await agent.ended).toMatchObject({ code: "agent/protocol" });
   });
@@ -392,107 +247,6 @@ describe("a hostile agent is cut off", () => {
   });
 });
 
-describe("flow control", () => {
-  test("gives credit back as the reader takes events, never before", async () => {
-    const { channel, events } = await start();
-    for (let i = 0; i < 4; i++) peer.send(output(channel, i * KIB_64, Buffer.alloc(KIB_64)));
-    // The next frame from the link is the question of `settle`: no credit has come for what nobody took.
-    await settle();
-    await events.next();
-    expect(await peer.next("credit")).toEqual({ kind: "credit", channel, bytes: KIB_64 });
-    await settle();
-    for (let i = 0; i < 3; i++) await events.next();
-    for (let i = 0; i < 3; i++) expect((await peer.next("credit")).bytes).toBe(KIB_64);
-  });
-
-  test("a reader that stops stalls only its own channel", async () => {
-    const stalled = await start();
-    for (let i = 0; i < 4; i++) peer.send(output(stalled.channel, i * KIB_64, Buffer.alloc(KIB_64)));
-    const running = await start({ exec: newExecId() });
-    for (let offset = 0; offset < 10 * INITIAL_CREDIT; offset += KIB_64) {
-      peer.send(output(running.channel, offset, Buffer.alloc(KIB_64)));
-      expect(await running.events.next()).toMatchObject({ value: { offset } });
-      expect(await peer.next("credit")).toMatchObject({ channel: running.channel });
-    }
-  });
-
-  test("lets a writer send what the credit allows, and the rest as more comes", async () => {
-    const { session, channel } = await start({ stdin: true });
-    const input = Buffer.from(Array.from({ length: INITIAL_CREDIT + 3 }, (_, i) => i % 251));
-    let isWritten = false;
-    const writing = session.write(input).then(() => {
-      isWritten = true;
-    });
-    const ending = session.endInput();
-    const received: Uint8Array[] = [];
-    let at = 0;
-    const receive = async (until: number) => {
-      while (at < until) {
-        const frame = await peer.next("data");
-        expect(frame).toMatchObject({ channel, stream: 0, offset: at });
-        received.push(frame.bytes);
-        at += frame.bytes.length;
-      }
-    };
-    await receive(INITIAL_CREDIT);
-    await settle();
-    expect(isWritten).toBe(false);
-    peer.send({ kind: "credit", channel, bytes: 1 });
-    await receive(INITIAL_CREDIT + 1);
-    peer.send({ kind: "credit", channel, bytes: 100 });
-    await receive(input.length);
-    await writing;
-    await ending;
-    expect(await peer.next("end")).toEqual({ kind: "end", channel, stream: 0, offset: input.length });
-    expect(Buffer.concat(received).equals(input)).toBe(true);
-  });
-});
-
-describe("stdin", () => {
-  test("goes on where the agent is after attach", async () => {
-    const pending = agent.attach(exec, { stdout: 0, stderr: 0 });
-    const { channel } = await peer.next("open");
-    peer.send({ kind: "ack", channel, json: { pid: 7, stdinOffset: 100, running: true } });
-    const session = await pending;
-    await session.write(Buffer.from("more"));
-    expect(await peer.next("data")).toMatchObject({ offset: 100 });
-  });
-
-  test("ends once, and takes nothing afterwards", async () => {
-    const { session } = await start({ stdin: true });
-    await session.endInput();
-    await session.endInput();
-    await peer.next("end");
-    await expect(session.write(Buffer.from("x"))).rejects.toMatchObject({ code: "input/invalid" });
-    await settle();
-  });
-
-  const tooMuch = Buffer.alloc(INITIAL_CREDIT + 1);
-  test("that waits for credit is dropped when the command ends", async () => {
-    const { session, channel } = await start({ stdin: true });
-    const writing = session.write(tooMuch);
-    peer.send(exit(channel));
-    await writing;
-    await session.write(Buffer.from("after the end"));
-    await session.endInput();
-  });
-
-  test("that waits for credit fails when the session is closed", async () => {
-    const { session } = await start({ stdin: true });
-    const failure = failureOf(session.write(tooMuch));
-    for (let offset = 0; offset < INITIAL_CREDIT; ) offset += (await peer.next("data")).bytes.length;
-    session.close();
-    expect(await failure).toMatchObject({ code: "aborted" });
-  });
-
-  test("that waits for credit fails when the link dies", async () => {
-    const { session } = await start({ stdin: true });
-    const failure = failureOf(session.write(tooMuch));
-    peer.hangUp();
-    expect(await failure).toMatchObject({ code: "agent/unreachable" });
-  });
-});
-
 describe("an abort", () => {
   test("before the command runs kills it, in case it runs by then", async () => {
     const controller = new AbortController();
@@ -504,7 +258,7 @@ describe("an abort", () => {
     const kill = await peer.next("open");
     expect(kill.json).toEqual({ type: "signal", exec, signal: "SIGKILL", scope: "all" });
     peer.send({ kind: "ack", channel, json: { pid: 7 } }, { kind: "ack", channel: kill.channel, json: {} });
-    await settle();
+    await scripted.settle();
   });
 
   test("after that leaves the session alone", async () => {
@@ -523,6 +277,6 @@ describe("an abort", () => {
   test("that came before the request sends nothing", async () => {
     await expect(agent.exec({ exec, command: "true" }, AbortSignal.abort("no"))).rejects.toBe("no");
     await expect(agent.attach(exec, { stdout: 0, stderr: 0 }, AbortSignal.abort("no"))).rejects.toBe("no");
-    await settle();
+    await scripted.settle();
   });
 });
