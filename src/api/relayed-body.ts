@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { setTimeout as after } from "node:timers/promises";
@@ -10,6 +11,8 @@ import { receiveBody } from "./file-transfer.ts";
 const LEAST_BYTES = 8 * 1024 ** 2;
 /** How long an agent that has broken off may take to say why. */
 const LAST_WORDS_MS = 1000;
+/** How long a client may take to close its connection when it has been answered. */
+const PARTING_MS = 10_000;
 
 /** The two halves of one request. */
 export interface Exchange {
@@ -82,10 +85,24 @@ async function carryRest(
   const carried = await sink.lend(bytes, (lent) => {
     // The parser knows nothing of what passes it, so the connection ends with the answer.
     outgoing.shouldKeepAlive = false;
+    leaveClosingToClient(socket);
     return relay.fromClient(socket, lent);
   });
   if (carried === undefined || socket.bytesRead === read) return carried;
   throw new PlyboxError("internal", "a part of the body was read twice");
+}
+
+/**
+ * Has the end of an answer end the connection in that direction alone. A client may be about to return from its last write
+ * when all of its body is here, and of a Unix socket that is closed it would hear of the loss, and not the answer.
+ */
+function leaveClosingToClient(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end();
+    socket.resume();
+    const timer = setTimeout(() => socket.destroy(), PARTING_MS).unref();
+    socket.once("close", () => clearTimeout(timer));
+  };
 }
 
 /** What the parser has taken of a body already; when this resolves it takes no more. */

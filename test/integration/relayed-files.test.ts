@@ -165,6 +165,26 @@ describe("a client", () => {
     expect(await sumInside("/root/at-once")).toBe(digest(content));
   });
 
+  it("may still be writing when it is answered, and closes the connection itself", async () => {
+    const socket = connect({ path: api.socketPath, allowHalfOpen: true });
+    await once(socket, "connect");
+    const head = `PUT ${place("/root/late")} HTTP/1.1\r\nhost: x\r\ncontent-length: ${LARGE}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(head), content]));
+    let answer = "";
+    socket.setEncoding("latin1").on("data", (text: string) => {
+      answer += text;
+    });
+    await once(socket, "end");
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    // What Node's client does as it ends a request; a connection that the daemon has closed fails it.
+    await new Promise<void>((resolve, reject) => socket.write("", (error) => (error ? reject(error) : resolve())));
+    const gone = once(socket, "close");
+    socket.end();
+    await gone;
+    expect(await sumInside("/root/late")).toBe(digest(content));
+  });
+
   it("may go away in the middle of what it reads", async () => {
     const incoming = await stalled(place("/root/large"));
     incoming.destroy();
