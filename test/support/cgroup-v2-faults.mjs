@@ -1,5 +1,5 @@
 // What goes wrong in a guest whose cgroups are version 2: each step of a launch is made to fail, and daemon, launcher and
-// agent are killed while a sandbox is paused or ends. Used by cgroup-v2-guest.mjs; it judges nothing either.
+// agent are killed while a sandbox is paused or removed. Used by cgroup-v2-guest.mjs; it judges nothing either.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -105,48 +105,37 @@ async function settled(look) {
   return look();
 }
 
-/** The states in which version 2 is not like version 1, and how each is entered. */
-const STATES = {
-  paused: (box) => box.pause(),
-  stopping: (box) => box.stop(),
-  destroyed: (box) => box.remove(),
-};
-
 /**
- * Kills the daemon and its launcher where a state has been written, and then the agent that the next daemon finds; tells
- * what that daemon finds, and whether it makes the sandbox work again.
+ * Kills the daemon and its launcher while one sandbox is paused and right behind the write that another is removed, then
+ * the agent of the first when it has been resumed. Tells what the next daemon finds, and whether it makes that work again.
  */
-export async function killAtStates() {
-  const told = [];
+export async function killWhilePausedAndRemoved() {
   let daemon = await serve();
   const client = new Plybox({ socketPath: "/run/kills/plybox.sock" });
+  const find = async (name) => (await client.list()).find((each) => each.name === name);
+  const kindOf = async (name) => (await find(name))?.view.state.kind ?? null;
   try {
-    const find = async (name) => (await client.list()).find((each) => each.name === name);
-    for (const [state, enter] of Object.entries(STATES)) {
-      const box = await client.create({ name: "subject", layers: ["host"] });
-      await box.exec("echo kept > /file; (sleep 600; true) &");
-      writeFileSync(TRIGGER, state);
-      const doing = enter(box).catch(() => {});
-      await until(`${state} is written`, () => statusOf(daemon.pid, "State") === "T");
-      kill(pidsOf((pid, line) => line.includes("plylaunch") && statusOf(pid, "PPid") === String(daemon.pid)));
-      daemon.kill("SIGKILL");
-      await once(daemon, "exit");
-      await doing;
-      daemon = await serve();
-      const found = await find("subject");
-      const kind = found?.view.state.kind ?? null;
-      if (kind === "paused") await found.resume();
-      if (found !== undefined) {
-        kill(pidsOf((_, line) => line.includes(`--sandbox\0${box.id}`) && !line.includes("plylaunch")));
-        const runs = async () => (await find("subject")).view.state.kind === "running";
-        await until(`${state}: the agent's end is seen`, async () => !(await runs()));
-        await found.start();
-      }
-      const { stdout = null } = (await found?.exec(["cat", "/file"])) ?? {};
-      await found?.remove();
-      told.push({ state, found: kind, stdout, left: await settled(() => leftBy("kills")) });
-    }
-    return told;
+    const [paused, removed] = await Promise.all(
+      ["paused", "removed"].map((name) => client.create({ name, layers: ["host"] })),
+    );
+    for (const box of [paused, removed]) await box.exec("echo kept > /file; (sleep 600; true) &");
+    await paused.pause();
+    writeFileSync(TRIGGER, "destroyed");
+    const removal = removed.remove().catch(() => {});
+    await until("the removal is written", () => statusOf(daemon.pid, "State") === "T");
+    kill(pidsOf((pid, line) => line.includes("plylaunch") && statusOf(pid, "PPid") === String(daemon.pid)));
+    daemon.kill("SIGKILL");
+    await once(daemon, "exit");
+    await removal;
+    daemon = await serve();
+    const found = { paused: await kindOf("paused"), removed: await kindOf("removed") };
+    await paused.resume();
+    kill(pidsOf((_, line) => line.includes(`--sandbox\0${paused.id}`)));
+    await until("the agent's end is seen", async () => (await kindOf("paused")) !== "running");
+    await paused.start();
+    const { stdout } = await paused.exec(["cat", "/file"]);
+    await paused.remove();
+    return { found, stdout, left: await settled(() => leftBy("kills")) };
   } finally {
     client.close();
     daemon.kill("SIGCONT");

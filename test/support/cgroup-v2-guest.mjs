@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { Plybox } from "/plybox/dist/client/index.js";
-import { failSteps, killAtStates } from "./cgroup-v2-faults.mjs";
+import { failSteps, killWhilePausedAndRemoved } from "./cgroup-v2-faults.mjs";
 
 const MIB = 1024 ** 2;
 const ROOT = "/sys/fs/cgroup";
@@ -277,7 +277,7 @@ await tell("removal", async () => {
 });
 
 await tell("faults", failSteps);
-await tell("kills", killAtStates);
+await tell("kills", killWhilePausedAndRemoved);
 
 await tell("contained", async () => {
   // As in a container: the hierarchy's root is a cgroup that holds processes, in a namespace of its own.
