@@ -1,4 +1,4 @@
-// Waiting that ends, and says so where nothing comes.
+// Waiting that ends, and says so where nothing comes; and saying why a case does not apply.
 #pragma once
 #include <sys/types.h>
 
