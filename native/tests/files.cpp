@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -133,6 +132,12 @@ std::string run_command(const std::string& line) {
   for (size_t count; (count = fread(piece, 1, sizeof(piece), pipe)) > 0;) output.append(piece, count);
   REQUIRE_MESSAGE(pclose(pipe) == 0, line);
   return output;
+}
+
+struct stat status_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(lstat(path.c_str(), &status) == 0);
+  return status;
 }
 
 }  // namespace plybox::test

@@ -1,5 +1,7 @@
 // What the tests of file requests have in common: a tree of their own, and one call a request.
 #pragma once
+#include <sys/stat.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,5 +53,8 @@ std::string joined(const std::vector<Message>& lines, const char* field = "path"
 
 // Runs a command line of the machine. Answers what it wrote; REQUIREs that it succeeds.
 std::string run_command(const std::string& line);
+
+// Of the name itself, also where that is a symlink; fails the test where nothing has it.
+struct stat status_of(const std::string& path);
 
 }  // namespace plybox::test
