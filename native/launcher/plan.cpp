@@ -1,10 +1,12 @@
 #include "launcher/plan.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <sys/stat.h>
 
-#include "common/base64.h"
 #include "common/syscalls.h"
+#include "common/unique-fd.h"
 
 namespace plybox {
 namespace {
@@ -181,16 +183,22 @@ LandlockPlan read_landlock(JsonObject& plan) {
   return LandlockPlan::kOff;
 }
 
+// The program in the file that a member names; a file that holds none is as wrong as the rest of a plan may be.
 std::string read_filter(JsonObject& seccomp, const char* name) {
-  std::optional<std::string_view> encoded = seccomp.optional_string(name, kMaxFilterBytes * 2);
-  if (!encoded) return "";
-  std::optional<std::string> filter = from_base64(*encoded);
-  bool whole = filter && !filter->empty() && filter->size() % kInstructionBytes == 0;
-  if (!whole || filter->size() > kMaxFilterBytes) {
-    seccomp.refuse(name, "is not a filter of 1 to 4096 instructions in base64");
+  if (!seccomp.has(name)) return "";
+  std::string path = read_path(seccomp, name);
+  // O_NONBLOCK: a FIFO would be waited for.
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  struct stat status;
+  bool regular = file && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+  size_t bytes = regular ? static_cast<size_t>(status.st_size) : 0;
+  bool whole = bytes > 0 && bytes % kInstructionBytes == 0 && bytes <= kMaxFilterBytes;
+  std::string filter(whole ? bytes : 0, '\0');
+  if (!whole || pread(file.get(), filter.data(), bytes, 0) != static_cast<ssize_t>(bytes)) {
+    seccomp.refuse(name, "names no file with a filter of 1 to 4096 instructions");
     return "";
   }
-  return *filter;
+  return filter;
 }
 
 SeccompPlan read_seccomp(JsonObject& plan) {

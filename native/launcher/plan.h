@@ -52,7 +52,7 @@ struct CgroupPlan {
 
 enum class LandlockPlan { kOff, kWrites, kAll };
 
-// BPF programs as the kernel takes them; empty: none.
+// BPF programs as the kernel takes them, from the files that the plan names; empty: none.
 struct SeccompPlan {
   std::string sandbox;   // of the agent and of everything below it
   std::string commands;  // of commands, beside the other

@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <sys/stat.h>
 
 #include <string>
+
+#include "tests/files.h"
 
 using namespace plybox;
 
@@ -28,7 +31,7 @@ const std::string kPlan = R"({
   "noNewPrivileges": true,
   "landlock": "all",
   "shmBytes": 65536,
-  "seccomp": {"sandbox": "BgAAAAAA/38=", "commands": "BgAAAAAA/38GAAAAAAD/fw=="},
+  "seccomp": {},
   "files": [{"path": "/etc/hosts", "content": "127.0.0.1 localhost\n"}],
   "environment": {"A": "b=c", "EMPTY": ""},
   "agent": {"socket": "/run/sb.sock"},
@@ -49,6 +52,17 @@ std::string refused(const std::string& text, bool allow_faults = false) {
   read_plan(document.parse(text), allow_faults);
   CHECK(document.problem().found() == !document.problem().field.empty());
   return document.problem().field;
+}
+
+// `plan` with files of filters; of commands where one is given.
+std::string with_filters(std::string plan, const std::string& sandbox, const std::string& commands = "") {
+  const std::string none = R"("seccomp": {})";
+  std::string named = R"("seccomp": {"sandbox": ")" + sandbox + "\"";
+  if (!commands.empty()) named += R"(, "commands": ")" + commands + "\"";
+  return plan.replace(plan.find(none), none.size(), named + "}");
+}
+std::string filters(const std::string& sandbox, const std::string& commands = "") {
+  return with_filters(kPlan, sandbox, commands);
 }
 
 }  // namespace
@@ -342,17 +356,42 @@ TEST_CASE("a step is made to fail only where faults are allowed") {
   CHECK(read_plan(document.parse(plan), true).fail_at == "overlay");
 }
 
-TEST_CASE("filters are whole instructions, and those of commands need that nothing gains privileges") {
+TEST_CASE("filters are read from their files, and those of commands need that nothing gains privileges") {
+  const std::string allow("\x06\0\0\0\0\0\xff\x7f", 8);
+  test::Tree tree;
+  tree.write("one.bpf", allow);
+  tree.write("two.bpf", allow + allow);
+  const std::string both = filters(tree.at("one.bpf"), tree.at("two.bpf"));
   JsonDocument document;
-  LaunchPlan plan = read_plan(document.parse(kPlan), false);
-  CHECK(plan.seccomp.sandbox == std::string("\x06\0\0\0\0\0\xff\x7f", 8));
-  CHECK(plan.seccomp.commands.size() == 16);
-  const std::string seccomp = R"({"sandbox": "BgAAAAAA/38=", "commands": "BgAAAAAA/38GAAAAAAD/fw=="})";
-  CHECK(refused(plan_with(seccomp, "{}")) == "");
-  for (const char* filter : {"", "BgAAAAAA/3", "BgAAAAAA", "not base64!"}) {
-    CAPTURE(filter);
-    CHECK(refused(plan_with("BgAAAAAA/38=", filter)) == "seccomp.sandbox");
+  LaunchPlan plan = read_plan(document.parse(both), false);
+  CHECK_FALSE(document.problem().found());
+  CHECK(plan.seccomp.sandbox == allow);
+  CHECK(plan.seccomp.commands == allow + allow);
+  CHECK(refused(filters(tree.at("one.bpf"), tree.at("none.bpf"))) == "seccomp.commands");
+  const std::string gaining = plan_with(R"("noNewPrivileges": true)", R"("noNewPrivileges": false)");
+  CHECK(refused(with_filters(gaining, tree.at("one.bpf"), tree.at("two.bpf"))) == "seccomp");
+  CHECK(refused(plan_with(R"("seccomp": {})", R"("seccomp": {"x": ""})")) == "seccomp.x");
+}
+
+TEST_CASE("a filter is 1 to 4096 whole instructions in a regular file of a normal path") {
+  test::Tree tree;
+  auto refused_with = [&](size_t bytes) {
+    tree.write("filter.bpf", std::string(bytes, 'x'));
+    return refused(filters(tree.at("filter.bpf")));
+  };
+  for (size_t bytes : {8, 16, 32768}) {
+    CAPTURE(bytes);
+    CHECK(refused_with(bytes) == "");
   }
-  CHECK(refused(plan_with(R"("noNewPrivileges": true)", R"("noNewPrivileges": false)")) == "seccomp");
-  CHECK(refused(plan_with(R"({"sandbox")", R"({"x": "", "sandbox")")) == "seccomp.x");
+  for (size_t bytes : {0, 1, 7, 9, 32767, 32769, 32776}) {
+    CAPTURE(bytes);
+    CHECK(refused_with(bytes) == "seccomp.sandbox");
+  }
+  tree.write("sound.bpf", std::string(8, 'x'));
+  REQUIRE(mkfifo(tree.at("fifo").c_str(), 0600) == 0);
+  for (const std::string& path : {tree.at("missing.bpf"), tree.at("fifo"), tree.path(), tree.at("./sound.bpf"),
+                                  tree.at("sound.bpf").substr(1), std::string("sound.bpf"), std::string()}) {
+    CAPTURE(path);
+    CHECK(refused(filters(path)) == "seccomp.sandbox");
+  }
 }

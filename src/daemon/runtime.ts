@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { BACKENDS } from "../backends/registry.ts";
@@ -48,7 +48,7 @@ const PACK_EVERY_MS = 10_000;
 export interface RuntimeOptions {
   /** Of the machine: layers and disk uppers. */
   readonly stateDir: string;
-  /** Of this runtime alone: sockets, uppers, mount points. */
+  /** Of this runtime alone: sockets, uppers, mount points, filters. */
   readonly runDir: string;
   /** Where uppers on disk are; with those of the daemon by default. */
   readonly disks?: string;
@@ -151,7 +151,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   });
   const remote = openRemote(settings.remote, layers);
   undo.push("unmount idle layers", () => layers.unmountIdle());
-  const filters = openFilters(places);
+  const filters = openFilters(join(runDir, "filters"), places);
   const snapshots = openSnapshots(options, launcher, undo);
   const saves = ephemeral ? undefined : savesOf(settings.remote, remote, realm);
   const sandboxes = new SandboxService({
@@ -173,12 +173,14 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   return { sandboxes, layers, remote, launcher, places, pools, close: () => held[Symbol.asyncDispose]() };
 }
 
-function openFilters({ cgroups }: SandboxPlaces): SeccompFilters {
+function openFilters(directory: string, { cgroups }: SandboxPlaces): SeccompFilters {
+  // Of what an earlier process wrote, a loss of power may have left a part; and nobody would ever remove it.
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { mode: 0o700 });
   const capabilities = new Set(CAPABILITIES);
-  const filters = new SeccompFilters({
-    ...{ arch: process.arch, kernel: release(), capabilities, cgroupVersion: cgroups.version },
-  });
-  filters.warmUp();
+  const host = { arch: process.arch, kernel: release(), capabilities, cgroupVersion: cgroups.version };
+  const filters = new SeccompFilters(host, directory);
+  void filters.warmUp();
   return filters;
 }
 

@@ -41,7 +41,7 @@ export interface CgroupPlan {
   readonly roles: readonly ("track" | "memory")[];
 }
 
-/** BPF programs as seccomp(2) takes them, in base64. */
+/** Absolute paths of files with BPF programs as seccomp(2) takes them. */
 export interface SeccompPlan {
   /** Of the agent and everything below it. */
   readonly sandbox: string;

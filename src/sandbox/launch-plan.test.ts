@@ -64,7 +64,7 @@ describe("planLaunch", () => {
     const places = { ...PLACES, cgroups };
     const made = planLaunch(sandboxRecord(), LEASE, places, {
       ...{ dieWithLauncher: false, failAt: "overlay" },
-      seccomp: { sandbox: "BgAAAAAA/38=", commands: "BgAAAAAA/38=" },
+      seccomp: { sandbox: "/run/plybox/filters/0a1b.bpf", commands: "/run/plybox/filters/2c3d.bpf" },
     });
     expect(fieldsOf(made)).toEqual(fieldsOf(documentedPlan()));
     expect(Object.keys(plan())).not.toContain("failAt");

@@ -83,7 +83,7 @@ const plan = {
   noNewPrivileges: true,
   landlock: "writes",
   shmBytes: 268_435_456,
-  seccomp: { sandbox: "BgAAAAAA/38=", commands: "BgAAAAAA/38=" },
+  seccomp: { sandbox: "/run/plybox/filters/0a1b.bpf", commands: "/run/plybox/filters/2c3d.bpf" },
   files: [{ path: "/etc/hosts", content: "127.0.0.1 localhost\n" }],
   environment: { A: "b" },
   agent: { socket: `/run/plybox/sandboxes/${SANDBOX}/agent.sock` },

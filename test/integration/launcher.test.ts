@@ -87,6 +87,32 @@ describe("a launch plan", () => {
   });
 });
 
+describe("a launch with a filter", () => {
+  const filter = () => join(directory, "filter.bpf");
+  it.each<[string, () => string]>([
+    ["that is not there", filter],
+    ["that is empty", () => made("")],
+    ["that ends within an instruction", () => made("123456789")],
+    ["of more than 4096 instructions", () => made("x".repeat(4097 * 8))],
+    ["that is a directory", () => directory],
+    ["at a relative path", () => made("12345678").slice(1)],
+    ["at a path with ..", () => `${directory}/../filter.bpf`],
+  ])("%s is refused at its field, and nothing is made", async (_, path) => {
+    const sandbox = path();
+    const before = readdirSync(directory);
+    await greet();
+    open(1, { type: "launch", plan: plan({ seccomp: { sandbox } }) });
+    const refusal = { code: "bad-request", field: "plan.seccomp.sandbox" };
+    expect(await launcher.next("error")).toMatchObject({ channel: 1, json: refusal });
+    expect(readdirSync(directory)).toEqual(before);
+  });
+
+  function made(program: string): string {
+    writeFileSync(filter(), program);
+    return filter();
+  }
+});
+
 describe("a launch on an image", () => {
   it.each([
     ["that is none", (image: string) => writeFileSync(image, Buffer.alloc(1_048_576)), "EINVAL"],

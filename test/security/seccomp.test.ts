@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/client/index.ts";
 import { Plybox } from "../../src/client/index.ts";
@@ -85,6 +86,37 @@ describe("a sandbox's profile", () => {
     await using sandbox = await daemon.client.create({ seccomp: "permissive" });
     const x32 = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)";
     expect(await python(sandbox, x32)).toMatchObject({ signal: "SIGSYS" });
+  });
+});
+
+describe("the files of filters", () => {
+  const directory = () => join(daemon.config.runDir, "filters");
+  const files = () => readdirSync(directory()).sort();
+
+  it("are the daemon's alone, and are there again after somebody removed them", async () => {
+    await (await daemon.client.create({})).remove();
+    const before = files();
+    expect(before).not.toEqual([]);
+    expect(statSync(directory()).mode & 0o777).toBe(0o700);
+    for (const name of before) rmSync(join(directory(), name));
+    await using sandbox = await daemon.client.create({});
+    expect(await filtersOf(sandbox)).toBe(1);
+    for (const name of files()) rmSync(join(directory(), name));
+    await sandbox.stop();
+    await sandbox.start();
+    expect(await filtersOf(sandbox)).toBe(1);
+  });
+
+  it("go with their daemon's end: the next has those of its own alone", async () => {
+    await using sandbox = await daemon.client.create({ name: "stays" });
+    const stray = join(directory(), "stray.bpf");
+    writeFileSync(stray, "");
+    await daemon.restart();
+    expect(files()).not.toContain("stray.bpf");
+    const found = await daemon.client.get(sandbox.id);
+    await found.stop();
+    await found.start();
+    expect(await filtersOf(found)).toBe(1);
   });
 });
 

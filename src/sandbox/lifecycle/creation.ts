@@ -65,9 +65,7 @@ export async function createSandbox(
   undo.push("forget the sandbox", async () => {
     if (live.sandbox.state.kind === "creating") await forget(context, live);
   });
-  const filter = context.filters.filterFor(live.sandbox);
-  // Awaited below; where the layers fail first, this must not be a rejection that nobody handles.
-  filter.catch(() => {});
+  using filter = context.filters.leaseFor(live.sandbox);
   const lease = await leaseFor(context, spec, base?.checkpoint);
   live.lease = lease;
   const layers = base?.checkpoint.origin.layers ?? lease.layers.map(({ name }) => name);
@@ -75,7 +73,7 @@ export async function createSandbox(
   context.registry.put({ sandbox: live.sandbox, digests: lease.layers.map(({ digest }) => digest) });
   // What is counted of its upper can be told once the pool is there.
   if (live.sandbox.lineage !== null) await requireCheckpointed(context, live.sandbox).pool.open();
-  const plan = planFor(context, live.sandbox, lease, await filter);
+  const plan = planFor(context, live.sandbox, lease, await filter.plan());
   if (plan.root.upper.kind !== "tmpfs") {
     undo.push(
       "remove the upper",

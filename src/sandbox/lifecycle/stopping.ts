@@ -58,10 +58,11 @@ export async function startSandbox(context: LifecycleContext, live: LiveSandbox)
     enter(context, live, { kind: "lost", reason: { type: "upper-gone" } });
     throw new PlyboxError("sandbox/lost", "what the sandbox wrote is gone with what held it in memory");
   }
-  const filter = await context.filters.filterFor(live.sandbox);
+  using filter = context.filters.leaseFor(live.sandbox);
+  const seccomp = await filter.plan();
   enter(context, live, { kind: "starting" }, nextIncarnation(live.sandbox));
   try {
-    const plan = planFor(context, live.sandbox, live.lease ?? NO_LAYERS, filter);
+    const plan = planFor(context, live.sandbox, live.lease ?? NO_LAYERS, seccomp);
     if (plan.root.upper.kind === "image") await mendImage(plan.root.upper.image);
     const running = await withRoomToMount(context.snapshots, live.sandbox, () => launch(context, live, plan));
     await greet(live, running);
