@@ -87,9 +87,9 @@ export class Gate {
    * The ids of what a request names, as far as there is such a thing.
    * @param about the id of the sandbox that its path names: its tenant is the one who has the other
    */
-  idsOf({ sandbox = "", from = "" }: Named, about: string | undefined): Named {
-    const id = this.#idOf(sandbox) ?? about;
-    const source = isCheckpointId(from) ? from : this.#idOf(from, id);
+  idsOf({ sandbox, from }: Named, about: string | undefined): Named {
+    const id = (sandbox !== undefined ? this.#idOf(sandbox) : undefined) ?? about;
+    const source = from === undefined || isCheckpointId(from) ? from : this.#idOf(from, id);
     return { ...(id !== undefined && { sandbox: id }), ...(source !== undefined && { from: source }) };
   }
 
