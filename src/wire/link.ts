@@ -77,7 +77,7 @@ export class Link implements Disposable {
   readonly #options: LinkOptions;
   readonly #hello = deferred<PeerHello>();
   readonly #ended = deferred<PlyboxError>();
-  readonly #listening = new AbortController();
+  readonly #unlisten: (() => void)[] = [];
   readonly #decoder = new FrameDecoder((frame) => this.#dispatch(frame));
   readonly #channels = new Map<number, ChannelHandler>();
   readonly #stray = new StrayFrames();
@@ -213,7 +213,7 @@ export class Link implements Disposable {
     const { input, output, peer } = this.#options;
     const on = (emitter: EventEmitter, event: string, listener: (value: unknown) => void) => {
       emitter.on(event, listener);
-      this.#listening.signal.addEventListener("abort", () => emitter.off(event, listener), { once: true });
+      this.#unlisten.push(() => emitter.off(event, listener));
     };
     const gone = () =>
       this.#fail(unreachable(peer, this.#decoder.midFrame ? "it hung up inside a frame" : "it hung up"));
@@ -347,7 +347,7 @@ export class Link implements Disposable {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     clearTimeout(this.#greeting);
-    this.#listening.abort();
+    for (const unlisten of this.#unlisten) unlisten();
     this.#options.input.destroy();
     this.#options.output.destroy();
     this.#hello.reject(error);
