@@ -1,6 +1,6 @@
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { LayerName } from "../model/ids.ts";
+import type { Digest, LayerName } from "../model/ids.ts";
 import { parseDigest } from "../model/ids.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import type { Catalog } from "./catalog.ts";
@@ -10,6 +10,9 @@ import { BUSYBOX_LAYER, HOST_LAYER } from "./layer-builder.ts";
 import { gone, matchLayerName, stackOrder } from "./layer-names.ts";
 import type { KnownLayers, Stack } from "./stack.ts";
 import { stackOf } from "./stack.ts";
+
+/** As `NameIndex` has them. */
+type Names = ReadonlyMap<LayerName, Digest>;
 
 const DIGEST = /^[0-9a-f]{64}$/;
 /** The launcher takes no more; docs/protocol.md §7. */
@@ -39,9 +42,9 @@ export class LayerFinder {
 
   /** @throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid`, and as building and fetching do */
   async find(layer: string): Promise<LayerManifest> {
-    await this.ensureBuilt(layer);
+    const names = await this.ensureBuilt(layer);
     try {
-      return await this.findHere(layer);
+      return await this.findHere(layer, names);
     } catch (error) {
       const isMissing = error instanceof PlyboxError && error.code === "layer/not-found";
       if (!isMissing || this.#elsewhere === undefined) throw error;
@@ -51,14 +54,17 @@ export class LayerFinder {
     return await this.findHere(layer);
   }
 
-  /** Neither builds nor fetches. Throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid`. */
-  async findHere(layer: string): Promise<LayerManifest> {
+  /**
+   * Neither builds nor fetches. Throws PlyboxError `layer/not-found`, `layer/corrupt`, `input/invalid`.
+   * @param known the names as they are, where that has just been looked at
+   */
+  async findHere(layer: string, known?: Names): Promise<LayerManifest> {
     if (DIGEST.test(layer)) {
       const digest = parseDigest(layer);
       if (!this.#catalog.has(digest)) throw gone(layer);
       return await this.#catalog.manifest(digest);
     }
-    const names = this.#catalog.names.current();
+    const names = known ?? this.#catalog.names.current();
     const digest = names.get(layer as LayerName);
     if (digest !== undefined) return await this.#catalog.manifest(digest, layer as LayerName);
     const name = matchLayerName(layer, new Set([...names.keys(), HOST_LAYER, BUSYBOX_LAYER]));
@@ -118,22 +124,25 @@ export class LayerFinder {
     };
   }
 
-  /** Builds a layer that Plybox makes by itself, where it is not built. */
-  async ensureBuilt(layer: string): Promise<void> {
+  /** Builds a layer that Plybox makes by itself, where it is not built. Answers the names, where it looked at them. */
+  async ensureBuilt(layer: string): Promise<Names | undefined> {
     const name = layer === "host" ? HOST_LAYER : layer === "busybox" ? BUSYBOX_LAYER : layer;
-    if (!isBuiltIn(name)) return;
-    if (this.#isBuilt(name)) return;
-    await this.#building.run(name, async () => {
-      if (this.#isBuilt(name)) return;
-      const digest = this.#catalog.names.current().get(name);
+    if (!isBuiltIn(name)) return undefined;
+    const names = this.#catalog.names.current();
+    if (this.#isBuilt(name, names)) return names;
+    return await this.#building.run(name, async () => {
+      const now = this.#catalog.names.current();
+      if (this.#isBuilt(name, now)) return now;
+      const digest = now.get(name);
       if (name === BUSYBOX_LAYER) await this.#builder.busybox();
       else if (digest === undefined || !(await this.#builder.isHostCurrent(digest))) await this.#builder.host();
       if (name === HOST_LAYER) this.#hostCheckedAt = performance.now();
+      return this.#catalog.names.current();
     });
   }
 
-  #isBuilt(name: LayerName): boolean {
-    if (!this.#catalog.names.current().has(name)) return false;
+  #isBuilt(name: LayerName, names: Names): boolean {
+    if (!names.has(name)) return false;
     return name !== HOST_LAYER || performance.now() - this.#hostCheckedAt < HOST_CHECK_EVERY_MS;
   }
 }
