@@ -182,5 +182,12 @@ function versionOne(controller: Controller, above: string, limits: CgroupLimits)
 const quotaOf = ({ cpus }: CgroupLimits): string => String(Math.max(1000, Math.round(cpus * CPU_PERIOD_US)));
 
 /** Some files are there only where the kernel counts swap; what the parent has, its children have. */
-const whereKnown = (above: string, file: string, value: string): readonly Setting[] =>
-  existsSync(join(above, file)) ? [[file, value]] : [];
+function whereKnown(above: string, file: string, value: string): readonly Setting[] {
+  const path = join(above, file);
+  if (!found.has(path) && !existsSync(path)) return [];
+  found.add(path);
+  return [[file, value]];
+}
+
+/** Such files that are there: they stay for as long as the parent does. */
+const found = new Set<string>();
