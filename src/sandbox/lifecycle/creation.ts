@@ -29,6 +29,9 @@ import { forget, removeDisk, removeUpper } from "./removal.ts";
 /** What is written into an upper in memory counts there, and is there for good: the processes must have some left. */
 const UPPER_SHARE_OF_MEMORY = 0.75;
 
+/** Asking costs a system call. */
+const CORES = availableParallelism();
+
 const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
 
 export interface Base {
@@ -148,7 +151,7 @@ function reserve(
 
 function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]): Sandbox {
   const id = newSandboxId();
-  const limits = { ...DEFAULT_LIMITS, cpus: availableParallelism(), ...spec.limits };
+  const limits = { ...DEFAULT_LIMITS, cpus: CORES, ...spec.limits };
   const createdAt = new Date();
   const lifetimeMs = spec.lifetimeMs ?? null;
   return {
