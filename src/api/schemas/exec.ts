@@ -2,6 +2,7 @@ import * as z from "zod";
 import { EXEC_LIMITS } from "../../model/exec.ts";
 import { EXEC_ID } from "../../model/ids.ts";
 import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
+import { optional } from "./optional.ts";
 import { sandboxParams } from "./sandbox.ts";
 import { absolutePath, argumentList, environment, shellLine, user } from "./text.ts";
 
@@ -38,68 +39,66 @@ export const terminalSize = z.strictObject({
 
 export const execBody = z
   .strictObject({
-    command: z.exactOptional(
+    command: optional(
       z
         .union([shellLine, argumentList], { error: "must be a line for /bin/sh, or a program with its arguments" })
         .describe(
           "A line for /bin/sh -c, or a program with its arguments, looked up in the command's own PATH. The user's shell where it is left out, with `pty`.",
         ),
     ),
-    cwd: z.exactOptional(absolutePath.describe("Working directory; the sandbox's by default, or the user's home.")),
-    env: z.exactOptional(environment.describe("Added to the sandbox's environment.")),
-    user: z.exactOptional(user.describe("name, uid, name:group or uid:gid; the sandbox's by default, or root.")),
-    stdin: z.exactOptional(
+    cwd: optional(absolutePath.describe("Working directory; the sandbox's by default, or the user's home.")),
+    env: optional(environment.describe("Added to the sandbox's environment.")),
+    user: optional(user.describe("name, uid, name:group or uid:gid; the sandbox's by default, or root.")),
+    stdin: optional(
       stdin.describe('What the command reads; "stream" takes it from the stdin route. /dev/null by default.'),
     ),
-    merge: z.exactOptional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
-    pty: z.exactOptional(
+    merge: optional(z.boolean().describe("Write stderr to stdout's stream, in order.")),
+    pty: optional(
       terminalSize.describe(
         "Run it on a terminal of this size, whose output is stdout and whose input is the stdin route.",
       ),
     ),
-    timeLimitMs: z.exactOptional(
+    timeLimitMs: optional(
       z
         .int()
         .min(1)
         .max(2 ** 31)
         .describe("Wall time after which the command is ended."),
     ),
-    cpuTimeLimitMs: z.exactOptional(
+    cpuTimeLimitMs: optional(
       z
         .int()
         .min(1)
         .max(2 ** 31)
         .describe("Processor time of all that the command starts, after which it is ended."),
     ),
-    processLimit: z.exactOptional(
+    processLimit: optional(
       z.int().min(1).max(4_194_304).describe("Processes and threads at once; what is more is not started."),
     ),
-    memoryLimitBytes: z.exactOptional(
+    memoryLimitBytes: optional(
       z
         .int()
         .min(LIMIT_BOUNDS.commandMemoryBytes.min)
         .max(LIMIT_BOUNDS.commandMemoryBytes.max)
         .describe("Memory of all that the command starts, beyond which the kernel kills the largest process of it."),
     ),
-    outputLimitBytes: z.exactOptional(
+    outputLimitBytes: optional(
       z
         .int()
         .min(1)
         .max(Number.MAX_SAFE_INTEGER)
         .describe("Bytes of stdout and stderr together after which the command is ended."),
     ),
-    ringBytes: z.exactOptional(
+    ringBytes: optional(
       z
         .int()
         .min(4096)
         .max(64 * 1024 ** 2)
         .describe("What is kept of each stream for a later reader; 1 MiB by default."),
     ),
-    detach: z.exactOptional(z.boolean().describe("Answer 202 as soon as the command runs.")),
-    encoding: z.exactOptional(
-      z.enum(["utf8", "base64"]).describe("How the collected answer writes stdout and stderr."),
-    ),
-    exec: z.exactOptional(execId.describe("The id to run it under, so that a repeated request is refused.")),
+    detach: optional(z.boolean().describe("Answer 202 as soon as the command runs.")),
+    encoding: optional(z.enum(["utf8", "base64"]).describe("How the collected answer writes stdout and stderr.")),
+    exec: optional(execId.describe("The id to run it under, so that a repeated request is refused.")),
   })
   .refine(({ command, pty }) => command !== undefined || pty !== undefined, {
     path: ["command"],

@@ -3,6 +3,7 @@ import { SANDBOX_NAME } from "../../model/ids.ts";
 import { PROBE_BOUNDS } from "../../model/ready-probe.ts";
 import { LABEL_BOUNDS, LABEL_KEY, TIMEOUT_BOUNDS } from "../../model/sandbox.ts";
 import { BACKOFF_BOUNDS } from "../../model/start-command.ts";
+import { optional } from "./optional.ts";
 import { absolutePath, argumentList, environment, shellLine, user } from "./text.ts";
 
 export const dnsLabel = z
@@ -83,17 +84,17 @@ const readyProbe = z
 
 /** Of a create, beside what the sandbox is made of. */
 export const lifecycleFields = {
-  labels: z.exactOptional(labels.describe("Words to find it by.")),
-  lifetimeMs: z.exactOptional(lifetimeMs),
-  idleMs: z.exactOptional(idleMs),
-  idleCountsCommands: z.exactOptional(idleCountsCommands),
-  onExpire: z.exactOptional(onExpire),
-  resumeOnDemand: z.exactOptional(resumeOnDemand),
-  start: z.exactOptional(
+  labels: optional(labels.describe("Words to find it by.")),
+  lifetimeMs: optional(lifetimeMs),
+  idleMs: optional(idleMs),
+  idleCountsCommands: optional(idleCountsCommands),
+  onExpire: optional(onExpire),
+  resumeOnDemand: optional(resumeOnDemand),
+  start: optional(
     startCommand.nullable().describe("By default what its image is made to run, where it has one; null for none."),
   ),
-  readyProbe: z.exactOptional(readyProbe),
-  wait: z.exactOptional(
+  readyProbe: optional(readyProbe),
+  wait: optional(
     z.boolean().describe("Whether to answer only when the ready probe has succeeded; true by default with a probe."),
   ),
 };

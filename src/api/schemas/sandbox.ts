@@ -3,6 +3,7 @@ import { CHECKPOINT_BOUNDS } from "../../model/checkpoint.ts";
 import { LIMIT_BOUNDS } from "../../model/sandbox.ts";
 import { layerRef } from "./layer.ts";
 import { dnsLabel, lifecycleFields, lifecycleView, stateView } from "./lifecycle.ts";
+import { optional } from "./optional.ts";
 import { seccomp } from "./seccomp.ts";
 import { environment } from "./text.ts";
 
@@ -57,55 +58,55 @@ export const removeQuery = z.strictObject({
 });
 
 export const createSandboxBody = z.strictObject({
-  name: z.exactOptional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
-  layers: z.exactOptional(
+  name: optional(dnsLabel.describe("A name to find it by; one living sandbox has it at a time.")),
+  layers: optional(
     z
       .array(layerRef)
       .min(1)
       .max(64)
       .describe("What it stands on; each layer's number is its place, lowest at the bottom."),
   ),
-  restore: z.exactOptional(
+  restore: optional(
     z
       .string()
       .max(63)
       .regex(/^[a-z0-9][a-z0-9_-]*$/, "must be a sandbox's id or name")
       .describe("The name, or the id, of a sandbox that was saved in object storage, by any host; in place of layers."),
   ),
-  upper: z.exactOptional(
+  upper: optional(
     z
       .discriminatedUnion("kind", [
         z.strictObject({
           kind: z.literal("tmpfs"),
-          bytes: z.exactOptional(upperBytes),
-          inodes: z.exactOptional(upperInodes),
-          snapshots: z.exactOptional(snapshots),
+          bytes: optional(upperBytes),
+          inodes: optional(upperInodes),
+          snapshots: optional(snapshots),
         }),
         z.strictObject({
           kind: z.literal("disk"),
-          bytes: z.exactOptional(diskBytes),
-          inodes: z.exactOptional(diskInodes),
-          snapshots: z.exactOptional(snapshots),
+          bytes: optional(diskBytes),
+          inodes: optional(diskInodes),
+          snapshots: optional(snapshots),
         }),
       ])
       .describe("Where the writable layer lives."),
   ),
-  limits: z.exactOptional(
+  limits: optional(
     z.strictObject({
-      memoryBytes: z.exactOptional(limits.memoryBytes),
-      pids: z.exactOptional(limits.pids),
-      cpus: z.exactOptional(limits.cpus),
-      cpuWeight: z.exactOptional(limits.cpuWeight),
-      openFiles: z.exactOptional(limits.openFiles),
-      fileSizeBytes: z.exactOptional(fileSizeBytes.nullable()),
+      memoryBytes: optional(limits.memoryBytes),
+      pids: optional(limits.pids),
+      cpus: optional(limits.cpus),
+      cpuWeight: optional(limits.cpuWeight),
+      openFiles: optional(limits.openFiles),
+      fileSizeBytes: optional(fileSizeBytes.nullable()),
     }),
   ),
-  env: z.exactOptional(environment.describe("Environment of every command.")),
-  hostname: z.exactOptional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
-  checkpoint: z.exactOptional(checkpoint),
-  keepCheckpoints: z.exactOptional(keepCheckpoints),
-  seccomp: z.exactOptional(seccomp),
-  allowPrivilegeEscalation: z.exactOptional(allowPrivilegeEscalation),
+  env: optional(environment.describe("Environment of every command.")),
+  hostname: optional(dnsLabel.describe("The host name inside; the sandbox's name by default.")),
+  checkpoint: optional(checkpoint),
+  keepCheckpoints: optional(keepCheckpoints),
+  seccomp: optional(seccomp),
+  allowPrivilegeEscalation: optional(allowPrivilegeEscalation),
   ...lifecycleFields,
 });
 
