@@ -27,7 +27,7 @@ const KEPT_MS = 90 * 24 * 3_600_000;
  * are written some milliseconds after the answers that they tell of, together.
  */
 export class AuditLog {
-  readonly #insert;
+  readonly #append;
   readonly #database: Database;
   #waiting: Omit<Row, "id">[] = [];
 
@@ -37,10 +37,13 @@ export class AuditLog {
     // Logs of before merges have not got it.
     if (database.prepare(HAS_FROM).get() === undefined) database.exec('ALTER TABLE audit ADD COLUMN "from" TEXT');
     database.prepare("DELETE FROM audit WHERE at < ?").run(now() - KEPT_MS);
-    this.#insert = database.prepare<Omit<Row, "id">>(
+    const insert = database.prepare<Omit<Row, "id">>(
       `INSERT INTO audit (at, tenant, by, key, action, path, sandbox, "from", status, code, remote)
        VALUES (@at, @tenant, @by, @key, @action, @path, @sandbox, @from, @status, @code, @remote)`,
     );
+    this.#append = database.transaction((entries: readonly Omit<Row, "id">[]): void => {
+      for (const entry of entries) insert.run(entry);
+    });
   }
 
   write(entry: Omit<AuditEntry, "id">): void {
@@ -53,9 +56,7 @@ export class AuditLog {
     const entries = this.#waiting;
     if (entries.length === 0) return;
     this.#waiting = [];
-    this.#database.transaction(() => {
-      for (const entry of entries) this.#insert.run(entry);
-    })();
+    this.#append(entries);
   }
 
   /** Newest first. */

@@ -51,6 +51,7 @@ export class EventTable {
   readonly #latest;
   readonly #gaps;
   readonly #reach;
+  readonly #append;
   readonly #oldUntil;
   readonly #nth;
   #count: number;
@@ -76,6 +77,7 @@ export class EventTable {
     );
     this.#nth = database.prepare<[number], { id: number }>("SELECT id FROM events ORDER BY id LIMIT 1 OFFSET ?");
     this.#reach = database.prepare<[number]>("UPDATE event_boot SET newest = ?");
+    this.#append = database.transaction((rows: readonly NewRow[], dropped: number) => this.#write(rows, dropped));
     this.#newest = this.#begin(boot);
     this.#oldest = this.#readOldest();
     this.#count = database.prepare<[], number>("SELECT count(*) FROM events").pluck().get() ?? 0;
@@ -87,16 +89,7 @@ export class EventTable {
 
   /** Written when it returns, all or nothing; `dropped` events before them were lost. */
   append(rows: readonly NewRow[], dropped: number): void {
-    let id = this.#newest + dropped;
-    this.#database.transaction(() => {
-      if (dropped > 0) this.#addGap(this.#newest + 1, id);
-      for (const row of rows) {
-        id += 1;
-        this.#insert.run({ id, ...row });
-      }
-      this.#reach.run(id);
-    })();
-    this.#newest = id;
+    this.#newest = this.#append(rows, dropped);
     this.#count += rows.length;
   }
 
@@ -138,6 +131,18 @@ export class EventTable {
     this.#count -= gone;
     this.#oldest = this.#readOldest();
     return gone < PRUNE_SLICE;
+  }
+
+  /** Answers the id of the last one. */
+  #write(rows: readonly NewRow[], dropped: number): number {
+    let id = this.#newest + dropped;
+    if (dropped > 0) this.#addGap(this.#newest + 1, id);
+    for (const row of rows) {
+      id += 1;
+      this.#insert.run({ id, ...row });
+    }
+    this.#reach.run(id);
+    return id;
   }
 
   #begin(boot: string): number {

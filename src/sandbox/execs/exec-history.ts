@@ -44,16 +44,17 @@ interface Row {
 
 /** The commands of all sandboxes in the daemon's database: what each was, who asked for it, and how it ended. */
 export class ExecHistory {
-  readonly #database: Database;
   readonly #bounds: HistoryBounds;
   readonly #statements;
+  /** Several writes as one. */
+  readonly together: (write: () => void) => void;
   #begun = 0;
 
   constructor(database: Database, bounds: HistoryBounds = BOUNDS) {
     database.exec(SCHEMA);
-    this.#database = database;
     this.#bounds = bounds;
     this.#statements = prepare(database);
+    this.together = database.transaction((write: () => void) => write());
   }
 
   /** Written when it returns. Answers false, and writes nothing, where there is a command of this id. */
@@ -118,11 +119,6 @@ export class ExecHistory {
   /** Ids of the sandboxes that it knows commands of. */
   sandboxes(): readonly SandboxId[] {
     return this.#statements.sandboxes.all().map(({ sandbox }) => sandbox as SandboxId);
-  }
-
-  /** Several writes as one. */
-  together(write: () => void): void {
-    this.#database.transaction(write)();
   }
 
   /** Forgets what is beyond the bounds; what runs is kept. */
