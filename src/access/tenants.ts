@@ -70,6 +70,8 @@ export class Tenants {
    */
   admit(wanted: Sandbox, living: readonly Sandbox[]): void {
     const quotas = this.quotasOf(wanted.tenant);
+    // As most: the sandboxes that live need not be gone through.
+    if (quotas === NO_QUOTAS) return;
     const others = living.filter(({ id, tenant }) => tenant === wanted.tenant && id !== wanted.id);
     for (const [quota, amountOf] of Object.entries(AMOUNTS)) {
       const most = quotas[quota as keyof typeof AMOUNTS];
