@@ -51,12 +51,12 @@ export interface AgentLinkOptions {
  */
 export class AgentLink implements Disposable {
   readonly #link: Link;
-  readonly #memory: ReceiveMemory;
+  readonly #memory: ReceiveMemory | undefined;
   readonly #patienceMs: number;
 
   /** Owns `stream`, which leads to the agent of this incarnation of the sandbox or is refused. */
   constructor(stream: Duplex, sandbox: SandboxId, incarnation: number, options: AgentLinkOptions = {}) {
-    const { memory = new ReceiveMemory(), patienceMs = PATIENCE_MS } = options;
+    const { memory, patienceMs = PATIENCE_MS } = options;
     this.#memory = memory;
     this.#patienceMs = patienceMs;
     this.#link = new Link({ input: stream, output: stream, peer: "agent", sandbox, incarnation, patienceMs });
@@ -172,7 +172,8 @@ export class AgentLink implements Disposable {
     readers: DownloadReaders<Ack, Report>,
     signal?: AbortSignal,
   ): Promise<FileDownload<Ack, Report>> {
-    return FileDownload.open({ link: this.#link, memory: this.#memory, request, readers }, signal);
+    const memory = this.#memory ?? new ReceiveMemory();
+    return FileDownload.open({ link: this.#link, memory, request, readers }, signal);
   }
 
   /** What takes a stream; the same holds. */
