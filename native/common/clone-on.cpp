@@ -1,9 +1,14 @@
 #include "common/clone-on.h"
 
+#include <sys/mman.h>
+
 #include <cerrno>
 
 namespace plybox {
 namespace {
+
+constexpr size_t kStackBytes = 256 << 10;
+constexpr size_t kGuardBytes = 64 << 10;
 
 using ChildFunction = int (*)(void*);
 
@@ -52,6 +57,14 @@ long clone3_call(sys::CloneArgs*, ChildFunction, void*) { return -ENOSYS; }
 #endif
 
 }  // namespace
+
+Stack make_stack() {
+  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return {nullptr, 0};
+  char* above = static_cast<char*>(memory) + kGuardBytes;
+  if (mprotect(above, kStackBytes, PROT_READ | PROT_WRITE) != 0) return {nullptr, 0};
+  return {above, kStackBytes};
+}
 
 pid_t clone_on(Stack stack, sys::CloneArgs args, int (*child)(void*), void* argument) {
   args.stack = reinterpret_cast<uint64_t>(stack.bottom);

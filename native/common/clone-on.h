@@ -12,6 +12,10 @@ struct Stack {
   size_t size;
 };
 
+// Memory for one child at a time. Below lies what nobody may touch, so that a child which needs more ends by that and
+// does no harm. `bottom` is null where there is no memory.
+Stack make_stack();
+
 // clone3() for a child that shares this process's memory (CLONE_VM), which the C library has no function for: runs
 // `child(argument)` on the given stack; `child` does not return. Answers -1 and sets errno on failure; ENOSYS on a
 // processor for which there is no code here.

@@ -16,11 +16,11 @@ AgentCommand::AgentCommand(const LaunchPlan& plan, const JoinedCgroups& cgroups)
   add("--sandbox", plan.id);
   add("--incarnation", std::to_string(plan.incarnation));
   add("--listen-fd", std::to_string(kListenFd));
-  if (cgroups.track) {
+  if (cgroups.track >= 0) {
     add("--track-fd", std::to_string(kTrackFd));
     add("--track-version", std::to_string(cgroups.track_version));
   }
-  if (cgroups.memory) {
+  if (cgroups.memory >= 0) {
     add("--memory-fd", std::to_string(kMemoryFd));
     add("--memory-version", std::to_string(cgroups.memory_version));
   }

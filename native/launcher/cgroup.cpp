@@ -43,8 +43,6 @@ Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined)
   bool made_before = access(plan.path.c_str(), F_OK) == 0;
   Result<UniqueFd> directory = make_directory(AT_FDCWD, plan.path.c_str());
   if (!directory) return directory.failure();
-  for (const auto& [file, value] : plan.set)
-    if (Result<> written = write_file(directory->get(), file.c_str(), value); !written) return written;
   // On version 1 the agent makes cgroups for memory as well; on version 2 memory is where tracking is.
   if (plan.track || (plan.memory && plan.version == 1))
     if (Result<> delegated = delegate(directory->get(), plan.version, owner); !delegated) return delegated;
@@ -53,21 +51,21 @@ Result<> make_one(const CgroupPlan& plan, uint32_t owner, JoinedCgroups& joined)
     if (made_before) take_controllers_back(directory->get());
     // The sandbox's cgroup itself, which so becomes the root of its cgroup namespace. Hierarchies are mounted
     // nsdelegate, and what lies beside that root is then closed to the agent; its commands' cgroups lie below it.
-    joined.into.reset(fcntl(directory->get(), F_DUPFD_CLOEXEC, 0));
-    if (!joined.into) return failed();
+    joined.into = directory->get();
   } else {
     UniqueFd tasks(openat(directory->get(), "tasks", O_WRONLY | O_CLOEXEC));
     if (!tasks) return failed();
     joined.tasks.push_back(std::move(tasks));
   }
   if (plan.memory) {
-    joined.memory.reset(fcntl(directory->get(), F_DUPFD_CLOEXEC, 0));
+    joined.memory = directory->get();
     joined.memory_version = plan.version;
   }
   if (plan.track) {
-    joined.track = directory.take();
+    joined.track = directory->get();
     joined.track_version = plan.version;
   }
+  joined.directories.push_back(directory.take());
   return {};
 }
 
@@ -78,6 +76,13 @@ Result<JoinedCgroups> make_cgroups(const std::vector<CgroupPlan>& plans, uint32_
   for (const CgroupPlan& plan : plans)
     if (Result<> made = make_one(plan, owner, joined); !made) return made.failure();
   return joined;
+}
+
+Result<> set_cgroups(const std::vector<CgroupPlan>& plans, const JoinedCgroups& cgroups) {
+  for (size_t i = 0; i < plans.size(); i++)
+    for (const auto& [file, value] : plans[i].set)
+      if (Result<> written = write_file(cgroups.directories[i].get(), file.c_str(), value); !written) return written;
+  return {};
 }
 
 Result<> join_cgroups(const JoinedCgroups& cgroups) {

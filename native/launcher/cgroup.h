@@ -1,4 +1,4 @@
-// Control groups of a sandbox, on version 2 and on version 1: made and set before the sandbox starts, joined by it,
+// Control groups of a sandbox, on version 2 and on version 1: made before the sandbox starts, joined by it,
 // and removed after it.
 #pragma once
 #include <string>
@@ -10,21 +10,25 @@
 
 namespace plybox {
 
-// The descriptors that a new sandbox needs of its cgroups.
+// The descriptors that a new sandbox needs of its cgroups; -1: none.
 struct JoinedCgroups {
-  // Version 2: the directory for CLONE_INTO_CGROUP.
-  UniqueFd into;
+  std::vector<UniqueFd> directories;  // one a plan, in their order; the numbers below are among them
+  // Version 2: for CLONE_INTO_CGROUP.
+  int into = -1;
   // Version 1: `tasks` files into which the child writes itself.
   std::vector<UniqueFd> tasks;
-  UniqueFd track;
+  int track = -1;
   int track_version = 0;
-  UniqueFd memory;
+  int memory = -1;
   int memory_version = 0;
 };
 
 // Makes the cgroups, or takes those that are there from an earlier start of the same sandbox. `owner` is the host id of
 // root inside, which may make cgroups below the one that tracks and the one of memory.
 Result<JoinedCgroups> make_cgroups(const std::vector<CgroupPlan>& plans, uint32_t owner);
+
+// Writes what the plans set into the cgroups that were made of them.
+Result<> set_cgroups(const std::vector<CgroupPlan>& plans, const JoinedCgroups& cgroups);
 
 // Writes the calling process into the version 1 cgroups.
 Result<> join_cgroups(const JoinedCgroups& cgroups);

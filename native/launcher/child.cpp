@@ -1,18 +1,15 @@
 #include "launcher/child.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/memfd.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -26,14 +23,7 @@
 namespace plybox {
 namespace {
 
-constexpr unsigned kTtyGroup = 5;
-
-struct Child {
-  const LaunchPlan& plan;
-  const Prepared& prepared;
-  const AgentCommand& command;
-  int agent;
-  StepRecord& record;
+struct Child : Start {
   UniqueFd filter{};  // of commands
 };
 
@@ -62,28 +52,6 @@ Result<> limit_resources(Child& child) {
   return {};
 }
 
-Result<> enter_network(Child& child) {
-  if ((child.plan.namespaces & CLONE_NEWNET) == 0) return {};
-  if (setns(child.prepared.namespaces.network.get(), CLONE_NEWNET) != 0) return Failure::here("network");
-  return {};
-}
-
-Result<> join_cgroup(Child& child) {
-  if (Result<> joined = join_cgroups(child.prepared.cgroups); !joined) return joined;
-  if ((child.plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) return Failure::here("cgroup");
-  return {};
-}
-
-// Files that are made from here on belong to root inside. The capabilities stay: without this bit the kernel drops
-// those over files from a process whose fsuid is not 0.
-Result<> act_as_owner(Child& child) {
-  if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0) return Failure::here("owner");
-  umask(0);
-  setfsgid(child.plan.id_base);
-  setfsuid(child.plan.id_base);
-  return {};
-}
-
 Result<> mount_root(Child& child) {
   const Prepared& prepared = child.prepared;
   std::string lower;
@@ -106,7 +74,7 @@ Result<> mount_root(Child& child) {
                                  "/upper/upper",
                                  "workdir",
                                  "/upper/work",
-                                 prepared.rootless ? "userxattr" : nullptr,
+                                 prepared.ground.rootless ? "userxattr" : nullptr,
                                  "",
                                  nullptr};
   unsigned attributes = MOUNT_ATTR_NODEV | (child.plan.no_new_privileges ? MOUNT_ATTR_NOSUID : 0);
@@ -118,17 +86,8 @@ Result<> mount_root(Child& child) {
   return {};
 }
 
-Result<> mount_dev_step(Child& child) {
-  // The group may be one that the sandbox does not have.
-  unsigned group = kTtyGroup < child.plan.id_count ? kTtyGroup : 0;
-  bool own_queues = (child.plan.namespaces & CLONE_NEWIPC) != 0;
-  return mount_dev({child.plan.id_base + group, child.prepared.rootless, own_queues, child.plan.shm_bytes});
-}
-// Group ids are those of the launcher's namespace: every group of every sandbox may.
-Result<> mount_proc_step(Child& child) {
-  return mount_proc(child.prepared.rootless ? child.plan.id_base + child.plan.id_count - 1 : INT32_MAX);
-}
-Result<> mount_sys_step(Child&) { return mount_sys(); }
+Result<> move_step(Child&) { return move_pseudo_files(kStageMade); }
+Result<> mount_shm_step(Child& child) { return mount_shm(child.plan.shm_bytes); }
 
 Result<UniqueFd> inside_root(const char* step) {
   UniqueFd root(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -200,7 +159,7 @@ Result<> write_filter(Child& child) {
 
 // Standard streams on /dev/null, the agent's descriptors at their numbers, everything else closed by exec.
 Result<> arrange_descriptors(Child& child) {
-  const JoinedCgroups& cgroups = child.prepared.cgroups;
+  const JoinedCgroups& cgroups = child.prepared.ground.cgroups;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return Failure::here("descriptors");
   if (Result<> written = write_filter(child); !written) return written;
@@ -213,8 +172,8 @@ Result<> arrange_descriptors(Child& child) {
                     {null, 1},
                     {null, 2},
                     {child.prepared.socket.get(), kListenFd},
-                    {cgroups.track.get(), kTrackFd},
-                    {cgroups.memory.get(), kMemoryFd},
+                    {cgroups.track, kTrackFd},
+                    {cgroups.memory, kMemoryFd},
                     {child.filter.get(), kFilterFd},
                     {child.prepared.referenced.get(), kReferencedFd},
                     {child.prepared.reserved.get(), kReservedFd}};
@@ -222,7 +181,7 @@ Result<> arrange_descriptors(Child& child) {
     if (place.from >= 0 && (place.from = fcntl(place.from, F_DUPFD_CLOEXEC, 64)) < 0)
       return Failure::here("descriptors");
   child.agent = fcntl(child.agent, F_DUPFD_CLOEXEC, 64);
-  int user_namespace = fcntl(child.prepared.namespaces.user.get(), F_DUPFD_CLOEXEC, 64);
+  int user_namespace = fcntl(child.prepared.ground.namespaces.user.get(), F_DUPFD_CLOEXEC, 64);
   if (child.agent < 0 || user_namespace < 0) return Failure::here("descriptors");
   for (const Place& place : places)
     if (place.from >= 0 && dup2(place.from, place.to) < 0) return Failure::here("descriptors");
@@ -241,8 +200,11 @@ Result<> become_root_inside(Child& child) {
       syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS && errno != EPERM;
   if (kept_keyring) return Failure::here("user");
   // With a single id there is no right to it: docs/decisions/0009.
-  bool kept = setgroups(0, nullptr) != 0 && !(child.prepared.rootless && child.plan.id_count == 1 && errno == EPERM);
-  if (kept || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) return Failure::here("user");
+  // The library's own functions would change the ids of every thread, and look for the launcher's.
+  bool kept = syscall(SYS_setgroups, 0, nullptr) != 0 &&
+              !(child.prepared.ground.rootless && child.plan.id_count == 1 && errno == EPERM);
+  if (kept || syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0)
+    return Failure::here("user");
   return {};
 }
 
@@ -252,11 +214,11 @@ Result<> fence_in_step(Child& child) {
   if (!root) return Failure::here("landlock");
   // A queue is opened on a mount of the kernel's own, which is not below the root; the files are the same.
   UniqueFd queues(open("/dev/mqueue", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const JoinedCgroups& cgroups = child.prepared.cgroups;
+  const JoinedCgroups& cgroups = child.prepared.ground.cgroups;
   return fence_in(child.plan.landlock, {{root.get(), Kind::kFiles},
                                         {queues.get(), Kind::kFiles},
-                                        {cgroups.track ? kTrackFd : -1, Kind::kCgroup},
-                                        {cgroups.memory ? kMemoryFd : -1, Kind::kCgroup}});
+                                        {cgroups.track >= 0 ? kTrackFd : -1, Kind::kCgroup},
+                                        {cgroups.memory >= 0 ? kMemoryFd : -1, Kind::kCgroup}});
 }
 
 Result<> set_capabilities(uint64_t capabilities) {
@@ -312,13 +274,9 @@ struct ChildStep {
 
 // In this order, because:
 constexpr ChildStep kSteps[] = {
-    {"join-cgroup", join_cgroup},  // first, so that what the kernel takes for it is charged to the sandbox
-    {"network", enter_network},    // before /proc and /sys, which show the network of who mounts them
-    {"owner", act_as_owner},       // before anything is made that root inside shall own
     {"overlay", mount_root},
-    {"dev", mount_dev_step},  // before proc, whose masks are its null device
-    {"proc", mount_proc_step},
-    {"sys", mount_sys_step},
+    {"move", move_step},
+    {"shm", mount_shm_step},
     {"binds", mount_binds},  // after the pseudo files, which a bind may not cover unseen
     {"files", mount_files},  // after the binds, which may bring the directory that a file lies in
     {"hostname", set_hostname},
@@ -334,13 +292,12 @@ constexpr ChildStep kSteps[] = {
 
 }  // namespace
 
-void become_agent(const LaunchPlan& plan, const Prepared& prepared, const AgentCommand& command, int agent,
-                  StepRecord& record) {
-  Child child{plan, prepared, command, agent, record, {}};
-  record.bind = 0;
+void become_agent(const Start& start) {
+  Child child{start};
+  start.record.bind = 0;
   for (const ChildStep& step : kSteps)
-    if (!record.run(step.name, plan.fail_at, [&] { return step.run(child); })) return;
-  record.run("agent", plan.fail_at, [&] { return enter_agent(child); });
+    if (!start.record.run(step.name, start.plan.fail_at, [&] { return step.run(child); })) return;
+  start.record.run("agent", start.plan.fail_at, [&] { return enter_agent(child); });
 }
 
 }  // namespace plybox

@@ -6,9 +6,8 @@
 
 #include "common/unique-fd.h"
 #include "launcher/agent-command.h"
-#include "launcher/cgroup.h"
+#include "launcher/ground.h"
 #include "launcher/plan.h"
-#include "launcher/spare.h"
 #include "launcher/steps.h"
 
 namespace plybox {
@@ -27,20 +26,24 @@ struct PreparedBind {
 
 // What the launcher has prepared on the host; the child sees nothing of the host but these.
 struct Prepared {
-  // The launcher is root of a user namespace and not of the machine: ids are presented as they are, which are the
-  // sandbox's own, and devices are bound.
-  bool rootless = false;
-  Namespaces namespaces;
+  PreparedGround ground;
   std::vector<UniqueFd> layers;  // bottom first
   UniqueFd upper;
   UniqueFd referenced, reserved;  // of its quota
   std::vector<PreparedBind> binds;
-  JoinedCgroups cgroups;
   UniqueFd socket;
 };
 
-// Builds the sandbox and becomes the agent. Returns only by failing, with the failure in `record`.
-void become_agent(const LaunchPlan& plan, const Prepared& prepared, const AgentCommand& command, int agent,
-                  StepRecord& record);
+// What the child is given; it lives until the child has become the agent.
+struct Start {
+  const LaunchPlan& plan;
+  const Prepared& prepared;
+  const AgentCommand& command;
+  int agent;
+  StepRecord& record;
+};
+
+// Builds the sandbox on its ground and becomes the agent. Returns only by failing, with the failure in the record.
+void become_agent(const Start& start);
 
 }  // namespace plybox

@@ -1,12 +1,8 @@
 #include "launcher/launch.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "common/clone-on.h"
 #include "common/syscalls.h"
@@ -15,90 +11,100 @@
 namespace plybox {
 namespace {
 
-// Entered by the child: the network and, last, the user namespace, which were made ahead, and the cgroup namespace,
-// which must come after the cgroups are joined.
-constexpr uint64_t kLaterNamespaces = CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET;
-
-struct Start {
-  const LaunchPlan& plan;
-  const Prepared& prepared;
-  const AgentCommand& command;
-  int agent;
-  StepRecord& record;
+struct TimedStart {
+  const Start& start;
   uint64_t begin;
-  size_t clone_slot;
 };
 
 int run_child(void* argument) {
-  Start& start = *static_cast<Start*>(argument);
-  start.record.steps[start.clone_slot].ns = StepRecord::now() - start.begin;
-  become_agent(start.plan, start.prepared, start.command, start.agent, start.record);
+  const auto& [start, begin] = *static_cast<const TimedStart*>(argument);
+  start.record.add("clone", StepRecord::now() - begin);
+  if (lay_ground(start.plan, start.prepared.ground, start.plan.fail_at, start.record)) become_agent(start);
   _exit(1);
 }
 
-constexpr size_t kStackBytes = 256 << 10;
-constexpr size_t kGuardBytes = 64 << 10;
-
-// Used by one child at a time: the launcher waits for it. Below lies what nobody may touch, so that a child which needs
-// more ends by that and does no harm. Null where there is no memory.
-char* child_stack() {
-  static char* bottom = nullptr;
-  if (bottom != nullptr) return bottom;
-  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  char* above = static_cast<char*>(memory) + kGuardBytes;
-  if (mprotect(above, kStackBytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
-  return bottom = above;
+// Of the launcher's own thread, which waits for the one child that uses it.
+Stack child_stack() {
+  static Stack stack{nullptr, 0};
+  if (stack.bottom == nullptr) stack = make_stack();
+  return stack;
 }
 
 }  // namespace
 
-Result<> Launcher::prepare(const LaunchPlan& plan, Preparation& preparation) {
-  record_ = StepRecord{};
-  preparation.prepared.rootless = rootless_;
-  if (!prepare_on_host(plan, spare_, preparation.prepared, preparation.traces, record_))
-    return Failure{record_.failed_step, record_.error};
-  return {};
+void Launcher::expect(Ground ground) {
+  if (begun_ != nullptr && !begun_->is_on(ground)) begun_->take_back();
+  // A launcher that was killed may have begun what is expected no more.
+  if (expected_ && !is_same_ground(*expected_, ground))
+    for (const CgroupPlan& cgroup : expected_->cgroups) rmdir(cgroup.path.c_str());
+  expected_ = std::move(ground);
 }
 
-Result<Launched> Launcher::start(const LaunchPlan& plan, Preparation& preparation) {
-  const Prepared& prepared = preparation.prepared;
-  AgentCommand command(plan, prepared.cgroups);
+void Launcher::give_up_next() {
+  begun_->take_back();
+  expected_.reset();
+}
 
-  uint64_t begin = StepRecord::now();
-  char* stack = child_stack();
-  if (stack == nullptr) return Failure::here("clone");
-  if (Result<> entered = stage_.enter(); !entered) return entered.failure();
-  int pidfd = -1;
-  int dumpable = prctl(PR_GET_DUMPABLE);
-  sys::CloneArgs args;
-  // As by vfork: the child borrows the launcher's memory, of which it copies nothing, and the launcher goes on when the
-  // child has become the agent or has failed; the record says which.
-  args.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (plan.namespaces & ~kLaterNamespaces);
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  if (prepared.cgroups.into) {
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<uint64_t>(prepared.cgroups.into.get());
+void Launcher::prepare_next() {
+  spare_.prepare();
+  if (!expected_ || rootless_) return;
+  if (begun_ == nullptr) {
+    Result<std::unique_ptr<Begun>> started = Begun::start(stage_);
+    // It shows nowhere but in the time that a launch takes.
+    if (!started) return expected_.reset();
+    begun_ = started.take();
   }
-  size_t clone_slot = record_.count;
-  record_.add("clone", 0);
-  Start start{plan, prepared, command, agent_.get(), record_, begin, clone_slot};
-  pid_t pid = plan.fail_at == "clone" ? (errno = EIO, -1) : clone_on({stack, kStackBytes}, args, run_child, &start);
-  Failure clone_failure = Failure::here("clone");
-  // What the child did to its ids has made this memory one that nobody may look at.
-  prctl(PR_SET_DUMPABLE, dumpable);
-  UniqueFd owned_pidfd(pidfd);
+  begun_->begin(*expected_);
+}
+
+void Launcher::settle() {
+  if (begun_ != nullptr) begun_->settle();
+}
+
+bool Launcher::take_begun(const LaunchPlan& plan, Prepared& prepared) {
+  // It is expected no more, whoever lays its ground.
+  if (expected_ && is_same_ground(*expected_, plan)) expected_.reset();
+  if (begun_ == nullptr) return false;
+  // Nobody else has its ids while anything of it is there.
+  if (is_of_ground(plan.fail_at) || (!begun_->is_on(plan) && begun_->has_ids_of(plan))) begun_->take_back();
+  // Two children at once would undo each other's protection of the memory that they share.
+  begun_->settle();
+  if (!begun_->is_on(plan)) return false;
+  prepared.ground = begun_->take_ground();
+  return true;
+}
+
+Result<> Launcher::prepare(const LaunchPlan& plan, Preparation& preparation) {
+  record_ = StepRecord{};
+  Prepared& prepared = preparation.prepared;
+  preparation.is_begun = take_begun(plan, prepared);
+  // Named before they are made: half-made ones are taken back too.
+  for (const CgroupPlan& cgroup : plan.cgroups)
+    // What a first start finds there is of a launcher that was killed.
+    if (plan.incarnation == 1 || access(cgroup.path.c_str(), F_OK) != 0) preparation.traces.add_cgroup(cgroup.path);
+  prepared.ground.rootless = rootless_;
+  if ((preparation.is_begun || prepare_ground(plan, spare_, prepared.ground, plan.fail_at, record_)) &&
+      prepare_on_host(plan, prepared, preparation.traces, record_))
+    return {};
+  if (preparation.is_begun) begun_->take_back();
+  return Failure{record_.failed_step, record_.error};
+}
+
+Cloned Launcher::start_child(const Start& start) {
+  TimedStart timed{start, StepRecord::now()};
+  Stack stack = child_stack();
+  if (stack.bottom == nullptr || start.plan.fail_at == "clone") {
+    record_.fail({"clone", stack.bottom == nullptr ? ENOMEM : EIO});
+    return {};
+  }
+  if (Result<> entered = stage_.enter(); !entered) {
+    record_.fail(entered.failure());
+    return {};
+  }
+  Cloned child = clone_onto(start.plan, start.prepared.ground, 0, stack, run_child, &timed);
+  if (child.pid < 0) record_.fail(Failure::here("clone"));
   if (Result<> left = stage_.leave(); !left) abort();  // on the stage there is nothing a launcher could serve
-  if (pid < 0) {
-    record_.fail(clone_failure);
-    return clone_failure;
-  }
-  if (record_.failed_step != nullptr) {
-    waitpid(pid, nullptr, 0);
-    return Failure{record_.failed_step, record_.error};
-  }
-  preparation.traces.keep();
-  return Launched{pid, process_start_time(pid), std::move(owned_pidfd)};
+  return child;
 }
 
 uint64_t process_start_time(pid_t pid) {

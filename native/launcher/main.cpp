@@ -1,13 +1,16 @@
 // plylaunch: builds sandboxes for one daemon.
 //
 // Theory of operation. Requests come as frames on standard input (docs/protocol.md §5) and are served one after the
-// other by a single thread, so that a clone copies one small process. For a launch, the host's part (prepare.cpp) makes
-// what must exist outside: a user namespace that is the sandbox's id range, the upper, id-mapped copies of the layers'
-// mounts, cgroups, the agent's listening socket. Then the launcher steps onto the stage (stage.cpp), an empty mount
-// namespace, and clones a child into new namespaces; the child (child.cpp) mounts the sandbox's root from the
-// descriptors it was left, pivots into it, enters the user namespace, drops what it may not keep, and becomes the
-// agent. All namespaces but the user namespace belong to the host's: root inside has no power over them, whatever it
-// does to its own capabilities.
+// other by one thread. For a launch, the ground is laid first (ground.cpp): a network namespace, a user namespace that
+// is the sandbox's id range, its cgroups; then the launcher steps onto the stage (stage.cpp), an empty mount namespace,
+// and clones a child into new namespaces, which mounts /dev, /proc and /sys there. The host's part (prepare.cpp) makes
+// what must exist outside: the upper, id-mapped copies of the layers' mounts, the agent's listening socket. From the
+// descriptors that it is left the child (child.cpp) mounts the sandbox's root, moves what it has mounted there, pivots
+// into it, enters the user namespace, drops what it may not keep, and becomes the agent. All namespaces but the user
+// namespace belong to the host's: root inside has no power over them, whatever it does to its own capabilities.
+//
+// The ground of the sandbox that is expected next is laid while nobody waits, by a thread that has nothing else to do
+// (begun.cpp).
 //
 // Sandboxes are watched through pidfds. They outlive this program: when its input ends it just leaves.
 #include <errno.h>

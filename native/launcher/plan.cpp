@@ -249,6 +249,20 @@ std::string read_path(JsonObject& object, const char* name) {
   return text(path);
 }
 
+Ground read_ground(JsonObject& object, bool rootless) {
+  Ground ground;
+  JsonObject ids = object.object("ids");
+  ground.id_base = static_cast<uint32_t>(ids.integer("base", rootless ? 0 : 1, 0xfffeffff));
+  ground.id_count = static_cast<uint32_t>(ids.integer("count", 1, 65536));
+  ids.finish();
+  ground.namespaces = read_names(object, "namespaces", kNamespaces, false);
+  if ((ground.namespaces & kRequiredNamespaces) != kRequiredNamespaces)
+    object.refuse("namespaces", "lacks mount, pid or user");
+  JsonArray cgroups = object.array("cgroups");
+  for (size_t i = 0; i < cgroups.size(); i++) ground.cgroups.push_back(read_cgroup(cgroups.object(i)));
+  return ground;
+}
+
 LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
   LaunchPlan result{};
   plan.integer("version", 1, 1);
@@ -260,15 +274,7 @@ LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless) {
   result.upper = read_upper(root.object("upper"));
   root.finish();
   result.binds = read_binds(plan);
-  JsonObject ids = plan.object("ids");
-  result.id_base = static_cast<uint32_t>(ids.integer("base", rootless ? 0 : 1, 0xfffeffff));
-  result.id_count = static_cast<uint32_t>(ids.integer("count", 1, 65536));
-  ids.finish();
-  result.namespaces = read_names(plan, "namespaces", kNamespaces, false);
-  if ((result.namespaces & kRequiredNamespaces) != kRequiredNamespaces)
-    plan.refuse("namespaces", "lacks mount, pid or user");
-  JsonArray cgroups = plan.array("cgroups");
-  for (size_t i = 0; i < cgroups.size(); i++) result.cgroups.push_back(read_cgroup(cgroups.object(i)));
+  static_cast<Ground&>(result) = read_ground(plan, rootless);
   JsonObject resources = plan.object("resources");
   result.open_files = resources.integer("openFiles", kLeastOpenFiles, kMostOpenFiles);
   result.file_bytes = resources.optional_integer("fileBytes", 0, kMostFileBytes);

@@ -63,17 +63,21 @@ struct FilePlan {
   std::string content;
 };
 
-struct LaunchPlan {
+// What of a sandbox does not depend on what it is made for: its ids, namespaces and cgroups.
+struct Ground {
+  uint32_t id_base = 0;
+  uint32_t id_count = 0;
+  uint64_t namespaces = 0;  // CLONE_NEW… flags
+  std::vector<CgroupPlan> cgroups;
+};
+
+struct LaunchPlan : Ground {
   std::string id;
   uint64_t incarnation;
   std::string hostname;
   std::vector<LayerPlan> layers;  // bottom first
   UpperPlan upper;
   std::vector<BindPlan> binds;
-  uint32_t id_base;
-  uint32_t id_count;
-  uint64_t namespaces;  // CLONE_NEW… flags
-  std::vector<CgroupPlan> cgroups;
   uint64_t open_files;
   std::optional<uint64_t> file_bytes;
   uint64_t capabilities;  // a bit each
@@ -91,6 +95,8 @@ struct LaunchPlan {
 // Reads `plan`; problems go where the reader's problems go. `allow_faults` admits `failAt`. `rootless` admits the id 0,
 // which is otherwise the machine's root.
 LaunchPlan read_plan(JsonObject plan, bool allow_faults, bool rootless = false);
+// Reads the members of `object` that are a plan's ground.
+Ground read_ground(JsonObject& object, bool rootless);
 
 // Whether `path` is absolute, holds no empty, "." or ".." component, and does not end in "/" (unless it is "/").
 bool is_normal_path(std::string_view path);

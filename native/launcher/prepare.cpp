@@ -18,18 +18,10 @@ namespace {
 
 struct Host {
   const LaunchPlan& plan;
-  Spare& spare;
   Prepared& prepared;
   HostTraces& traces;
   StepRecord& record;
 };
-
-Result<> take_namespaces(Host& host) {
-  Result<Namespaces> taken = host.spare.take({0, host.plan.id_base, host.plan.id_count});
-  if (!taken) return taken.failure();
-  host.prepared.namespaces = taken.take();
-  return {};
-}
 
 Result<> make_directory(const std::string& path, mode_t mode, HostTraces& traces) {
   if (mkdir(path.c_str(), mode) == 0) {
@@ -103,8 +95,8 @@ Result<> make_upper(Host& host) {
 
   Result<UniqueFd> copy = copy_mount("upper", AT_FDCWD, upper.path.c_str(), 0);
   if (!copy) return copy.failure();
-  if (!host.prepared.rootless)
-    if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.namespaces.user.get()); !mapped)
+  if (!host.prepared.ground.rootless)
+    if (Result<> mapped = idmap_mount("upper", copy->get(), host.prepared.ground.namespaces.user.get()); !mapped)
       return mapped;
   host.prepared.upper = copy.take();
   return {};
@@ -115,7 +107,7 @@ Result<> open_layers(Host& host) {
     Result<UniqueFd> copy = copy_mount("layers", AT_FDCWD, layer.path.c_str(), AT_SYMLINK_NOFOLLOW);
     if (!copy) return copy.failure();
     if (layer.idmap)
-      if (Result<> mapped = idmap_mount("layers", copy->get(), host.prepared.namespaces.user.get()); !mapped)
+      if (Result<> mapped = idmap_mount("layers", copy->get(), host.prepared.ground.namespaces.user.get()); !mapped)
         return mapped;
     host.prepared.layers.push_back(copy.take());
   }
@@ -125,7 +117,7 @@ Result<> open_layers(Host& host) {
 // Presents the owner of a bind's source as root inside, and everybody else as nobody.
 Result<> map_owner(Host& host, int mount, const struct stat& status) {
   if (status.st_uid == 0 && status.st_gid == 0)
-    return idmap_mount("open-binds", mount, host.prepared.namespaces.user.get());
+    return idmap_mount("open-binds", mount, host.prepared.ground.namespaces.user.get());
   Result<UniqueFd> map =
       make_user_namespace({status.st_uid, host.plan.id_base, 1}, {status.st_gid, host.plan.id_base, 1});
   if (!map) return map.failure();
@@ -161,7 +153,7 @@ Result<> open_bind(Host& host, const BindPlan& bind) {
       MOUNT_ATTR_NODEV | (bind.setuid ? 0 : MOUNT_ATTR_NOSUID) | (bind.read_only ? MOUNT_ATTR_RDONLY : 0);
   if (Result<> set = set_attributes("open-binds", copy->get(), attributes, AT_RECURSIVE); !set) return set;
   // Rootless, whoever may be root inside is the user, whose files are root's then.
-  if (bind.owner == BindPlan::Owner::kRoot && !host.prepared.rootless)
+  if (bind.owner == BindPlan::Owner::kRoot && !host.prepared.ground.rootless)
     if (Result<> mapped = map_owner(host, copy->get(), status); !mapped) return mapped;
   Result<std::vector<PreparedBind::Hidden>> hidden = open_hidden(copy->get(), bind);
   if (!hidden) return hidden.failure();
@@ -177,15 +169,7 @@ Result<> open_binds(Host& host) {
   return {};
 }
 
-Result<> make_cgroups_step(Host& host) {
-  // Named before they are made: half-made ones are taken back too.
-  for (const CgroupPlan& cgroup : host.plan.cgroups)
-    if (access(cgroup.path.c_str(), F_OK) != 0) host.traces.add_cgroup(cgroup.path);
-  Result<JoinedCgroups> made = make_cgroups(host.plan.cgroups, host.plan.id_base);
-  if (!made) return made.failure();
-  host.prepared.cgroups = made.take();
-  return {};
-}
+Result<> set_limits(Host& host) { return set_cgroups(host.plan.cgroups, host.prepared.ground.cgroups); }
 
 // A socket from an earlier start of the same sandbox makes way.
 bool bind_to(int fd, const sockaddr_un& address) {
@@ -218,10 +202,8 @@ struct HostStep {
 };
 
 constexpr HostStep kSteps[] = {
-    {"namespaces", take_namespaces},  // first: the mounts below are presented through it
-    {"upper", make_upper},           {"layers", open_layers},     {"open-binds", open_binds},
-    {"cgroup", make_cgroups_step},   {"socket", listen_for_host},  // before the child, so that the daemon may connect
-                                                                   // at once
+    {"upper", make_upper},  {"layers", open_layers},     {"open-binds", open_binds},
+    {"limits", set_limits}, {"socket", listen_for_host},  // before the child, so that the daemon may connect at once
 };
 
 }  // namespace
@@ -235,8 +217,8 @@ HostTraces::~HostTraces() {
   for (auto path = directories_.rbegin(); path != directories_.rend(); ++path) rmdir(path->c_str());
 }
 
-bool prepare_on_host(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record) {
-  Host host{plan, spare, prepared, traces, record};
+bool prepare_on_host(const LaunchPlan& plan, Prepared& prepared, HostTraces& traces, StepRecord& record) {
+  Host host{plan, prepared, traces, record};
   for (const HostStep& step : kSteps)
     if (!record.run(step.name, plan.fail_at, [&] { return step.run(host); })) return false;
   return true;

@@ -1,4 +1,4 @@
-// What of a launch is done on the host, before there is a child.
+// What of a launch is done on the host for what is asked for, before the child builds it.
 #pragma once
 #include "common/result.h"
 #include "launcher/child.h"
@@ -29,7 +29,8 @@ class HostTraces {
   bool kept_ = false;
 };
 
-// Runs the host's steps in order; what they make is in `traces`. False: `record` says why.
-bool prepare_on_host(const LaunchPlan& plan, Spare& spare, Prepared& prepared, HostTraces& traces, StepRecord& record);
+// Runs the host's steps in order, on the ground that is prepared; what they make is in `traces`. False: `record` says
+// why.
+bool prepare_on_host(const LaunchPlan& plan, Prepared& prepared, HostTraces& traces, StepRecord& record);
 
 }  // namespace plybox

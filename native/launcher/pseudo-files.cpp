@@ -13,8 +13,8 @@
 namespace plybox {
 namespace {
 
-// Relative to the sandbox's root, which is the current directory of the child that builds it. All that the container
-// runtimes mask, by any of their defaults, and the counts of everybody's keys.
+// Relative to the current directory of the child that builds the sandbox. All that the container runtimes mask, by any
+// of their defaults, and the counts of everybody's keys.
 constexpr const char* kMaskedFiles[] = {
     "proc/interrupts",    "proc/kcore",       "proc/key-users",  "proc/keys",
     "proc/latency_stats", "proc/sched_debug", "proc/timer_list", "proc/timer_stats",
@@ -48,15 +48,8 @@ constexpr Link kLinks[] = {
     {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
 };
 
-// A mount point that a layer lacks is made, as container runtimes do.
-Result<> make_point(const char* step, const char* path) {
-  if (mkdir(path, 0755) != 0 && errno != EEXIST) return Failure::here(step);
-  return {};
-}
-
 Result<> mount_new(const char* step, const char* type, const char* path, uint64_t attributes,
                    const char* const* options) {
-  if (Result<> made = make_point(step, path); !made) return made;
   Result<UniqueFd> mount = make_mount(step, type, static_cast<unsigned>(attributes), options);
   if (!mount) return mount.failure();
   return attach(step, mount->get(), path);
@@ -175,6 +168,8 @@ Result<> mount_dev(const DevOptions& options) {
     if (Result<> made = make_device(device, options.bound); !made) return made;
   for (const Link& link : kLinks)
     if (symlink(link.target, link.name) != 0) return Failure::here("dev");
+  for (const char* point : {"dev/pts", "dev/shm", "dev/mqueue"})
+    if (mkdir(point, 0755) != 0) return Failure::here("dev");
 
   char group[16];
   snprintf(group, sizeof(group), "%u", options.tty_group);
@@ -183,17 +178,31 @@ Result<> mount_dev(const DevOptions& options) {
                              "gid",         group, "max",      "256",  nullptr};
   if (Result<> mounted = mount_new("dev", "devpts", "dev/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts); !mounted)
     return mounted;
-  char bytes[32];
-  char inodes[32];
-  snprintf(bytes, sizeof(bytes), "%llu", static_cast<unsigned long long>(options.shm_bytes));
-  snprintf(inodes, sizeof(inodes), "%llu", static_cast<unsigned long long>(options.shm_bytes / kBytesPerInode));
-  const char* const shm[] = {"mode", "01777", "size", bytes, "nr_inodes", inodes, nullptr};
-  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  if (Result<> mounted = mount_new("dev", "tmpfs", "dev/shm", attributes, shm); !mounted) return mounted;
   if (!options.own_queues) return {};
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   Result<> queues = mount_new("dev", "mqueue", "dev/mqueue", attributes, nullptr);
   // ENODEV: a kernel without them.
   return queues || queues.failure().error == ENODEV ? Result<>() : queues;
+}
+
+Result<> move_pseudo_files(const char* made) {
+  for (const char* name : {"dev", "proc", "sys"}) {
+    // As container runtimes do.
+    if (mkdir(name, 0755) != 0 && errno != EEXIST) return Failure::here("move");
+    if (sys::move_mount(AT_FDCWD, (std::string(made) + "/" + name).c_str(), AT_FDCWD, name, 0) != 0)
+      return Failure::here("move");
+  }
+  return {};
+}
+
+Result<> mount_shm(uint64_t bytes) {
+  char size[32];
+  char inodes[32];
+  snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(bytes));
+  snprintf(inodes, sizeof(inodes), "%llu", static_cast<unsigned long long>(bytes / kBytesPerInode));
+  const char* const options[] = {"mode", "01777", "size", size, "nr_inodes", inodes, nullptr};
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return mount_new("shm", "tmpfs", "dev/shm", attributes, options);
 }
 
 Result<> cover(const char* step, int place, bool directory) {

@@ -12,6 +12,7 @@ namespace plybox {
 // Does `work` in a process of its own, whose exit code is its errno. Below 0: there is none.
 template <typename Work>
 pid_t Server::start_apart(UniqueFd& pidfd, Work work) {
+  launcher_.settle();
   int fd = -1;
   sys::CloneArgs args;
   args.flags = CLONE_PIDFD;

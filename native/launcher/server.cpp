@@ -18,6 +18,8 @@ namespace {
 constexpr size_t kReadBytes = 65536;
 constexpr int kRetryMs = 2;
 constexpr int kQuietMs = 10;
+// A thread that waits as after vfork counts as load; where nobody makes sandboxes there is nothing to be quick for.
+constexpr int kKeepBegunMs = 10'000;
 constexpr int kBusyTries = 2000;
 constexpr uint64_t kGeneration = 1;
 
@@ -53,8 +55,10 @@ int Server::run(int input, int output) {
   for (;;) {
     epoll_event ready[64];
     bool settled = busy_.empty() && launcher_.settled();
-    int count = epoll_wait(epoll_, ready, 64, !settled ? kRetryMs : rested_ ? -1 : kQuietMs);
+    int patience = !settled ? kRetryMs : !rested_ ? kQuietMs : launcher_.has_begun() ? kKeepBegunMs : -1;
+    int count = epoll_wait(epoll_, ready, 64, patience);
     if (count < 0 && errno != EINTR) return 1;
+    if (count == 0 && patience == kKeepBegunMs) launcher_.give_up_next();
     rested_ = count == 0;
     clear_again();
     for (int i = 0; i < count; i++) {
@@ -131,8 +135,8 @@ bool Server::greet(const Frame& frame) {
   writer.begin_object().key("generation").integer(kGeneration).key("role").string("launcher");
   writer.key("version").string(PLYBOX_VERSION).key("sandbox").string("").key("incarnation").integer(0);
   writer.key("capabilities").begin_array();
-  for (const char* name : {"launch", "adopt", "destroy", "mount-image", "mount-memory", "mount-pool", "subvolumes",
-                           "graft", "unmount", "probe"})
+  for (const char* name : {"launch", "expect", "adopt", "destroy", "mount-image", "mount-memory", "mount-pool",
+                           "subvolumes", "graft", "unmount", "probe"})
     writer.string(name);
   writer.end_array().end_object();
   send(Kind::kHello, 0, writer.text());
@@ -146,15 +150,11 @@ void Server::handle(uint32_t channel, JsonDocument& document, JsonObject& reques
     void (Server::*serve)(uint32_t, JsonDocument&, JsonObject&);
   };
   constexpr Request kRequests[] = {
-      {"launch", &Server::launch},
-      {"adopt", &Server::adopt},
-      {"destroy", &Server::destroy},
-      {"mount-image", &Server::mount},
-      {"mount-memory", &Server::take_memory},
-      {"mount-pool", &Server::open_pool},
-      {"subvolumes", &Server::change_subvolumes},
-      {"graft", &Server::add_layer},
-      {"unmount", &Server::take_off},
+      {"launch", &Server::launch},        {"expect", &Server::expect},
+      {"adopt", &Server::adopt},          {"destroy", &Server::destroy},
+      {"mount-image", &Server::mount},    {"mount-memory", &Server::take_memory},
+      {"mount-pool", &Server::open_pool}, {"subvolumes", &Server::change_subvolumes},
+      {"graft", &Server::add_layer},      {"unmount", &Server::take_off},
       {"probe", &Server::test},
   };
   std::string_view type = request.string("type");
@@ -189,18 +189,16 @@ void Server::launch(uint32_t channel, JsonDocument& document, JsonObject& reques
 
   JsonWriter writer;
   writer.begin_object().key("pid").integer(static_cast<uint64_t>(launched->pid));
-  writer.key("startTime").integer(launched->start_time).key("steps").begin_array();
-  const StepRecord& record = launcher_.record();
-  for (size_t i = 0; i < record.count; i++)
-    writer.begin_object()
-        .key("name")
-        .string(record.steps[i].name)
-        .key("us")
-        .thousandths(record.steps[i].ns)
-        .end_object();
-  writer.end_array().end_object();
+  writer.key("startTime").integer(launched->start_time).key("steps").string(to_text(launcher_.record())).end_object();
   send(Kind::kAck, channel, writer.text());
   watch(launched->pid, launched->start_time, std::move(launched->pidfd), channel);
+}
+
+void Server::expect(uint32_t channel, JsonDocument& document, JsonObject& request) {
+  Ground ground = read_ground(request, launcher_.rootless());
+  if (!valid(channel, document, request)) return;
+  launcher_.expect(std::move(ground));
+  acknowledge(channel);
 }
 
 void Server::adopt(uint32_t channel, JsonDocument& document, JsonObject& request) {
@@ -233,6 +231,8 @@ void Server::destroy(uint32_t channel, JsonDocument& document, JsonObject& reque
     if (error != ESRCH) return fail(channel, "failed", {"kill", error});
   }
   watched->remains.push_back(std::move(remains));
+  // While the kernel takes it down.
+  rested_ = true;
 }
 
 void Server::mount(uint32_t channel, JsonDocument& document, JsonObject& request) {

@@ -25,6 +25,7 @@ class Server {
   bool greet(const Frame& frame);
   void handle(uint32_t channel, JsonDocument& document, JsonObject& request);
   void launch(uint32_t channel, JsonDocument& document, JsonObject& request);
+  void expect(uint32_t channel, JsonDocument& document, JsonObject& request);
   void adopt(uint32_t channel, JsonDocument& document, JsonObject& request);
   void destroy(uint32_t channel, JsonDocument& document, JsonObject& request);
   void mount(uint32_t channel, JsonDocument& document, JsonObject& request);

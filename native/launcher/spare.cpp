@@ -43,6 +43,11 @@ void Spare::prepare() {
   if (holder_ == 0) (void)begin();
 }
 
+void Spare::settle() {
+  for (pid_t pid : ended_) waitpid(pid, nullptr, 0);
+  ended_.clear();
+}
+
 Result<> Spare::begin() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return failed();

@@ -21,6 +21,8 @@ class Spare {
  public:
   // Begins to make the next pair where there is none, and reaps holders that have ended. Does not wait.
   void prepare();
+  // Waits for the holders that are ending, and reaps them.
+  void settle();
   // Whether every holder has been reaped.
   bool settled() const { return ended_.empty(); }
   // The pair, mapped; none is left after it.

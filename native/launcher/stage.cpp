@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include <string>
 #include <vector>
 
 #include "common/syscalls.h"
@@ -58,8 +59,10 @@ Result<> clear_namespace(bool rootless) {
   // Anywhere will do for the moment until the pivot; /proc is where every host that runs this has a directory.
   if (Result<> attached = attach("stage", root->get(), "/proc"); !attached) return attached;
   if (fchdir(root->get()) != 0 || sys::pivot_root(".", ".") != 0 || sys::umount2(".", MNT_DETACH) != 0) return failed();
-  for (const char* directory : {kStageLayers, kStageUpper, kStageRoot, kStageFiles})
+  for (const char* directory : {kStageLayers, kStageUpper, kStageRoot, kStageFiles, kStageMade})
     if (mkdir(directory, 0755) != 0) return failed();
+  for (const char* name : {"dev", "proc", "sys"})
+    if (mkdir((std::string(kStageMade) + "/" + name).c_str(), 0755) != 0) return failed();
   for (int i = 0; i < kStageLayerCount; i++) {
     char path[32];
     snprintf(path, sizeof(path), "%s/%d", kStageLayers, i);

@@ -11,6 +11,8 @@ constexpr const char* kStageLayers = "/layers";
 constexpr const char* kStageUpper = "/upper";
 constexpr const char* kStageRoot = "/root";
 constexpr const char* kStageFiles = "/files";
+// Where /dev, /proc and /sys are made before there is a root.
+constexpr const char* kStageMade = "/made";
 // Only where the launcher is root of a namespace alone: devices that it may not make. /proc and /sys show it what is
 // visible to it anyway, without which the kernel lets it mount neither.
 constexpr const char* kStageDevices = "/dev";

@@ -1,11 +1,13 @@
 // The steps of a launch: each has a name, takes a time, and can be made to fail. The child that
 // builds the sandbox writes into the launcher's record, so one which dies has still said how far it came.
 #pragma once
+#include <stdio.h>
 #include <time.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "common/result.h"
@@ -51,5 +53,19 @@ struct StepRecord {
     return false;
   }
 };
+
+// Such as "overlay:38.200 move:5.100": each step with its microseconds.
+inline std::string to_text(const StepRecord& record) {
+  std::string text;
+  for (size_t i = 0; i < record.count; i++) {
+    const auto& [name, ns] = record.steps[i];
+    char part[64];
+    unsigned long long us = ns / 1000;
+    snprintf(part, sizeof(part), "%s%s:%llu.%03llu", i == 0 ? "" : " ", name, us,
+             static_cast<unsigned long long>(ns % 1000));
+    text += part;
+  }
+  return text;
+}
 
 }  // namespace plybox

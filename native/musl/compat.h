@@ -27,7 +27,7 @@ enum {
 
 #include <bits/c++config.h>
 
-// The programs have one thread; these would pull in glibc's pthread extensions.
+// No more than one thread of a program uses what depends on these, which would pull in glibc's pthread extensions.
 #undef _GLIBCXX_USE_PTHREAD_COND_CLOCKWAIT
 #undef _GLIBCXX_USE_PTHREAD_RWLOCK_CLOCKLOCK
 #undef _GLIBCXX_HAS_GTHREADS

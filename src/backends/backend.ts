@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Graft } from "../model/graft.ts";
-import type { CgroupPlan, LaunchPlan, LaunchStep, UpperMount } from "../model/launch-plan.ts";
+import type { CgroupPlan, Ground, LaunchPlan, UpperMount } from "../model/launch-plan.ts";
 import type { Usage } from "../model/usage.ts";
 import type { ProcessName, SandboxExit } from "../native/launcher.ts";
 import type { Receiver } from "../wire/receive-memory.ts";
@@ -27,6 +27,8 @@ export interface Backend {
    * @param listening called when connections to the agent can be made; they wait until it runs, and end where it never does
    */
   launch(plan: LaunchPlan, listening?: (socket: AgentSocket) => void): Promise<Running>;
+  /** Lets the next launch be begun ahead where its plan has this ground. Whatever is launched instead is no error. */
+  expect(ground: Ground): Promise<void>;
   /** Takes over what another daemon launched by this plan; undefined when its processes are gone. */
   adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined>;
   /** Takes away what a sandbox without known processes has left on the host, and ends those that its cgroups hold. */
@@ -57,8 +59,8 @@ export interface AgentSocket {
 /** A sandbox that runs. Disposing of it ends its processes and takes everything of it off the host. */
 export interface Running extends AgentSocket, AsyncDisposable {
   readonly process: ProcessName;
-  /** How long each step of the launch took; empty for one that was adopted. */
-  readonly steps: readonly LaunchStep[];
+  /** How long each step of the launch took: `NAME:MICROSECONDS`, with spaces between; empty for one that was adopted. */
+  readonly steps: string;
   /** How its PID 1 ended; never rejects. */
   readonly exited: Promise<SandboxExit>;
   /** What it takes from the machine now: plain reads, in microseconds. Of one that has ended, what is still counted. */

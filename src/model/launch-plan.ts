@@ -84,8 +84,5 @@ export interface LaunchPlan {
   readonly failAt?: string;
 }
 
-/** One step of a launch and how long it took. */
-export interface LaunchStep {
-  readonly name: string;
-  readonly us: number;
-}
+/** The part of a plan that does not depend on what the sandbox is made for. */
+export type Ground = Pick<LaunchPlan, "ids" | "namespaces" | "cgroups">;

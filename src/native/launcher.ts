@@ -5,7 +5,7 @@ import { deferred } from "../base/deferred.ts";
 import type { PoolStep } from "../model/checkpoint.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { Graft } from "../model/graft.ts";
-import type { LaunchPlan } from "../model/launch-plan.ts";
+import type { Ground, LaunchPlan } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
 import type { LaunchAck, LauncherRequest, ProcessName, SandboxExit } from "../wire/launcher-messages.ts";
 import { readLaunchAck, readLaunchProgress, readSandboxExit } from "../wire/launcher-messages.ts";
@@ -59,6 +59,7 @@ export class NativeLauncher {
   readonly #options: LauncherOptions;
   #process: LauncherProcess | undefined;
   #link: Link | undefined;
+  #expected: Ground | undefined;
   #starts = 0;
   #isClosed = false;
 
@@ -86,8 +87,17 @@ export class NativeLauncher {
    * @param listening called when the agent's socket takes connections, which wait there until the agent runs
    */
   async launch(plan: LaunchPlan, listening?: () => void): Promise<Launched> {
+    if (plan.ids.base === this.#expected?.ids.base) this.#expected = undefined;
     const { ack, exited } = await this.#watch({ type: "launch", plan }, readLaunchAck, listening);
     return { ...ack, exited: this.#outlive(ack, exited) };
+  }
+
+  /** Begins a sandbox on this ground ahead, when there is nothing else to do; also if it has to be started anew. */
+  async expect(ground: Ground): Promise<void> {
+    // One that has to be started anew hears first of what its predecessor may have begun, which it takes away then.
+    this.#connected();
+    this.#expected = ground;
+    await this.#request({ type: "expect", ...ground });
   }
 
   /** Watches a PID 1 that another launcher started; undefined when it is gone. */
@@ -188,6 +198,7 @@ export class NativeLauncher {
     this.#process = child;
     this.#link = link;
     this.#starts += 1;
+    if (this.#expected !== undefined) link.request({ type: "expect", ...this.#expected }, readEmpty).catch(() => {});
     void link.ended.then(() => {
       if (this.#link === link) this.#link = undefined;
     });

@@ -129,7 +129,7 @@ export function cgroupPathsOf(layout: CgroupLayout, parent: string, id: SandboxI
 }
 
 type Setting = readonly [file: string, value: string];
-type CgroupLimits = Pick<Limits, "memoryBytes" | "pids" | "cpus" | "cpuWeight">;
+export type CgroupLimits = Pick<Limits, "memoryBytes" | "pids" | "cpus" | "cpuWeight">;
 
 /** The cgroups of one sandbox. */
 export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits: CgroupLimits): CgroupPlan[] {

@@ -5,11 +5,11 @@ import type { LayerLease } from "../layers/layer-leases.ts";
 import { CAPABILITIES } from "../model/capabilities.ts";
 import type { Medium } from "../model/checkpoint.ts";
 import type { SandboxId } from "../model/ids.ts";
-import type { Bind, LaunchPlan, SeccompPlan, UpperMount, UpperQuota } from "../model/launch-plan.ts";
+import type { Bind, Ground, LaunchPlan, SeccompPlan, UpperMount, UpperQuota } from "../model/launch-plan.ts";
 import type { Sandbox, UpperSpec } from "../model/sandbox.ts";
 import { isImage } from "../model/sandbox.ts";
 import { upperIn } from "../snapshots/pools/snapshot-pool.ts";
-import type { CgroupLayout } from "./cgroup-layout.ts";
+import type { CgroupLayout, CgroupLimits } from "./cgroup-layout.ts";
 import { cgroupPathsOf, planCgroups } from "./cgroup-layout.ts";
 import { RANGE_SIZE } from "./id-ranges.ts";
 import { hiddenBelow, surroundings } from "./shown-paths.ts";
@@ -71,6 +71,19 @@ function socketPath(id: SandboxId, places: SandboxPlaces): string {
   return join(places.sockets, `${id}.sock`);
 }
 
+/** What of a sandbox's plan is known before anybody has asked for it, but for what its cgroups are set to. */
+export function planGround(
+  { id, idBase, limits }: Pick<Sandbox, "id" | "idBase"> & { readonly limits: CgroupLimits },
+  { cgroups, cgroupParent }: SandboxPlaces,
+  idCount: number = RANGE_SIZE,
+): Ground {
+  return {
+    ids: { base: idBase, count: idCount },
+    namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
+    cgroups: planCgroups(cgroups, cgroupParent, id, limits),
+  };
+}
+
 /** All that a backend needs to start this sandbox; the same values give the same plan after a restart. */
 export function planLaunch(
   sandbox: Sandbox,
@@ -84,7 +97,7 @@ export function planLaunch(
     readonly quota?: UpperQuota | undefined;
   },
 ): LaunchPlan {
-  const { id, incarnation, hostname, limits, env, idBase } = sandbox;
+  const { id, incarnation, hostname, limits, env } = sandbox;
   return {
     version: 1,
     id,
@@ -92,9 +105,7 @@ export function planLaunch(
     hostname,
     root: { layers: lease.mounts, upper: planUpper(sandbox, places, options.quota) },
     binds: [...planSystemBinds(lease.binds, sandbox), ...planBinds(sandbox.binds, places)],
-    ids: { base: idBase, count: options.idCount ?? RANGE_SIZE },
-    namespaces: ["mount", "pid", "network", "ipc", "uts", "cgroup", "user"],
-    cgroups: planCgroups(places.cgroups, places.cgroupParent, id, limits),
+    ...planGround(sandbox, places, options.idCount),
     resources: {
       openFiles: limits.openFiles,
       ...(limits.fileSizeBytes !== null && { fileBytes: limits.fileSizeBytes }),

@@ -30,6 +30,7 @@ import { withDefaults } from "./image-defaults.ts";
 import type { LifecycleContext, SandboxServiceOptions } from "./lifecycle/context.ts";
 import { createSandbox } from "./lifecycle/creation.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
+import { NextSandbox } from "./lifecycle/next-sandbox.ts";
 import { recoverSandbox } from "./lifecycle/recovery.ts";
 import { removeSandbox } from "./lifecycle/removal.ts";
 import { sweepUnknown } from "./lifecycle/sweep.ts";
@@ -59,6 +60,7 @@ export class SandboxService implements Sandboxes, Agents {
     this.#context = {
       ...options,
       live: this.#live,
+      next: new NextSandbox(options),
       events: this.events,
       lock: new KeyedLock(),
       isStopping: () => this.#isStopping,
@@ -172,12 +174,14 @@ export class SandboxService implements Sandboxes, Agents {
     for (const live of this.#live.all()) this.lifecycle.attend(live);
     const { snapshots, packing } = this.#context;
     if (snapshots && packing) this.#packing = new BackgroundPacking(this.#context, snapshots, packing);
+    this.#context.next.reserve();
   }
 
   /** Lets go of everything; sandboxes go on. Idempotent. */
   async close(): Promise<void> {
     this.#isStopping = true;
     this.lifecycle.close();
+    this.#context.next.close();
     await this.#packing?.close();
     for (const live of this.#live.all()) {
       live.closeLink();

@@ -1,8 +1,8 @@
 import type { PoolStep } from "../model/checkpoint.ts";
 import type { Graft } from "../model/graft.ts";
-import type { LaunchPlan, LaunchStep } from "../model/launch-plan.ts";
+import type { Ground, LaunchPlan } from "../model/launch-plan.ts";
 import type { ImageFormat } from "../model/layer.ts";
-import { integer, list, matching, nonNegative, nullable, object, oneOf, text } from "./strict-reader.ts";
+import { integer, matching, nullable, object, oneOf, text } from "./strict-reader.ts";
 
 /** Names a host process for good: `startTime` is field 22 of `/proc/PID/stat`. */
 export interface ProcessName {
@@ -13,6 +13,7 @@ export interface ProcessName {
 /** What the launcher can be asked, docs/protocol.md §5. */
 export type LauncherRequest =
   | { readonly type: "launch"; readonly plan: LaunchPlan }
+  | ({ readonly type: "expect" } & Ground)
   | ({ readonly type: "adopt" } & ProcessName)
   | ({
       readonly type: "destroy";
@@ -35,7 +36,8 @@ export type LauncherRequest =
     };
 
 export interface LaunchAck extends ProcessName {
-  readonly steps: readonly LaunchStep[];
+  /** `NAME:MICROSECONDS`, with spaces between. */
+  readonly steps: string;
 }
 
 /** How a sandbox's PID 1 ended; both null where the kernel cannot tell. */
@@ -50,7 +52,7 @@ export const readLaunchProgress = object<{ readonly listening: true }>({ listeni
 export const readLaunchAck = object<LaunchAck>({
   pid: integer(1, 2 ** 31 - 1),
   startTime: integer(0),
-  steps: list(object<LaunchStep>({ name: text(64), us: nonNegative })),
+  steps: text(4096),
 });
 
 export const readSandboxExit = object<SandboxExit>({

@@ -161,6 +161,9 @@ const good = {
   "open-stop": [open(14, { type: "stop" })],
 
   "open-launch": [open(1, { type: "launch", plan })],
+  "open-expect": [
+    open(2, { type: "expect", ids: plan.ids, namespaces: plan.namespaces, cgroups: plan.cgroups }),
+  ],
   "open-launch-image": [
     open(25, {
       type: "launch",
@@ -265,10 +268,7 @@ const good = {
     ack(1, {
       pid: 4711,
       startTime: 123456,
-      steps: [
-        { name: "overlay", us: 38.2 },
-        { name: "pivot-root", us: 4 },
-      ],
+      steps: "overlay:38.200 pivot:4.000",
     }),
   ],
 

@@ -17,12 +17,14 @@ const HELLO = { generation: 1, role: "host", sandbox: "", incarnation: 0 };
 let directory: string;
 let launcher: FrameSocket;
 let exited: Promise<unknown[]>;
+let pid: number | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "plybox-launcher-"));
   const args = ["--agent", nativeProgram("plyagent"), "--private"];
   const child = spawn(nativeProgram("plylaunch"), args, { stdio: ["pipe", "pipe", "inherit"], env: {} });
   exited = once(child, "exit");
+  pid = child.pid;
   launcher = new FrameSocket(Duplex.from({ readable: child.stdout, writable: child.stdin }) as Socket);
 });
 afterEach(async () => {
@@ -87,6 +89,44 @@ describe("a launch plan", () => {
   });
 });
 
+describe("a ground that is expected", () => {
+  const ground = (): JsonObject => {
+    const { ids, namespaces, cgroups } = plan();
+    return { type: "expect", ids, namespaces, cgroups } as JsonObject;
+  };
+
+  it.each<[string, string, JsonObject]>([
+    ["an unknown field", "surprise", { surprise: 1 }],
+    ["the ids of the host's root", "ids.base", { ids: { base: 0, count: 65_536 } }],
+    ["no user namespace", "namespaces", { namespaces: ["mount", "pid"] }],
+    [
+      "a cgroup at a relative path",
+      "cgroups.0.path",
+      { cgroups: [{ path: "cgroup", version: 1, set: [], roles: [] }] },
+    ],
+  ])("with %s is refused at %s", async (_, field, changes) => {
+    await greet();
+    open(1, { ...ground(), ...changes });
+    expect(await launcher.next("error")).toMatchObject({ channel: 1, json: { code: "bad-request", field } });
+  });
+
+  it("is nobody's error where it cannot be laid, until somebody asks for it", async () => {
+    await greet();
+    const path = join(directory, "missing/cgroup");
+    const cgroups = [{ path, version: 1, set: [], roles: [] }];
+    open(1, { ...ground(), cgroups });
+    expect(await launcher.next("ack")).toMatchObject({ channel: 1, json: {} });
+    // It is begun when there is nothing else to do, by a thread that is started then.
+    await expect.poll(() => readdirSync(`/proc/${pid}/task`)).toHaveLength(2);
+    open(2, { type: "probe", what: "namespaces" });
+    expect(await launcher.next("ack")).toMatchObject({ channel: 2, json: {} });
+    open(3, { type: "launch", plan: plan({ cgroups }) });
+    const refusal = { code: "launch-failed", step: "cgroup", errno: "ENOENT" };
+    expect(await launcher.next("error")).toMatchObject({ channel: 3, json: refusal });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
 describe("a launch with a filter", () => {
   const filter = () => join(directory, "filter.bpf");
   it.each<[string, () => string]>([
@@ -124,7 +164,7 @@ describe("a launch on an image", () => {
     const before = readdirSync(directory);
     await greet();
     const upper = { kind: "image", path, image };
-    open(1, { type: "launch", plan: plan({ root: { layers: [{ path: "/usr", idmap: false }], upper } }) });
+    open(1, { type: "launch", plan: plan({ cgroups: [], root: { layers: [{ path: "/usr", idmap: false }], upper } }) });
     expect(await launcher.next("error")).toMatchObject({ json: { code: "launch-failed", step: "upper", errno } });
     expect(readdirSync(directory)).toEqual(before);
     await expect.poll(() => loopsWith(directory)).toEqual([]);

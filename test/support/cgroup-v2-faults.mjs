@@ -19,11 +19,22 @@ const TRIGGER = "/run/stop-at";
 const environment = (name) => ({ PLYBOX_RUN_DIR: `/run/${name}`, PLYBOX_STATE_DIR: `/var/${name}` });
 const listOf = (directory) => (existsSync(directory) ? readdirSync(directory) : []);
 
+/** Whether the sandbox of this cgroup is only begun: the one that its daemon's launcher expects next. */
+export function isBegun(cgroup) {
+  try {
+    const [pid] = readFileSync(join(cgroup, "cgroup.procs"), "utf8").split("\n");
+    return pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8") === "plylaunch\n";
+  } catch {
+    return false; // It went since.
+  }
+}
+
 /** What there is of the sandboxes of a daemon: directories of cgroups, uppers that are mounted, sockets. */
 function leftBy(name) {
   const { PLYBOX_RUN_DIR: run } = environment(name);
   const parent = join("/sys/fs/cgroup", cgroupParentOf(run));
-  const cgroups = existsSync(parent) ? readdirSync(parent, { withFileTypes: true }).filter((e) => e.isDirectory()) : [];
+  const all = existsSync(parent) ? readdirSync(parent, { withFileTypes: true }).filter((e) => e.isDirectory()) : [];
+  const cgroups = all.filter((entry) => !isBegun(join(parent, entry.name)));
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
   return {
     cgroups: cgroups.map((entry) => entry.name),
@@ -39,7 +50,7 @@ export async function failSteps() {
   const { launch } = NativeLauncher.prototype;
   NativeLauncher.prototype.launch = async function (...given) {
     const launched = await launch.apply(this, given);
-    steps.push(...launched.steps.map(({ name }) => name));
+    steps.push(...launched.steps.split(" ").map((step) => step.replace(/:.*/, "")));
     return launched;
   };
   let failing;
@@ -48,6 +59,9 @@ export async function failSteps() {
   try {
     const create = () => client.create({ name: "doomed", layers: ["host"] });
     const first = await create();
+    // One that is started again is not begun before: all of it is done then.
+    steps.length = 0;
+    await first.restart();
     NativeLauncher.prototype.launch = launch;
     await first.remove();
     const failed = [];
@@ -58,7 +72,7 @@ export async function failSteps() {
         (error) => error,
       );
       failing = undefined;
-      failed.push({ step, code, named, left: leftBy("faults") });
+      failed.push({ step, code, named, left: await settled(() => leftBy("faults")) });
     }
     const last = await create();
     const { stdout } = await last.exec("echo alive");
@@ -101,8 +115,11 @@ async function until(what, isSo) {
 
 /** What is left when nothing is, or does not change any more: some of it is taken away behind an answer. */
 async function settled(look) {
-  for (let tries = 0; tries < 500 && Object.values(look()).some(({ length }) => length > 0); tries++) await delay(10);
-  return look();
+  for (let tries = 0; ; tries++) {
+    const seen = look();
+    if (tries === 500 || Object.values(seen).every(({ length }) => length === 0)) return seen;
+    await delay(10);
+  }
 }
 
 /**

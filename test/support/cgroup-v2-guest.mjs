@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { Plybox } from "/plybox/dist/client/index.js";
-import { failSteps, killWhilePausedAndRemoved } from "./cgroup-v2-faults.mjs";
+import { failSteps, isBegun, killWhilePausedAndRemoved } from "./cgroup-v2-faults.mjs";
 
 const MIB = 1024 ** 2;
 const ROOT = "/sys/fs/cgroup";
@@ -270,7 +270,7 @@ await tell("removal", async () => {
   await box.detach("setsid sleep 1000 & sleep 1000");
   await box.pause();
   await box.remove();
-  const left = childrenOf(join(ROOT, "plybox"));
+  const left = childrenThat(join(ROOT, "plybox"), (path) => !isBegun(path));
   daemon.kill("SIGTERM");
   await once(daemon, "close");
   return { left, parent: existsSync(join(ROOT, "plybox")) };

@@ -55,7 +55,7 @@ const ANSWERS: readonly object[] = [
   { code: "not-found", message: "no" },
   { code: null, signal: "SIGKILL" },
   { ports: [{ port: 80, addresses: ["0.0.0.0"] }] },
-  { pid: 7, startTime: 1, steps: [{ name: "overlay", us: 1.5 }] },
+  { pid: 7, startTime: 1, steps: "overlay:1.500" },
 ];
 const LINES = [
   `${JSON.stringify({ path: "a", entry })}\n`,

@@ -1,14 +1,18 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { cgroupParentOf } from "../../src/daemon/runtime.ts";
+import { begunIn } from "./begun.ts";
 import type { TestDaemon } from "./test-daemon.ts";
 import { cgroupsWith, mountsWith, processesWith } from "./traces.ts";
+
+/** How long the launcher may take to take back a sandbox that it has begun, and to begin another. */
+const BEGINNING_MS = 2000;
 
 /** All that a daemon's sandboxes could have left on this machine; empty lists when it is nothing. */
 export function remainsOf({ config }: { readonly config: Pick<TestDaemon["config"], "runDir" | "stateDir"> }) {
   const files = (directory: string): readonly string[] => (existsSync(directory) ? readdirSync(directory) : []);
   return {
-    cgroups: cgroupsWith(`${cgroupParentOf(config.runDir)}/`),
+    cgroups: cgroupsBelow(config.runDir),
     mounts: mountsWith(join(config.runDir, "uppers")),
     uppers: files(join(config.runDir, "uppers")),
     sockets: files(join(config.runDir, "s")),
@@ -21,3 +25,13 @@ export const NOTHING = { cgroups: [], mounts: [], uppers: [], sockets: [], disks
 /** Pids of the agents of these sandboxes that still run. */
 export const agentsOf = (ids: readonly string[]): readonly number[] =>
   ids.flatMap((id) => processesWith(`--sandbox ${id}`));
+
+/** Those of sandboxes that were asked for. */
+function cgroupsBelow(runDir: string): readonly string[] {
+  for (const end = Date.now() + BEGINNING_MS; ; Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)) {
+    const cgroups = cgroupsWith(`${cgroupParentOf(runDir)}/`);
+    const begun = begunIn(cgroups);
+    const others = cgroups.filter((path) => basename(path) !== begun?.id);
+    if (others.length === 0 || begun !== undefined || Date.now() > end) return others;
+  }
+}

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { PlyboxError } from "../../model/errors.ts";
-import type { LaunchPlan, LaunchStep } from "../../model/launch-plan.ts";
+import type { Ground, LaunchPlan } from "../../model/launch-plan.ts";
 import type { NativeLauncher, ProcessName, Remains, SandboxExit } from "../../native/launcher.ts";
 import type { Receiver } from "../../wire/receive-memory.ts";
 import type { AgentSocket, Backend, Capabilities, DiscardOptions, Running, Traces } from "../backend.ts";
@@ -51,9 +51,13 @@ export class NativeBackend implements Backend {
     return this.#running(plan, { pid, startTime }, steps, exited);
   }
 
+  async expect(ground: Ground): Promise<void> {
+    await this.#launcher.expect(ground);
+  }
+
   async adopt(plan: LaunchPlan, process: ProcessName): Promise<Running | undefined> {
     const adopted = await this.#launcher.adopt(process);
-    return adopted && this.#running(plan, process, [], adopted.exited);
+    return adopted && this.#running(plan, process, "", adopted.exited);
   }
 
   async discard(traces: Traces, options: DiscardOptions = {}): Promise<void> {
@@ -66,12 +70,7 @@ export class NativeBackend implements Backend {
     await this.#launcher.close();
   }
 
-  #running(
-    plan: LaunchPlan,
-    process: ProcessName,
-    steps: readonly LaunchStep[],
-    exited: Promise<SandboxExit>,
-  ): Running {
+  #running(plan: LaunchPlan, process: ProcessName, steps: string, exited: Promise<SandboxExit>): Running {
     let disposal: Promise<void> | undefined;
     const freezer = this.#freezerOf(plan);
     return {

@@ -20,6 +20,7 @@ import type { LiveSandboxes } from "../live-sandboxes.ts";
 import type { Registry } from "../registry.ts";
 import type { Saves } from "../saves/saving.ts";
 import { transition } from "../transitions.ts";
+import type { NextSandbox } from "./next-sandbox.ts";
 
 export interface SandboxLog {
   debug(detail: object, message: string): void;
@@ -60,6 +61,7 @@ export interface SandboxServiceOptions {
 /** What every step in the life of a sandbox needs. */
 export interface LifecycleContext extends SandboxServiceOptions {
   readonly live: LiveSandboxes;
+  readonly next: NextSandbox;
   readonly events: Emitter<SandboxEvent>;
   /** One change of a sandbox at a time; the keys are ids. */
   readonly lock: KeyedLock;

@@ -3,10 +3,8 @@ import { throwIfAborted } from "../../base/abort.ts";
 import { UndoStack } from "../../base/undo-stack.ts";
 import type { LayerLease } from "../../layers/layer-leases.ts";
 import type { Checkpoint } from "../../model/checkpoint.ts";
-import { newSandboxId } from "../../model/ids.ts";
 import type { Bind } from "../../model/launch-plan.ts";
 import { DEFAULT_TENANT } from "../../model/principal.ts";
-import type { EndReason } from "../../model/reason.ts";
 import type { Limits, Sandbox, SandboxSpec, UpperSpec } from "../../model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
 import type { GrownUpper } from "../../snapshots/pools/snapshot-pool.ts";
@@ -23,7 +21,8 @@ import { makeDisk } from "../uppers/make-disk.ts";
 import { requireUpper } from "../uppers/require-upper.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter, planFor } from "./context.ts";
-import { greet, launch, watch } from "./launching.ts";
+import { greet, HALF_MADE, launch, watch } from "./launching.ts";
+import type { Identity } from "./next-sandbox.ts";
 import { forget, removeDisk, removeUpper } from "./removal.ts";
 
 /** What is written into an upper in memory counts there, and is there for good: the processes must have some left. */
@@ -31,8 +30,6 @@ const UPPER_SHARE_OF_MEMORY = 0.75;
 
 /** Asking costs a system call. */
 const CORES = availableParallelism();
-
-const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
 
 export interface Base {
   readonly checkpoint: Checkpoint;
@@ -49,6 +46,19 @@ export async function createSandbox(
   spec: SandboxSpec,
   signal?: AbortSignal,
   base?: Base,
+): Promise<LiveSandbox> {
+  try {
+    return await makeSandbox(context, spec, signal, base);
+  } finally {
+    context.next.reserve();
+  }
+}
+
+async function makeSandbox(
+  context: LifecycleContext,
+  spec: SandboxSpec,
+  signal: AbortSignal | undefined,
+  base: Base | undefined,
 ): Promise<LiveSandbox> {
   throwIfAborted(signal);
   checkBinds(context, spec.binds ?? []);
@@ -128,20 +138,20 @@ async function growUpper(context: LifecycleContext, sandbox: Sandbox, base: Base
 }
 
 function reserve(
-  { live: table, ids, admit, agentPatienceMs, places }: LifecycleContext,
+  { live: table, next, admit, agentPatienceMs, places }: LifecycleContext,
   spec: SandboxSpec,
   base: Checkpoint | undefined,
 ): LiveSandbox {
   if (spec.name !== undefined) table.requireFree(spec.name, spec.tenant ?? DEFAULT_TENANT);
   const lineage = newLineage(spec, base);
-  const wanted = { ...newSandbox(spec, ids.take(), unheldLimits(places.cgroups)), lineage };
+  const wanted = { ...newSandbox(spec, next.take(), unheldLimits(places.cgroups)), lineage };
   try {
     admit?.(
       wanted,
       table.all().map(({ sandbox }) => sandbox),
     );
   } catch (error) {
-    ids.giveBack(wanted.idBase);
+    next.putBack(wanted);
     throw error;
   }
   const live = new LiveSandbox(wanted, agentPatienceMs);
@@ -149,8 +159,7 @@ function reserve(
   return live;
 }
 
-function newSandbox(spec: SandboxSpec, idBase: number, unheld: Sandbox["unheld"]): Sandbox {
-  const id = newSandboxId();
+function newSandbox(spec: SandboxSpec, { id, idBase }: Identity, unheld: Sandbox["unheld"]): Sandbox {
   const limits = { ...DEFAULT_LIMITS, cpus: CORES, ...spec.limits };
   const createdAt = new Date();
   const lifetimeMs = spec.lifetimeMs ?? null;

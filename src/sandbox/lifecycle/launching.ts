@@ -1,28 +1,43 @@
 import type { AgentSocket, Running } from "../../backends/backend.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { LaunchPlan } from "../../model/launch-plan.ts";
+import type { EndReason } from "../../model/reason.ts";
 import type { SandboxState } from "../../model/sandbox.ts";
 import type { LiveSandbox } from "../live-sandbox.ts";
 import type { LifecycleContext } from "./context.ts";
 import { enter } from "./context.ts";
 
+/** Why a sandbox is gone that was never made. */
+export const HALF_MADE: EndReason = { type: "interrupted", during: "create" };
+
 /**
  * Starts a sandbox's processes, and connects to its agent meanwhile. `greet` tells whether they work.
  * @throws PlyboxError `sandbox/launch-failed`, `bind/changed` when a bind's source is not what was named any more
  */
-export async function launch(
-  { backend, log }: LifecycleContext,
-  live: LiveSandbox,
-  plan: LaunchPlan,
-): Promise<Running> {
+export async function launch(context: LifecycleContext, live: LiveSandbox, plan: LaunchPlan): Promise<Running> {
+  const { backend, log } = context;
   const connect = (socket: AgentSocket) => void live.agent(socket).catch(() => {});
-  const running = await backend.launch(plan, connect).catch((error: unknown) => {
+  const running = await backend.launch(plan, connect).catch(async (error: unknown) => {
     live.closeLink();
+    if (!(error instanceof PlyboxError) || error.step === undefined) await takeBack(context, live, plan);
     return asLaunchFailure(error, plan);
   });
   live.running = running;
   log.debug({ sandbox: plan.id, steps: running.steps }, "launched");
   return running;
+}
+
+/** What a launch that did not come to say why it failed has made, which nobody has taken back: its launcher is gone. */
+async function takeBack(context: LifecycleContext, live: LiveSandbox, plan: LaunchPlan): Promise<void> {
+  try {
+    // What an earlier start has written stays.
+    await context.backend.discard(plan, { keepUpper: plan.incarnation > 1 });
+  } catch (err) {
+    context.log.warn({ sandbox: plan.id, err }, "what is left of a launch could not be taken away yet");
+    // Found again by whoever tries next. Nobody else gets its ids meanwhile.
+    const { state } = live.sandbox;
+    if (state.kind === "creating") enter(context, live, { kind: "destroyed", reason: HALF_MADE });
+  }
 }
 
 /** Resolves when the agent has answered, which is the proof that the sandbox works. Throws `agent/unreachable`. */
