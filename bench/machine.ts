@@ -77,11 +77,13 @@ function isLiving(pid: number): boolean {
   }
 }
 
+/** Its children, but for those that have ended and wait to be reaped: of these nothing is in memory. */
 export function childrenOf(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.flatMap((thread) =>
+  const children = threads.flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
   );
+  return children.filter(isLiving);
 }
 
 /** The directories of the process's cgroups, of both versions, by controllers; version 2 has none in its name. */
