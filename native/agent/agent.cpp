@@ -100,8 +100,7 @@ Result<> Agent::run() {
   if (Result<> opened = loop_.open(); !opened) return opened;
   if (Result<> watched = loop_.watch(descriptors_.signals.get(), EPOLLIN, signals_); !watched) return watched;
   if (Result<> watched = loop_.watch(descriptors_.listen.get(), EPOLLIN, listener_); !watched) return watched;
-  // The first command's cgroup is made when the daemon has been answered.
-  tidy_timer_.start(kTidyMs);
+  cgroups_.tidy();
   loop_.run([this] { after_turn(); });
   return {};
 }
