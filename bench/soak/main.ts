@@ -2,10 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { UndoStack } from "../../src/base/undo-stack.ts";
 import { Plybox } from "../../src/client/index.ts";
 import { cgroupParentOf } from "../../src/daemon/runtime.ts";
+import { begunOf } from "../../test/support/begun.ts";
 import { cgroupsWith, mountsWith, processesWith } from "../../test/support/traces.ts";
 import { Daemon } from "../daemon.ts";
 import { runInterruptible } from "../interruptible.ts";
@@ -24,6 +26,7 @@ const USAGE = `npm run soak [-- options]
 
 /** Memory that a process may take while the same work goes on: what its allocator does not give back. */
 const FLAT = 0.1;
+const LOOK_EVERY_MS = 100;
 
 interface Options {
   readonly sandboxes: number;
@@ -63,6 +66,9 @@ async function soak({ sandboxes: count, works }: Options, signal: AbortSignal): 
   const plybox = new Plybox({ socketPath: daemon.socketPath });
   undo.push("close the client", () => plybox.close());
 
+  // What the sandbox that is begun ahead holds is no growth: it is taken back where nobody asks for one.
+  await until(() => begunOf(runDirectory) !== undefined, signal);
+  await until(() => begunOf(runDirectory) === undefined, signal);
   const before = openIn(daemon.pid);
   const sandboxes = await Promise.all(
     Array.from({ length: count }, (_, i) => plybox.create({ name: `soak-${i}`, layers: ["host"] })),
@@ -87,6 +93,7 @@ async function soak({ sandboxes: count, works }: Options, signal: AbortSignal): 
   const ids = sandboxes.map(({ id }) => id);
   await Promise.all(sandboxes.map((sandbox) => sandbox.remove()));
   plybox.close();
+  await until(() => begunOf(runDirectory) === undefined, signal);
   faults.push(...(await leftOpen(daemon.pid, before)), ...leftBehind(runDirectory, ids));
   return faults;
 }
@@ -101,10 +108,14 @@ function* grown({ readings }: Watch): Generator<string> {
   }
 }
 
+async function until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
+  while (!isSo()) await setTimeout(LOOK_EVERY_MS, undefined, { signal });
+}
+
 /** Connections that the client has dropped close a moment later: asked again for a while. */
 async function leftOpen(pid: number, before: string): Promise<readonly string[]> {
   for (let left = 100; left > 0 && openIn(pid) !== before; left--) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await setTimeout(LOOK_EVERY_MS);
   }
   const after = openIn(pid);
   console.log(`descriptors of daemon + launcher: ${before} before, ${after} after`);
