@@ -108,11 +108,9 @@ void Begun::begin_one() {
   child_ = {};
   bool is_prepared = prepare_ground(ground_, spare_, prepared_, "", record_);
   spare_.settle();
-  if (is_prepared) {
-    if (stage_.enter()) {
-      child_ = clone_onto(ground_, prepared_, CLONE_FILES, stack_, run_child, this);
-      if (Result<> left = stage_.leave(); !left) abort();
-    }
+  if (is_prepared && stage_.enter()) {
+    child_ = clone_onto(ground_, prepared_, CLONE_FILES, stack_, run_child, this);
+    if (Result<> left = stage_.leave(); !left) abort();
   }
   // A child that was killed may not have come to it.
   begun_.raise();

@@ -30,7 +30,7 @@ class Begun {
 
   // Begins one on this ground, unless that is what is begun. Does not wait, but for the taking back of another.
   void begin(const Ground& ground);
-  // Whether one is begun on just this ground. What it would take to begin it is no reason to say no.
+  // Whether one is begun on just this ground, or about to be.
   bool is_on(const Ground& ground) const;
   // Whether the ids of one that is begun are those of this ground.
   bool has_ids_of(const Ground& ground) const;

@@ -81,17 +81,19 @@ constexpr LayingStep kLayingSteps[] = {
 
 bool prepare_ground(const Ground& ground, Spare& spare, PreparedGround& prepared, std::string_view fail_at,
                     StepRecord& record) {
-  return record.run("namespaces", fail_at, [&]() -> Result<> {
+  auto take_namespaces = [&]() -> Result<> {
     Result<Namespaces> taken = spare.take({0, ground.id_base, ground.id_count});
     if (!taken) return taken.failure();
     prepared.namespaces = taken.take();
     return {};
-  }) && record.run("cgroup", fail_at, [&]() -> Result<> {
+  };
+  auto take_cgroups = [&]() -> Result<> {
     Result<JoinedCgroups> made = make_cgroups(ground.cgroups, ground.id_base);
     if (!made) return made.failure();
     prepared.cgroups = made.take();
     return {};
-  });
+  };
+  return record.run("namespaces", fail_at, take_namespaces) && record.run("cgroup", fail_at, take_cgroups);
 }
 
 void Cloned::reap() const {
