@@ -50,6 +50,7 @@ class Server {
 
   void answer(uint32_t channel, Result<> result);
   void acknowledge(uint32_t channel);
+  static std::string describe(Failure failure);
   void refuse(uint32_t channel, const Refusal& refusal);
   void fail(uint32_t channel, const char* code, Failure failure);
   void send(Kind kind, uint32_t channel, std::string_view payload);
