@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
 import { collect } from "./collect.ts";
+import { RightOfWay } from "./right-of-way.ts";
 
-const utf8 = { encoding: "utf8", maxBytes: 10 } as const;
+const turns = new RightOfWay().stream();
+const utf8 = { turns, encoding: "utf8", maxBytes: 10 } as const;
 
 describe("a collected answer", () => {
   it("holds all output where it fits, and says nothing of truncation", async () => {
@@ -30,7 +32,11 @@ describe("a collected answer", () => {
       stdout: "a\ufffd",
       notUtf8: ["stdout"],
     });
-    const exact = await collect(new ScriptedSession().output(bytes).exit(), { encoding: "base64", maxBytes: 10 });
+    const exact = await collect(new ScriptedSession().output(bytes).exit(), {
+      turns,
+      encoding: "base64",
+      maxBytes: 10,
+    });
     expect(exact.stdout).toBe("Yf8=");
     expect(exact).not.toHaveProperty("notUtf8");
   });

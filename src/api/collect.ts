@@ -3,8 +3,10 @@ import { PlyboxError } from "../model/errors.ts";
 import type { ExecEvent, ExecReport, OutputStream } from "../model/exec.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import type { ExecEventViews, ExecResultView } from "./contract.ts";
+import type { StreamTurns } from "./right-of-way.ts";
 
 export interface CollectOptions {
+  readonly turns: StreamTurns;
   readonly encoding: "utf8" | "base64";
   /** Bytes of stdout and stderr together that the answer holds; what comes later is counted and dropped. */
   readonly maxBytes: number;
@@ -30,9 +32,11 @@ export function reportView(report: ExecReport): ExecEventViews["exit"] {
 export async function collect(events: AsyncIterable<ExecEvent>, options: CollectOptions): Promise<ExecResultView> {
   const kept = { stdout: new ByteBuffer(), stderr: new ByteBuffer() };
   const missing = { stdout: 0, stderr: 0 };
-  let room = options.maxBytes;
+  const { turns, maxBytes } = options;
+  let room = maxBytes;
   for await (const event of events) {
     if (event.kind === "output") {
+      await turns(event);
       const { stream, bytes } = event;
       const taken = Math.min(room, bytes.length);
       kept[stream].append(taken === bytes.length ? bytes : bytes.subarray(0, taken));

@@ -40,6 +40,7 @@ import { portHandlers } from "./port-handlers.ts";
 import { readQuery } from "./query.ts";
 import type { RemoteStore } from "./remote-handlers.ts";
 import { remoteHandlers } from "./remote-handlers.ts";
+import type { RightOfWay } from "./right-of-way.ts";
 import type { Call, Handler, Named, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
@@ -76,6 +77,8 @@ export interface ApiOptions {
   readonly metrics: MetricsText;
   /** Who watches over every request. */
   readonly observers?: readonly RequestObserver[];
+  /** What is asked for goes before what is streamed. */
+  readonly rightOfWay: RightOfWay;
   /** Ends the streams of usage and events, which have no end of their own. */
   readonly closing?: AbortSignal;
   /** Of the daemon, such as `0.1.0`. */
@@ -106,7 +109,7 @@ export type Api = Hono<{ Bindings: ApiBindings }>;
 
 /** API v1 as a Hono app; `createApiServer` serves it. */
 export function createApi(options: ApiOptions): Api {
-  const { sandboxes, layers, version, ready, log } = options;
+  const { sandboxes, layers, version, ready, rightOfWay, log } = options;
   const bodyBytes = options.bodyBytes ?? 1024 ** 2;
   const keepAliveMs = options.keepAliveMs ?? 15_000;
   const fail = errorMapper(log);
@@ -120,6 +123,7 @@ export function createApi(options: ApiOptions): Api {
     ...execHandlers({
       sandboxes,
       commands: options.commands,
+      rightOfWay,
       collectBytes: options.collectBytes ?? 16 * 1024 ** 2,
       keepAliveMs,
       onUnknownError: fail,
@@ -142,7 +146,7 @@ export function createApi(options: ApiOptions): Api {
   };
   const app: Api = new Hono();
   const gate = new Gate(options.accounts, sandboxes);
-  const { observers = [] } = options;
+  const observers = [...(options.observers ?? []), rightOfWay];
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     // The literal types of table and handlers agree by `Handlers`; a loop over both cannot say so.
     const handler = handlers[name as keyof typeof handlers] as Handler<Route>;

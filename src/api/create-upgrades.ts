@@ -8,10 +8,14 @@ import { Upgrades } from "./upgrades.ts";
 
 /** What API v1 serves on connections that leave HTTP; `createApiServer` attaches it to a listener. */
 export function createUpgrades(options: ApiOptions): Upgrades {
+  const { rightOfWay } = options;
   return new Upgrades({
     gate: new Gate(options.accounts, options.sandboxes),
-    routes: [dialRoute(new Ports(options.agents)), ...terminalRoutes(options.sandboxes, options.commands)],
+    routes: [
+      dialRoute(new Ports(options.agents)),
+      ...terminalRoutes({ sandboxes: options.sandboxes, commands: options.commands, rightOfWay }),
+    ],
     fail: errorMapper(options.log),
-    ...(options.observers && { observers: options.observers }),
+    observers: [...(options.observers ?? []), rightOfWay],
   });
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
+import { RightOfWay } from "./right-of-way.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
@@ -21,6 +22,7 @@ function streamOf(session: ScriptedSession) {
   const response = eventStream(session[Symbol.asyncIterator](), {
     started: { exec, pid },
     from: { stdout: 0, stderr: 0 },
+    turns: new RightOfWay().stream(),
     keepAliveMs: 15_000,
     onUnknownError,
     release,

@@ -4,11 +4,13 @@ import type { ExecEvent, OutputOffsets } from "../model/exec.ts";
 import { errorView } from "./answers.ts";
 import { reportView } from "./collect.ts";
 import type { ExecEventViews } from "./contract.ts";
+import type { StreamTurns } from "./right-of-way.ts";
 
 export interface EventStreamOptions {
   readonly started: ExecEventViews["started"];
   /** Where the streams begin. */
   readonly from: OutputOffsets;
+  readonly turns: StreamTurns;
   /** Silence after which a comment is sent, so that neither end takes the connection for dead. */
   readonly keepAliveMs: number;
   /** What a reader gets when the source fails with something other than a PlyboxError. */
@@ -42,7 +44,7 @@ export function eventStream(events: AsyncIterator<ExecEvent>, options: EventStre
       keepAlive.unref();
     },
     async pull(controller: ReadableStreamDefaultController<Uint8Array>) {
-      const { frame, last } = await next(events, frames, options.onUnknownError);
+      const { frame, last } = await next(events, frames, options);
       if (!open) return;
       keepAlive?.refresh();
       controller.enqueue(frame);
@@ -63,14 +65,14 @@ interface Next {
 async function next(
   events: AsyncIterator<ExecEvent>,
   frames: FrameWriter,
-  onUnknownError: (error: unknown) => PlyboxError,
+  { turns, onUnknownError }: EventStreamOptions,
 ): Promise<Next> {
   try {
     const { value, done } = await events.next();
     // Who does not follow a command that goes on gets no exit.
-    return done === true
-      ? { frame: frames.reached(), last: true }
-      : { frame: frames.event(value), last: value.kind === "exit" };
+    if (done === true) return { frame: frames.reached(), last: true };
+    await turns(value);
+    return { frame: frames.event(value), last: value.kind === "exit" };
   } catch (error) {
     const known = error instanceof PlyboxError ? error : onUnknownError(error);
     return { frame: frames.write("error", errorView(known)), last: true };

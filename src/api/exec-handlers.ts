@@ -15,11 +15,13 @@ import type { ExecBody } from "./contract.ts";
 import { answerEvents, answerOutput } from "./exec-output.ts";
 import type { ExecRoutes } from "./exec-routes.ts";
 import { execView } from "./exec-view.ts";
+import type { RightOfWay } from "./right-of-way.ts";
 import type { Handlers } from "./route.ts";
 
 export interface ExecHandlerOptions {
   readonly sandboxes: Sandboxes;
   readonly commands: Commands;
+  readonly rightOfWay: RightOfWay;
   readonly collectBytes: number;
   readonly keepAliveMs: number;
   readonly onUnknownError: (error: unknown) => PlyboxError;
@@ -29,7 +31,7 @@ const START: OutputOffsets = { stdout: 0, stderr: 0 };
 const PAGE = 100;
 
 export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> {
-  const { sandboxes, commands, collectBytes } = options;
+  const { sandboxes, commands, rightOfWay, collectBytes } = options;
   const turns = new KeyedLock();
 
   return {
@@ -50,7 +52,8 @@ export function execHandlers(options: ExecHandlerOptions): Handlers<ExecRoutes> 
       feeding.catch(() => {}); // The reader meets the same failure, or the command's end.
       if (acceptsEvents(incoming)) return answerEvents(session, START, options);
       closeWith(session, outgoing);
-      return json(200, await collect(session, { encoding: body.encoding ?? "utf8", maxBytes: collectBytes }));
+      const turns = rightOfWay.stream();
+      return json(200, await collect(session, { turns, encoding: body.encoding ?? "utf8", maxBytes: collectBytes }));
     },
 
     async listExecs({ params, query }) {

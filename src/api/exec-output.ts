@@ -9,11 +9,13 @@ import { errorAnswer } from "./answers.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
 import type { ExecRoutes } from "./exec-routes.ts";
 import { sendHead, sendStream } from "./file-transfer.ts";
+import type { RightOfWay, StreamTurns } from "./right-of-way.ts";
 import type { Call } from "./route.ts";
 
 type OutputCall = Pick<Call<ExecRoutes["readOutput"]>, "params" | "query" | "incoming" | "outgoing" | "signal">;
 
 export interface EventOptions {
+  readonly rightOfWay: RightOfWay;
   readonly keepAliveMs: number;
   readonly onUnknownError: (error: unknown) => PlyboxError;
 }
@@ -21,7 +23,7 @@ export interface EventOptions {
 /** A command's output: its events, or the bytes of one stream. */
 export async function answerOutput(commands: Commands, call: OutputCall, options: EventOptions): Promise<Response> {
   const { params, query, incoming, signal } = call;
-  if (query.stream !== undefined) return await answerBytes(commands, call, query.stream);
+  if (query.stream !== undefined) return await answerBytes(commands, call, query.stream, options.rightOfWay.stream());
   if (incoming.method === "HEAD") {
     const refused = new PlyboxError("route/method-not-allowed", "events have no head; ask for a stream's bytes");
     return errorAnswer(refused, { allow: "GET" });
@@ -40,12 +42,12 @@ export async function answerOutput(commands: Commands, call: OutputCall, options
 export function answerEvents(
   session: ExecSession | OutputReading,
   from: OutputOffsets,
-  { keepAliveMs, onUnknownError }: EventOptions,
+  { rightOfWay, keepAliveMs, onUnknownError }: EventOptions,
 ): Response {
   const { exec, pid } = session;
   const release = (): void => session.close();
   return eventStream(session[Symbol.asyncIterator](), {
-    ...{ started: { exec, pid }, from, keepAliveMs, onUnknownError, release },
+    ...{ started: { exec, pid }, from, turns: rightOfWay.stream(), keepAliveMs, onUnknownError, release },
   });
 }
 
@@ -53,6 +55,7 @@ async function answerBytes(
   commands: Commands,
   { params, query, incoming, outgoing, signal }: OutputCall,
   stream: OutputStream,
+  turns: StreamTurns,
 ): Promise<Response> {
   const { from: asked = 0, follow = true } = query;
   // Of the other stream nothing is wanted: what has been written by now is passed over.
@@ -67,7 +70,7 @@ async function answerBytes(
   // The stream itself cannot be ended while it waits for a command that says nothing.
   outgoing.once("close", () => reading.close());
   if (outgoing.destroyed) reading.close();
-  const write = (to: Writable): Promise<void> => pipeline(bytesOf(reading, stream), to, { end: false });
+  const write = (to: Writable): Promise<void> => pipeline(bytesOf(reading, stream, turns), to, { end: false });
   return await sendStream(write, outgoing, { status: 200, headers });
 }
 
@@ -88,10 +91,11 @@ function headersOf(reading: OutputReading, stream: OutputStream, asked: number):
 }
 
 /** The bytes of one stream. A gap between them fails it: a part must not look like the whole. */
-async function* bytesOf(reading: OutputReading, stream: OutputStream): AsyncGenerator<Uint8Array> {
+async function* bytesOf(reading: OutputReading, stream: OutputStream, turns: StreamTurns): AsyncGenerator<Uint8Array> {
   const { from } = reading[stream];
   try {
     for await (const event of reading) {
+      await turns(event);
       if (event.kind === "output" && event.stream === stream) yield event.bytes;
       else if (isGap(event, stream, from)) throw new PlyboxError("aborted", "the reader was too slow");
     }

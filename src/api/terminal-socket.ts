@@ -5,10 +5,12 @@ import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { errorView } from "./answers.ts";
 import { reportView } from "./collect.ts";
 import { parse } from "./parse.ts";
+import type { StreamTurns } from "./right-of-way.ts";
 import { terminalRequest } from "./schemas/terminal.ts";
 
 export interface TerminalOptions {
   readonly session: ExecSession;
+  readonly turns: StreamTurns;
   /** Bytes of the terminal's output before the first that is sent. */
   readonly from: number;
   readonly sandboxes: Pick<Sandboxes, "resize" | "signal">;
@@ -28,7 +30,7 @@ const CLOSE = { done: 1000, goingAway: 1001, badMessage: 1008, failed: 1011 } as
  * read holds back its own command; keys that the command does not take hold back their client.
  */
 export function serveTerminal(ws: WebSocket, options: TerminalOptions): void {
-  const { session, from, stopping } = options;
+  const { session, stopping } = options;
   let isAnswered = true;
   const pings = setInterval(() => {
     // Who has not answered in all that time is gone, though nobody said so.
@@ -50,14 +52,17 @@ export function serveTerminal(ws: WebSocket, options: TerminalOptions): void {
   // A connection that breaks is closed next; that is where it is let go.
   ws.on("error", () => {});
   listen(ws, options);
-  void show(ws, session, from);
+  void show(ws, options);
 }
 
 /** What the command shows goes out, in order, each piece when the one before has left. */
-async function show(ws: WebSocket, session: ExecSession, from: number): Promise<void> {
+async function show(ws: WebSocket, { session, turns, from }: TerminalOptions): Promise<void> {
   try {
     await send(ws, { type: "started", exec: session.exec, pid: session.pid, from });
-    for await (const event of session) await sendEvent(ws, event);
+    for await (const event of session) {
+      await turns(event);
+      await sendEvent(ws, event);
+    }
     ws.close(CLOSE.done);
   } catch (error) {
     if (ws.readyState !== ws.OPEN) return;

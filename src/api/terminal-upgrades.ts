@@ -8,6 +8,7 @@ import type { Commands } from "../sandbox/execs/commands.ts";
 import type { Sandboxes } from "../sandbox/sandboxes.ts";
 import { parse } from "./parse.ts";
 import { readQuery } from "./query.ts";
+import type { RightOfWay } from "./right-of-way.ts";
 import { execParams } from "./schemas/exec.ts";
 import { terminalAttachQuery, terminalQuery } from "./schemas/terminal.ts";
 import { serveTerminal } from "./terminal-socket.ts";
@@ -17,8 +18,14 @@ import type { UpgradeCall, UpgradeRoute } from "./upgrades.ts";
 const MESSAGE_BYTES = 256 * 1024;
 const PROTOCOL = "plybox.v1";
 
+interface TerminalParts {
+  readonly sandboxes: Sandboxes;
+  readonly commands: Commands;
+  readonly rightOfWay: RightOfWay;
+}
+
 /** Terminals over WebSocket: one to start a command on, and one to listen again to a command that runs on one. */
-export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readonly UpgradeRoute[] {
+export function terminalRoutes({ sandboxes, commands, rightOfWay }: TerminalParts): readonly UpgradeRoute[] {
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MESSAGE_BYTES,
@@ -30,7 +37,8 @@ export function terminalRoutes(sandboxes: Sandboxes, commands: Commands): readon
     const { incoming, socket, head, stopping } = call;
     // Only now, so that whoever asks for what is not there is told so in HTTP.
     server.handleUpgrade(incoming, socket, head, (ws) => {
-      serveTerminal(ws, { session, from, stopping, sandboxes, ref: call.params.ref ?? "" });
+      const turns = rightOfWay.stream();
+      serveTerminal(ws, { session, turns, from, stopping, sandboxes, ref: call.params.ref ?? "" });
     });
   };
   return [

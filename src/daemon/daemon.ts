@@ -15,6 +15,7 @@ import type { ApiOptions } from "../api/create-api.ts";
 import { createApi } from "../api/create-api.ts";
 import { createPortProxy } from "../api/create-port-proxy.ts";
 import { createUpgrades } from "../api/create-upgrades.ts";
+import { RightOfWay } from "../api/right-of-way.ts";
 import { sharedAbort } from "../base/abort.ts";
 import { UndoStack } from "../base/undo-stack.ts";
 import { PlyboxError } from "../model/errors.ts";
@@ -147,7 +148,7 @@ export async function startDaemon(config: Config, options: DaemonOptions = {}): 
 function servedParts({ sandboxes, layers, remote }: Runtime) {
   const { lifecycle, checkpoints, composition } = sandboxes;
   return {
-    ...{ relay, sandboxes, lifecycle, checkpoints, composition, agents: sandboxes },
+    ...{ relay, rightOfWay: new RightOfWay(), sandboxes, lifecycle, checkpoints, composition, agents: sandboxes },
     ...{ layers, transfer: layers.transfer, remote },
   };
 }

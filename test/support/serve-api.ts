@@ -14,6 +14,7 @@ import type { ApiOptions } from "../../src/api/create-api.ts";
 import { createApi } from "../../src/api/create-api.ts";
 import { createPortProxy } from "../../src/api/create-port-proxy.ts";
 import { createUpgrades } from "../../src/api/create-upgrades.ts";
+import { RightOfWay } from "../../src/api/right-of-way.ts";
 import { EventLog } from "../../src/sandbox/events/event-log.ts";
 import { Commands } from "../../src/sandbox/execs/commands.ts";
 import { ExecHistory } from "../../src/sandbox/execs/exec-history.ts";
@@ -45,6 +46,7 @@ export type ServeOptions = Omit<
   | "portAccess"
   | "transfer"
   | "remote"
+  | "rightOfWay"
 > &
   Partial<Pick<ApiOptions, "lifecycle" | "checkpoints" | "composition" | "layers" | "uppers" | "portAccess">>;
 
@@ -102,6 +104,7 @@ export async function serve(options: ServeOptions, token: string): Promise<Serve
     composition: { activate: unused, deactivate: unused },
     transfer: NO_TRANSFER,
     remote,
+    rightOfWay: new RightOfWay(),
   };
   const parts = { accounts, commands, events, webhooks, metrics, portAccess, ...unusedParts, ...options };
   const api = createApi(parts);
