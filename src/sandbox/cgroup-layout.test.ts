@@ -106,6 +106,14 @@ describe("planCgroups", () => {
     ]);
   });
 
+  it.each([
+    ["1", () => findCgroups(V1)],
+    ["2", v2],
+  ])("makes the same cgroups of version %s without limits, and sets nothing", (_, layout) => {
+    const unlimited = planCgroups(layout(), "plybox", id, limits).map((cgroup) => ({ ...cgroup, set: [] }));
+    expect(planCgroups(layout(), "plybox", id)).toEqual(unlimited);
+  });
+
   it("leaves a sandbox no swap where the kernel counts it", () => {
     prepareCgroups(v2(), "plybox");
     writeFileSync(join(unified, "plybox/memory.swap.max"), "max");

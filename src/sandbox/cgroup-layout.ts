@@ -131,18 +131,27 @@ export function cgroupPathsOf(layout: CgroupLayout, parent: string, id: SandboxI
 type Setting = readonly [file: string, value: string];
 export type CgroupLimits = Pick<Limits, "memoryBytes" | "pids" | "cpus" | "cpuWeight">;
 
-/** The cgroups of one sandbox. */
-export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits: CgroupLimits): CgroupPlan[] {
+/** The cgroups of one sandbox; without `limits` they are only made. */
+export function planCgroups(layout: CgroupLayout, parent: string, id: SandboxId, limits?: CgroupLimits): CgroupPlan[] {
   if (layout.version === 2) {
     const above = join(layout.root, parent);
-    return [{ path: join(above, id), version: 2, set: versionTwo(above, limits), roles: ["track", "memory"] }];
+    const set = limits === undefined ? [] : versionTwo(above, limits);
+    return [{ path: join(above, id), version: 2, set, roles: ["track", "memory"] }];
   }
-  return [...layout.roots].map(([controller, root]) => ({
-    path: join(root, parent, id),
-    version: 1,
-    ...versionOne(controller, join(root, parent), limits),
-  }));
+  return [...layout.roots].map(([controller, root]) => {
+    const above = join(root, parent);
+    const set = limits === undefined ? [] : versionOne(controller, above, limits);
+    return { path: join(above, id), version: 1, set, roles: ROLES[controller] };
+  });
 }
+
+/** What the agent does with a hierarchy of version 1. */
+const ROLES: Readonly<Record<Controller, CgroupPlan["roles"]>> = {
+  memory: ["memory"],
+  pids: ["track"],
+  cpu: [],
+  cpuacct: [],
+};
 
 function versionTwo(above: string, limits: CgroupLimits): readonly Setting[] {
   const { memoryBytes, pids, cpuWeight } = limits;
@@ -155,26 +164,25 @@ function versionTwo(above: string, limits: CgroupLimits): readonly Setting[] {
   ];
 }
 
-function versionOne(controller: Controller, above: string, limits: CgroupLimits): Pick<CgroupPlan, "set" | "roles"> {
+function versionOne(controller: Controller, above: string, limits: CgroupLimits): readonly Setting[] {
   const { memoryBytes, pids, cpuWeight } = limits;
   switch (controller) {
-    case "memory": {
-      // Counts memory and swap together, and may not be below the first: the same means no swap.
-      const noSwap = whereKnown(above, "memory.memsw.limit_in_bytes", String(memoryBytes));
-      return { set: [["memory.limit_in_bytes", String(memoryBytes)], ...noSwap], roles: ["memory"] };
-    }
+    case "memory":
+      return [
+        ["memory.limit_in_bytes", String(memoryBytes)],
+        // Counts memory and swap together, and may not be below the first: the same means no swap.
+        ...whereKnown(above, "memory.memsw.limit_in_bytes", String(memoryBytes)),
+      ];
     case "pids":
-      return { set: [["pids.max", String(pids)]], roles: ["track"] };
-    case "cpu": {
-      const shares = Math.max(2, Math.round(cpuWeight * SHARES_PER_WEIGHT));
-      const quota: readonly Setting[] = [
+      return [["pids.max", String(pids)]];
+    case "cpu":
+      return [
         ["cpu.cfs_period_us", String(CPU_PERIOD_US)],
         ["cpu.cfs_quota_us", quotaOf(limits)],
+        ["cpu.shares", String(Math.max(2, Math.round(cpuWeight * SHARES_PER_WEIGHT)))],
       ];
-      return { set: [...quota, ["cpu.shares", String(shares)]], roles: [] };
-    }
     case "cpuacct":
-      return { set: [], roles: [] };
+      return [];
   }
 }
 

@@ -71,9 +71,9 @@ function socketPath(id: SandboxId, places: SandboxPlaces): string {
   return join(places.sockets, `${id}.sock`);
 }
 
-/** What of a sandbox's plan is known before anybody has asked for it, but for what its cgroups are set to. */
+/** What of a sandbox's plan is known before anybody has asked for it; then it has no limits yet. */
 export function planGround(
-  { id, idBase, limits }: Pick<Sandbox, "id" | "idBase"> & { readonly limits: CgroupLimits },
+  { id, idBase, limits }: Pick<Sandbox, "id" | "idBase"> & { readonly limits?: CgroupLimits },
   { cgroups, cgroupParent }: SandboxPlaces,
   idCount: number = RANGE_SIZE,
 ): Ground {

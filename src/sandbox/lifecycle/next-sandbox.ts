@@ -1,6 +1,5 @@
 import type { SandboxId } from "../../model/ids.ts";
 import { newSandboxId } from "../../model/ids.ts";
-import { DEFAULT_LIMITS } from "../../model/sandbox.ts";
 import { planGround } from "../launch-plan.ts";
 import type { SandboxServiceOptions } from "./context.ts";
 
@@ -58,9 +57,7 @@ export class NextSandbox {
       // All ids are in use. Whoever asks is told so.
       return;
     }
-    // Its own plan sets its limits.
-    const limits = { ...DEFAULT_LIMITS, cpus: 1 };
-    const ground = planGround({ ...this.#reserved, limits }, places, ids.size);
+    const ground = planGround(this.#reserved, places, ids.size);
     backend.expect(ground).catch((err: unknown) => log.debug({ err }, "the next sandbox cannot be begun ahead"));
   }
 
