@@ -67,19 +67,19 @@ describe("a stream with much to send", () => {
     expect(isOut()).toBe(false);
     vi.advanceTimersByTime(5);
     await piece;
-    const { piece: another } = nextPiece(way);
-    await another;
+    await nextPiece(way).piece;
   });
 
   it("goes on beside requests that never stop coming", async () => {
     for (let piece = 0; piece < 3; piece++) {
-      const { piece: next } = nextPiece(way);
-      for (let ms = 0; ms < 5; ms++) {
+      const { isOut } = nextPiece(way);
+      for (let ms = 0; ms < 10; ms++) {
         way.begin();
-        await setImmediate();
+        await someTurns();
         vi.advanceTimersByTime(1);
       }
-      await next;
+      await someTurns();
+      expect(isOut()).toBe(true);
     }
   });
 
@@ -102,11 +102,18 @@ it("a stream with little to send waits for nobody, nor does what is no output", 
   expect(turns({ kind: "end", stream: "stdout", offset: 2 * FREE })).toBeUndefined();
 });
 
-it("two streams go on at once when the last request is answered", async () => {
+it("streams go on one after the other, and a request that comes meanwhile goes before the next", async () => {
   const request = way.begin();
-  const streams = [nextPiece(way), nextPiece(way)];
+  const streams = [nextPiece(way), nextPiece(way), nextPiece(way)];
+  const out = () => streams.filter(({ isOut }) => isOut()).length;
   await someTurns();
-  expect(streams.some(({ isOut }) => isOut())).toBe(false);
+  expect(out()).toBe(0);
   request.end({ status: 200 });
+  await streams[0]?.piece;
+  const another = way.begin();
+  await someTurns();
+  expect(out()).toBe(1);
+  another.end({ status: 200 });
   await Promise.all(streams.map(({ piece }) => piece));
+  expect(vi.getTimerCount()).toBe(0);
 });

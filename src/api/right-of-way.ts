@@ -1,5 +1,4 @@
 import { setImmediate as inputTaken } from "node:timers/promises";
-import type { Deferred } from "../base/deferred.ts";
 import { deferred } from "../base/deferred.ts";
 import type { ExecEvent } from "../model/exec.ts";
 import type { RequestObserver, RequestWatch } from "../model/request-observer.ts";
@@ -14,23 +13,26 @@ const PIECE_BYTES = 32 * 1024;
 export type StreamTurns = (event: ExecEvent) => Promise<void> | undefined;
 
 /**
- * Lets requests go before streams that have much to send. Both are served by one thread: a command that floods would
- * else delay each answer by all of its output that has arrived by then, several times for a request that takes several steps.
+ * Lets requests go before streams that have much to send. Both are served by one thread: commands that flood would
+ * else delay each answer by all of their output that has arrived by then, several times for a request that takes
+ * several steps.
  *
- * A piece of a stream waits for requests that have been asked a moment ago, 5 ms at most: beside others without end, a
- * stream still gets its 32 KiB in that time.
+ * Streams send one piece after the other, and each waits for requests that have been asked a moment ago, 5 ms at most:
+ * beside requests without end, all streams together still send 32 KiB in that time.
  */
 export class RightOfWay implements RequestObserver {
   /** When each request came that has not been answered, from the oldest; it misses those that take long. */
   readonly #asked = new Map<RequestWatch, number>();
-  #way: { readonly free: Deferred<void>; readonly timer: NodeJS.Timeout } | undefined;
+  #lastTurn: Promise<void> = Promise.resolve();
+  /** Where a piece waits. */
+  #letGo: (() => void) | undefined;
 
   begin(): RequestWatch {
     const watch: RequestWatch = {
       run: (serve) => serve(),
       end: () => {
         this.#asked.delete(watch);
-        if (this.#way !== undefined && !this.#isAsked()) this.#letGo();
+        if (this.#letGo !== undefined && !this.#isAsked()) this.#letGo();
       },
     };
     this.#asked.set(watch, performance.now());
@@ -45,7 +47,8 @@ export class RightOfWay implements RequestObserver {
       room -= event.bytes.length;
       if (room > 0) return undefined;
       room = PIECE_BYTES;
-      return this.#turn();
+      this.#lastTurn = this.#lastTurn.then(() => this.#turn());
+      return this.#lastTurn;
     };
   }
 
@@ -53,15 +56,13 @@ export class RightOfWay implements RequestObserver {
     // A request that has arrived is seen, and an answer that is ready goes out.
     await inputTaken();
     if (!this.#isAsked()) return;
-    this.#way ??= { free: deferred(), timer: setTimeout(() => this.#letGo(), SHORT_MS) };
-    await this.#way.free.promise;
+    const free = deferred();
+    this.#letGo = free.resolve;
+    const timer = setTimeout(this.#letGo, SHORT_MS);
+    await free.promise;
+    clearTimeout(timer);
+    this.#letGo = undefined;
     await inputTaken();
-  }
-
-  #letGo(): void {
-    clearTimeout(this.#way?.timer);
-    this.#way?.free.resolve();
-    this.#way = undefined;
   }
 
   #isAsked(): boolean {
