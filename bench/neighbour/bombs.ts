@@ -3,8 +3,8 @@ export interface Bomb {
   readonly name: string;
   /** For /bin/sh on the `host` layer. */
   readonly line: string;
-  /** Of one that floods: whether somebody outside reads it, through the daemon. */
-  readonly output?: "read" | "unread";
+  /** Of one that floods: how many run it, and each reads what it writes, through the daemon; 0 for one that nobody reads. */
+  readonly readers?: number;
 }
 
 const python = (...lines: readonly string[]): string => `exec python3 -c '${lines.join("\n")}'`;
@@ -35,6 +35,7 @@ export const BOMBS: readonly Bomb[] = [
       "  for fd in held: os.close(fd)",
     ),
   },
-  { name: "flood-unread", line: "exec yes", output: "unread" },
-  { name: "flood-read", line: "exec yes", output: "read" },
+  { name: "flood-unread", line: "exec yes", readers: 0 },
+  { name: "flood-read", line: "exec yes", readers: 1 },
+  { name: "floods-read", line: "exec yes", readers: 6 },
 ];

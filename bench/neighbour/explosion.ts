@@ -11,17 +11,16 @@ const FUSE_MS = 1000;
 /** A bomb that goes off in a sandbox of its own, with the limits of a sandbox that asks for none, and again when it has ended. */
 export class Explosion implements AsyncDisposable {
   readonly #sandbox: Sandbox;
-  readonly #reader: ChildProcess | undefined;
+  readonly #readers: readonly ChildProcess[];
   readonly #bombing: Promise<void>;
   #isOver = false;
   #fault: unknown;
 
   private constructor(sandbox: Sandbox, bomb: Bomb, socketPath: string) {
     this.#sandbox = sandbox;
-    // In a process of its own: what it reads must not delay who measures.
-    this.#reader = bomb.output === "read" ? readAll(sandbox, bomb, socketPath) : undefined;
-    this.#bombing =
-      this.#reader === undefined ? this.#bomb(bomb).catch((error) => this.#failed(error)) : Promise.resolve();
+    // In processes of their own: what they read must not delay who measures.
+    this.#readers = Array.from({ length: bomb.readers ?? 0 }, () => readAll(sandbox, bomb, socketPath));
+    this.#bombing = this.#bomb(bomb).catch((error) => this.#failed(error));
   }
 
   static async begin(plybox: Plybox, bomb: Bomb, socketPath: string): Promise<Explosion> {
@@ -32,8 +31,9 @@ export class Explosion implements AsyncDisposable {
   }
 
   /** One that its limit has ended is set off again. One that floods goes on by itself. */
-  async #bomb({ line, output }: Bomb): Promise<void> {
-    if (output === "unread") return void (await this.#sandbox.detach(line));
+  async #bomb({ line, readers }: Bomb): Promise<void> {
+    if (readers === 0) await this.#sandbox.detach(line);
+    if (readers !== undefined) return;
     while (!this.#isOver) await this.#sandbox.exec(line);
   }
 
@@ -47,12 +47,15 @@ export class Explosion implements AsyncDisposable {
     await this.#sandbox.remove();
     await this.#bombing;
     if (this.#fault !== undefined) throw this.#fault;
-    const reader = this.#reader;
-    if (reader === undefined || reader.exitCode !== null || reader.signalCode !== null) return;
-    const ended = once(reader, "exit");
-    reader.kill();
-    await ended;
+    await Promise.all(this.#readers.map(end));
   }
+}
+
+async function end(reader: ChildProcess): Promise<void> {
+  if (reader.exitCode !== null || reader.signalCode !== null) return;
+  const ended = once(reader, "exit");
+  reader.kill();
+  await ended;
 }
 
 function readAll({ id }: Sandbox, { line }: Bomb, socketPath: string): ChildProcess {

@@ -6,25 +6,30 @@ import { RightOfWay } from "./right-of-way.ts";
 const KIB = 1024;
 /** What a stream sends before it waits for anybody. */
 const FREE = 1024 * KIB;
+const DONE = { status: 200 };
 
 const output = (bytes: number): ExecEvent => ({
   ...{ kind: "output", stream: "stdout", offset: 0, bytes: new Uint8Array(bytes) },
 });
 
-/** A stream that has sent what is free, and its next piece. */
-function nextPiece(way: RightOfWay): { readonly piece: Promise<void> | undefined; readonly isOut: () => boolean } {
+/** A stream that has sent what is free, and whether its next piece may go out. */
+function nextPiece(way: RightOfWay): () => boolean {
   const turns = way.stream();
   expect(turns(output(FREE - 1))).toBeUndefined();
   let isOut = false;
-  const piece = turns(output(1))?.then(() => {
+  void turns(output(1))?.then(() => {
     isOut = true;
   });
-  return { piece, isOut: () => isOut };
+  return () => isOut;
 }
 
-/** Long enough for whatever waits for the event loop alone. */
-async function someTurns(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await setImmediate();
+/** So many milliseconds, in each of which all that is ready happens. */
+async function pass(ms: number): Promise<void> {
+  for (let passed = 0; ; passed++) {
+    for (let turn = 0; turn < 10; turn++) await setImmediate();
+    if (passed === ms) return;
+    vi.advanceTimersByTime(1);
+  }
 }
 
 let way: RightOfWay;
@@ -38,47 +43,47 @@ afterEach(() => {
 });
 
 describe("a stream with much to send", () => {
-  it("waits until those who have just asked are answered", async () => {
+  it("waits until those who have just asked are answered, and a moment for what they ask next", async () => {
     const [first, second] = [way.begin(), way.begin()];
-    const { piece, isOut } = nextPiece(way);
-    await someTurns();
+    const isOut = nextPiece(way);
+    await pass(1);
+    first.end(DONE);
+    await pass(1);
     expect(isOut()).toBe(false);
-    first.end({ status: 200 });
-    await someTurns();
+    second.end(DONE);
+    await pass(0);
     expect(isOut()).toBe(false);
-    second.end({ status: 200 });
-    await piece;
-    expect(vi.getTimerCount()).toBe(0);
+    await pass(1);
+    expect(isOut()).toBe(true);
   });
 
-  it("lets a request go first that comes while others had their turn", async () => {
-    const { piece, isOut } = nextPiece(way);
-    const late = way.begin();
-    await someTurns();
+  it("lets a request go first that comes while others have their turn", async () => {
+    const isOut = nextPiece(way);
+    way.begin();
+    await pass(1);
     expect(isOut()).toBe(false);
-    late.end({ status: 200 });
-    await piece;
   });
 
   it("does not wait for what takes long", async () => {
     way.begin();
-    const { piece, isOut } = nextPiece(way);
-    await someTurns();
+    const isOut = nextPiece(way);
+    await pass(4);
     expect(isOut()).toBe(false);
-    vi.advanceTimersByTime(5);
-    await piece;
-    await nextPiece(way).piece;
+    await pass(1);
+    expect(isOut()).toBe(true);
+    const isNextOut = nextPiece(way);
+    await pass(0);
+    expect(isNextOut()).toBe(true);
   });
 
   it("goes on beside requests that never stop coming", async () => {
     for (let piece = 0; piece < 3; piece++) {
-      const { isOut } = nextPiece(way);
-      for (let ms = 0; ms < 10; ms++) {
+      const isOut = nextPiece(way);
+      for (let ms = 0; ms < 5; ms++) {
+        way.begin().end(DONE);
         way.begin();
-        await someTurns();
-        vi.advanceTimersByTime(1);
+        await pass(1);
       }
-      await someTurns();
       expect(isOut()).toBe(true);
     }
   });
@@ -88,9 +93,10 @@ describe("a stream with much to send", () => {
     expect(turns(output(FREE))).toBeInstanceOf(Promise);
     expect(turns(output(31 * KIB))).toBeUndefined();
     expect(turns(output(KIB))).toBeInstanceOf(Promise);
-    const { piece, isOut } = nextPiece(way);
+    const isOut = nextPiece(way);
     expect(isOut()).toBe(false);
-    await piece;
+    await pass(0);
+    expect(isOut()).toBe(true);
   });
 });
 
@@ -102,18 +108,17 @@ it("a stream with little to send waits for nobody, nor does what is no output", 
   expect(turns({ kind: "end", stream: "stdout", offset: 2 * FREE })).toBeUndefined();
 });
 
-it("streams go on one after the other, and a request that comes meanwhile goes before the next", async () => {
-  const request = way.begin();
+it("streams send one after the other, and each waits anew", async () => {
+  way.begin();
   const streams = [nextPiece(way), nextPiece(way), nextPiece(way)];
-  const out = () => streams.filter(({ isOut }) => isOut()).length;
-  await someTurns();
+  const out = () => streams.filter((isOut) => isOut()).length;
+  await pass(4);
   expect(out()).toBe(0);
-  request.end({ status: 200 });
-  await streams[0]?.piece;
-  const another = way.begin();
-  await someTurns();
+  vi.advanceTimersByTime(1);
+  while (out() === 0) await setImmediate();
+  way.begin();
+  await pass(0);
   expect(out()).toBe(1);
-  another.end({ status: 200 });
-  await Promise.all(streams.map(({ piece }) => piece));
-  expect(vi.getTimerCount()).toBe(0);
+  await pass(5);
+  expect(out()).toBe(3);
 });

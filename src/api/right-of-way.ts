@@ -1,10 +1,11 @@
 import { setImmediate as inputTaken } from "node:timers/promises";
-import { deferred } from "../base/deferred.ts";
 import type { ExecEvent } from "../model/exec.ts";
 import type { RequestObserver, RequestWatch } from "../model/request-observer.ts";
 
 /** Longer than what is short takes; what has been asked for longer ago holds back nobody. */
 const SHORT_MS = 5;
+/** So soon after an answer a client that asks one thing after the other asks the next. */
+const NEXT_MS = 1;
 /** Of each stream: with so little, nobody waits long for it, and who asked for it is not held back by that very request. */
 const FREE_BYTES = 1024 ** 2;
 /** A piece of what comes after: between two of them others have their turn. */
@@ -17,22 +18,22 @@ export type StreamTurns = (event: ExecEvent) => Promise<void> | undefined;
  * else delay each answer by all of their output that has arrived by then, several times for a request that takes
  * several steps.
  *
- * Streams send one piece after the other, and each waits for requests that have been asked a moment ago, 5 ms at most:
- * beside requests without end, all streams together still send 32 KiB in that time.
+ * Streams send one piece after the other, and each waits for requests that have just been asked, or may be asked next
+ * by a client that has just been answered, about 5 ms at most: beside requests without end, all streams together still
+ * send 32 KiB in that time.
  */
 export class RightOfWay implements RequestObserver {
   /** When each request came that has not been answered, from the oldest; it misses those that take long. */
   readonly #asked = new Map<RequestWatch, number>();
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #lastTurn: Promise<void> = Promise.resolve();
-  /** Where a piece waits. */
-  #letGo: (() => void) | undefined;
 
   begin(): RequestWatch {
     const watch: RequestWatch = {
       run: (serve) => serve(),
       end: () => {
         this.#asked.delete(watch);
-        if (this.#letGo !== undefined && !this.#isAsked()) this.#letGo();
+        this.#answeredAt = performance.now();
       },
     };
     this.#asked.set(watch, performance.now());
@@ -55,22 +56,18 @@ export class RightOfWay implements RequestObserver {
   async #turn(): Promise<void> {
     // A request that has arrived is seen, and an answer that is ready goes out.
     await inputTaken();
-    if (!this.#isAsked()) return;
-    const free = deferred();
-    this.#letGo = free.resolve;
-    const timer = setTimeout(this.#letGo, SHORT_MS);
-    await free.promise;
-    clearTimeout(timer);
-    this.#letGo = undefined;
-    await inputTaken();
+    for (let waitedMs = 0; waitedMs < SHORT_MS && this.#isBusy(); waitedMs++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await inputTaken();
+    }
   }
 
-  #isAsked(): boolean {
-    const latest = performance.now() - SHORT_MS;
+  #isBusy(): boolean {
+    const now = performance.now();
     for (const [watch, at] of this.#asked) {
-      if (at > latest) return true;
+      if (now - at < SHORT_MS) return true;
       this.#asked.delete(watch);
     }
-    return false;
+    return now - this.#answeredAt < NEXT_MS;
   }
 }
