@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
+import { deferred } from "../base/deferred.ts";
 import { collect } from "./collect.ts";
 import { RightOfWay } from "./right-of-way.ts";
 
@@ -13,6 +14,16 @@ describe("a collected answer", () => {
     expect(result).toMatchObject({ exec: session.exec, exitCode: 3, stdout: "hello", stderr: "wörl" });
     expect(result).not.toHaveProperty("truncated");
     expect(result).not.toHaveProperty("notUtf8");
+  });
+
+  it("takes output when it is its turn", async () => {
+    const turn = deferred();
+    const session = new ScriptedSession().output("hello").exit();
+    const collecting = collect(session, { ...utf8, turns: () => turn.promise });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(session.taken).toBe(1);
+    turn.resolve();
+    expect(await collecting).toMatchObject({ stdout: "hello" });
   });
 
   it("counts what does not fit, of both streams together", async () => {

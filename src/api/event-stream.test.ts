@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
+import { deferred } from "../base/deferred.ts";
 import { PlyboxError } from "../model/errors.ts";
 import { eventStream, offsetsFromEventId } from "./event-stream.ts";
-import { RightOfWay } from "./right-of-way.ts";
+import type { StreamTurns } from "./right-of-way.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
@@ -15,14 +16,14 @@ afterEach(() => {
 /** Everything that is ready has happened. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-function streamOf(session: ScriptedSession) {
+function streamOf(session: ScriptedSession, turns: StreamTurns = () => undefined) {
   const release = vi.fn();
   const onUnknownError = vi.fn(() => new PlyboxError("internal", "hidden"));
   const { exec, pid } = session;
   const response = eventStream(session[Symbol.asyncIterator](), {
     started: { exec, pid },
     from: { stdout: 0, stderr: 0 },
-    turns: new RightOfWay().stream(),
+    turns,
     keepAliveMs: 15_000,
     onUnknownError,
     release,
@@ -50,6 +51,20 @@ describe("an event stream", () => {
     await read();
     await settled();
     expect(session.taken).toBe(2);
+  });
+
+  it("sends an event when it is its turn", async () => {
+    const turn = deferred();
+    const { read } = streamOf(new ScriptedSession().output("x"), () => turn.promise);
+    await read(); // started
+    let isSent = false;
+    const sent = read().then(() => {
+      isSent = true;
+    });
+    await settled();
+    expect(isSent).toBe(false);
+    turn.resolve();
+    await sent;
   });
 
   it("numbers each event with the offsets after it", async () => {

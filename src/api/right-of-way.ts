@@ -3,7 +3,7 @@ import type { ExecEvent } from "../model/exec.ts";
 import type { RequestObserver, RequestWatch } from "../model/request-observer.ts";
 
 /** Longer than what is short takes; what has been asked for longer ago holds back nobody. */
-const SHORT_MS = 5;
+const SHORT_MS = 2;
 /** So soon after an answer a client that asks one thing after the other asks the next. */
 const NEXT_MS = 1;
 /** Of each stream: with so little, nobody waits long for it, and who asked for it is not held back by that very request. */
@@ -19,7 +19,7 @@ export type StreamTurns = (event: ExecEvent) => Promise<void> | undefined;
  * several steps.
  *
  * Streams send one piece after the other, and each waits for requests that have just been asked, or may be asked next
- * by a client that has just been answered, about 5 ms at most: beside requests without end, all streams together still
+ * by a client that has just been answered, about 2 ms at most: beside requests without end, all streams together still
  * send 32 KiB in that time.
  */
 export class RightOfWay implements RequestObserver {
