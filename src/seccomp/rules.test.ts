@@ -95,6 +95,16 @@ describe("what the agent needs beside a profile", () => {
     expect(lets(resolveProfile({ defaultAction: "SCMP_ACT_ALLOW" }, TARGET), "write")).toBe(true);
   });
 
+  it("is not what a profile that allows the rest refuses with some arguments alone", () => {
+    const refusing = { names: ["clone"], action: "SCMP_ACT_ERRNO", args: [ARGUMENT] } as const;
+    const denying = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      syscalls: [refusing, { ...refusing, names: ["write"], args: [] }],
+    };
+    const resolved = resolveProfile(denying as SeccompProfile, TARGET);
+    expect(["read", "clone", "write"].map((name) => lets(resolved, name))).toEqual([true, true, false]);
+  });
+
   it("is let through for all, and refused again for commands as the profile says", () => {
     expect(toText(letting(rules, ["write"]))).toContain("rule allow write\n");
     expect(toText(onlyOf(rules, ["write", "futex_wake"]))).toBe(

@@ -67,10 +67,13 @@ export function toText({ fallback, calls }: CallRules): string {
 
 /** Whether a call is let through, with some arguments at least. */
 export function lets({ fallback, calls }: CallRules, name: string): boolean {
-  const rules = calls.get(name);
-  if (rules === undefined) return fallback === ALLOW || fallback === "log";
-  return rules.some(({ action }) => action === ALLOW || action === "log");
+  const rules = calls.get(name) ?? [];
+  // What no rule says anything of is left to the fallback.
+  const isWhollyRuled = rules.some(({ args }) => args.length === 0);
+  return rules.some(({ action }) => isLetting(action)) || (!isWhollyRuled && isLetting(fallback));
 }
+
+const isLetting = (action: string): boolean => action === ALLOW || action === "log";
 
 /** The same rules with these calls let through, whatever their arguments. */
 export function letting(rules: CallRules, names: readonly string[]): CallRules {

@@ -57,6 +57,7 @@ describe("a sandbox's profile", () => {
     expect((await python(strict, chroot)).stdout).toBe("1\n");
     await using permissive = await daemon.client.create({ seccomp: "permissive" });
     expect((await python(permissive, PERSONALITY)).stdout).toBe("0\n");
+    expect(await filtersOf(permissive)).toBe(1);
     await using unconfined = await daemon.client.create({ seccomp: "unconfined" });
     expect(await filtersOf(unconfined)).toBe(0);
   });
@@ -181,6 +182,11 @@ describe("privilege escalation", () => {
     // What a program can gain ends where root inside ends.
     const { stdout } = await sandbox.exec("grep -E '^Cap(Eff|Bnd)' /proc/self/status | cut -f2 | sort -u");
     expect(stdout.trim().split("\n")).toHaveLength(1);
+  });
+
+  it.each(["strict", "permissive", "unconfined"] as const)("may be had under the %s profile too", async (seccomp) => {
+    await using sandbox = await daemon.client.create({ seccomp, allowPrivilegeEscalation: true });
+    expect(await sandbox.exec(["echo", "runs"])).toMatchObject({ stdout: "runs\n", exitCode: 0 });
   });
 
   it("lets the machine's own sudo work, within the sandbox's range of ids", async () => {
