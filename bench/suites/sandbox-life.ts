@@ -14,25 +14,28 @@ import type { Workbench } from "../workbench.ts";
 
 const TRUE = ["/bin/true"];
 const EXEC_TRUE = jsonBytes({ command: TRUE });
+/** The same sandbox without a filter: what the default profile costs. */
+const UNFILTERED = { name: "plybox, seccomp unconfined", seccomp: "unconfined" } as const;
 
 /** From POST /v1/sandboxes until the answer, which is given when the agent answers. */
 export async function create(bench: Workbench): Promise<Benchmark> {
   const { layers } = await bench.root();
   const daemon = await bench.daemon();
   using client = new HttpClient(daemon.socketPath);
-  const body = jsonBytes({ layers });
-  const ours: Contender = {
-    name: "plybox",
+  const creating = (name: string, body: Buffer): Contender => ({
+    name,
     async sample() {
       const { body: answer, ms } = await client.send("POST", "/v1/sandboxes", body);
       await client.send("DELETE", path(parseSandbox(answer)));
       return ms;
     },
-  };
+  });
+  const ours = creating("plybox", jsonBytes({ layers }));
   const references = await allReferences(bench, FLOOR);
   const entered = references.filter(isAvailable).filter(({ name }) => name === FLOOR);
   const measured = await sideBySide(bench, ours, references, [
     ...entered.map((reference) => contender(reference, "exec")),
+    creating(UNFILTERED.name, jsonBytes({ layers, seccomp: UNFILTERED.seccomp })),
     roundTrip(client),
   ]);
   return {
@@ -47,12 +50,19 @@ export async function create(bench: Workbench): Promise<Benchmark> {
 /** From POST …/exec of /bin/true in a sandbox that lives until the collected answer. */
 export async function exec(bench: Workbench): Promise<Benchmark> {
   const root = await bench.root();
+  const { layers } = root;
   using client = new HttpClient((await bench.daemon()).socketPath);
-  const sandbox = parseSandbox((await client.send("POST", "/v1/sandboxes", jsonBytes({ layers: root.layers }))).body);
+  const make = async (spec: object): Promise<SandboxView> =>
+    parseSandbox((await client.send("POST", "/v1/sandboxes", jsonBytes(spec))).body);
+  const sandbox = await make({ layers });
+  const unfiltered = await make({ layers, seccomp: UNFILTERED.seccomp });
   const ours: Contender = { name: "plybox", sample: () => execTrue(client, sandbox) };
   const references = await tried([bare(bench, root, TRUE), ...(await ociExec(bench, root, TRUE))]);
-  const measured = await sideBySide(bench, ours, references, [roundTrip(client)]);
-  await client.send("DELETE", path(sandbox));
+  const measured = await sideBySide(bench, ours, references, [
+    { name: UNFILTERED.name, sample: () => execTrue(client, unfiltered) },
+    roundTrip(client),
+  ]);
+  for (const one of [sandbox, unfiltered]) await client.send("DELETE", path(one));
   return {
     name: "exec",
     unit: "ms",

@@ -146,7 +146,7 @@ export function createApi(options: ApiOptions): Api {
   };
   const app: Api = new Hono();
   const gate = new Gate(options.accounts, sandboxes);
-  const observers = [...(options.observers ?? []), rightOfWay];
+  const observers = observersOf(options);
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     // The literal types of table and handlers agree by `Handlers`; a loop over both cannot say so.
     const handler = handlers[name as keyof typeof handlers] as Handler<Route>;
@@ -162,6 +162,12 @@ export function createApi(options: ApiOptions): Api {
   app.onError((error) => errorAnswer(fail(error)));
   return app;
 }
+
+/** Who watches over every request, also over one that leaves HTTP. */
+export const observersOf = ({ observers = [], rightOfWay }: ApiOptions): readonly RequestObserver[] => [
+  ...observers,
+  rightOfWay,
+];
 
 /** One route, with what serves it. */
 interface Served {

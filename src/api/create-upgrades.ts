@@ -1,6 +1,6 @@
 import { Ports } from "../sandbox/ports/ports.ts";
 import type { ApiOptions } from "./create-api.ts";
-import { errorMapper } from "./create-api.ts";
+import { errorMapper, observersOf } from "./create-api.ts";
 import { Gate } from "./gate.ts";
 import { dialRoute } from "./port-upgrades.ts";
 import { terminalRoutes } from "./terminal-upgrades.ts";
@@ -16,6 +16,6 @@ export function createUpgrades(options: ApiOptions): Upgrades {
       ...terminalRoutes({ sandboxes: options.sandboxes, commands: options.commands, rightOfWay }),
     ],
     fail: errorMapper(options.log),
-    observers: [...(options.observers ?? []), rightOfWay],
+    observers: observersOf(options),
   });
 }

@@ -47,7 +47,6 @@ function reason(issue: z.core.$ZodIssue): string {
 
 const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
 
-/** A union with a discriminator lists its values; any other says what it wants in its own words. */
 /** Of what was tried in vain, that which came furthest says what is wrong. */
 function nested(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union" || "options" in issue) return issue;
@@ -56,6 +55,7 @@ function nested(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   return furthest === undefined ? issue : { ...furthest, path: [...issue.path, ...furthest.path] };
 }
 
+/** A union with a discriminator lists its values; any other says what it wants in its own words. */
 const unionReason = (issue: z.core.$ZodIssueInvalidUnion): string =>
   "options" in issue && Array.isArray(issue.options) ? `must be one of ${issue.options.join(", ")}` : issue.message;
 
