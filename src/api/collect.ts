@@ -13,14 +13,20 @@ export interface CollectOptions {
 }
 
 export function reportView(report: ExecReport): ExecEventViews["exit"] {
-  const { exec, code, signal, limit, wallMs, userMs, systemMs, peakRssBytes, stdoutBytes, stderrBytes } = report;
-  const { memoryPeakBytes, limitsMet } = report;
+  const { code, limitsMet, memoryPeakBytes } = report;
   return {
-    ...{ exec, exitCode: code, signal, limit },
+    exec: report.exec,
+    exitCode: code,
+    signal: report.signal,
+    limit: report.limit,
+    wallMs: report.wallMs,
+    userMs: report.userMs,
+    systemMs: report.systemMs,
+    peakRssBytes: report.peakRssBytes,
+    stdoutBytes: report.stdoutBytes,
+    stderrBytes: report.stderrBytes,
     ...(limitsMet !== undefined && { limitsMet }),
-    ...{ wallMs, userMs, systemMs, peakRssBytes },
     ...(memoryPeakBytes !== undefined && { memoryPeakBytes }),
-    ...{ stdoutBytes, stderrBytes },
   };
 }
 

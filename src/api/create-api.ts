@@ -184,7 +184,9 @@ interface Served {
 const ANYBODY: Principal = { tenant: DEFAULT_TENANT, name: "anybody", key: null, scopes: new Set(), isOperator: false };
 
 const requestOf = ({ env, req }: ApiContext, { action, route }: Served): ObservedRequest => ({
-  ...{ operation: action, method: req.method, path: route.path },
+  operation: action,
+  method: req.method,
+  path: route.path,
   header: (name) => env.incoming.headers[name]?.toString(),
 });
 
@@ -198,13 +200,7 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
   let from: string | undefined;
   const record = (status: number, code?: string): void => {
     note({ status, code, sandbox, tenant: principal?.tenant });
-    gate.record(errand, {
-      status,
-      ...(principal && { principal }),
-      ...(sandbox !== undefined && { sandbox }),
-      ...(from !== undefined && { from }),
-      ...(code !== undefined && { code }),
-    });
+    gate.record(errand, { status, principal, sandbox, from, code });
   };
   try {
     principal = route.open === true ? ANYBODY : gate.identify(errand);
@@ -221,7 +217,12 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
     const body =
       route.body && route.body !== "bytes" ? parse(route.body, await readJson(incoming, bodyBytes)) : undefined;
     const call = {
-      ...{ principal, params, query, body, incoming, outgoing },
+      principal,
+      params,
+      query,
+      body,
+      incoming,
+      outgoing,
       concerns: (named: Named) => {
         ({ sandbox, from } = gate.idsOf(named, sandbox));
       },

@@ -27,12 +27,12 @@ export interface Errand {
 
 /** What became of a request, for the audit log. */
 export interface Recorded {
-  readonly principal?: Principal;
+  readonly principal?: Principal | undefined;
   /** Ids. */
-  readonly sandbox?: string;
-  readonly from?: string;
+  readonly sandbox?: string | undefined;
+  readonly from?: string | undefined;
   readonly status: number;
-  readonly code?: string;
+  readonly code?: string | undefined;
 }
 
 /**

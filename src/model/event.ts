@@ -30,12 +30,10 @@ export interface EventSubject {
   readonly labels: Labels;
 }
 
-export const subjectOf = ({ id, tenant, name, labels }: Sandbox): EventSubject => ({
-  sandbox: id,
-  tenant,
-  name,
-  labels,
-});
+/** What has happened to the sandbox just now. */
+export const eventOf = ({ id, tenant, name, labels }: Sandbox, body: EventBody): SandboxEvent =>
+  // Every command has two: Node takes thirty times as long for the same with spreads.
+  Object.assign({ sandbox: id, tenant, name, labels, at: new Date() }, body);
 
 /** What happened; `type` is what subscribers filter by. */
 export type EventBody =

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
 import { ScriptedSession } from "../../test/support/scripted-session.ts";
 import type { ExecSession } from "../model/exec.ts";
-import { activeSession } from "./active-session.ts";
+import { ActiveSession } from "./active-session.ts";
 import { Activity } from "./activity.ts";
 
 let activity: Activity;
@@ -17,7 +17,7 @@ beforeEach(async () => {
   activity = new Activity();
   session = new ScriptedSession();
   expect(await isIdle()).toBe(true);
-  active = activeSession(session, activity);
+  active = new ActiveSession(session, activity);
 });
 
 it("counts from its beginning to the command's end", async () => {

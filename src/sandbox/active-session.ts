@@ -1,20 +1,37 @@
 import type { ExecEvent, ExecSession, OutputReading } from "../model/exec.ts";
+import type { ExecId } from "../model/ids.ts";
 import type { Activity } from "./activity.ts";
 
 /** A session that counts as activity for as long as its client listens and the command goes on. */
-export function activeSession(session: ExecSession, activity: Activity): ExecSession {
-  const end = activity.hold();
-  return {
-    exec: session.exec,
-    pid: session.pid,
-    write: (bytes) => session.write(bytes),
-    endInput: () => session.endInput(),
-    close() {
-      end();
-      session.close();
-    },
-    [Symbol.asyncIterator]: () => activeEvents(session, end),
-  };
+export class ActiveSession implements ExecSession {
+  readonly exec: ExecId;
+  readonly pid: number;
+  readonly #session: ExecSession;
+  readonly #end: () => void;
+
+  constructor(session: ExecSession, activity: Activity) {
+    this.exec = session.exec;
+    this.pid = session.pid;
+    this.#session = session;
+    this.#end = activity.hold();
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#session.write(bytes);
+  }
+
+  endInput(): Promise<void> {
+    return this.#session.endInput();
+  }
+
+  close(): void {
+    this.#end();
+    this.#session.close();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ExecEvent> {
+    return activeEvents(this.#session, this.#end);
+  }
 }
 
 /** The same of one who reads beside. */

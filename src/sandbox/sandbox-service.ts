@@ -3,7 +3,7 @@ import { Emitter } from "../base/emitter.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
 import type { EventBody, SandboxEvent } from "../model/event.ts";
-import { subjectOf } from "../model/event.ts";
+import { eventOf } from "../model/event.ts";
 import type {
   ExecFeed,
   ExecReport,
@@ -20,7 +20,7 @@ import type { ExecId, SandboxId } from "../model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../model/sandbox.ts";
 import type { Usage } from "../model/usage.ts";
 import { ReceiveMemory } from "../wire/receive-memory.ts";
-import { activeReading, activeSession } from "./active-session.ts";
+import { ActiveSession, activeReading } from "./active-session.ts";
 import type { ActiveAgent, Agents } from "./agents.ts";
 import { BackgroundPacking } from "./checkpoints/background-packing.ts";
 import { Checkpoints } from "./checkpoints/checkpoints.ts";
@@ -98,7 +98,7 @@ export class SandboxService implements Sandboxes, Agents {
     const { id, lineage } = this.#live.find(ref).sandbox;
     if (lineage !== null) await this.#prepareExec(id, request);
     const { agent, sandbox, activity } = await this.agent(id, "run a command");
-    return activeSession(await agent.exec(withDefaults(request, sandbox), signal), activity);
+    return new ActiveSession(await agent.exec(withDefaults(request, sandbox), signal), activity);
   }
 
   async execs(ref: string): Promise<readonly ExecSummary[]> {
@@ -108,7 +108,7 @@ export class SandboxService implements Sandboxes, Agents {
 
   async attach(ref: string, exec: ExecId, from: OutputOffsets, signal?: AbortSignal): Promise<ExecSession> {
     const { agent, activity } = await this.agent(ref, "attach to a command");
-    return activeSession(await agent.attach(exec, from, signal), activity);
+    return new ActiveSession(await agent.attach(exec, from, signal), activity);
   }
 
   async read(ref: string, exec: ExecId, options: ReadOptions, signal?: AbortSignal): Promise<OutputReading> {
@@ -157,7 +157,7 @@ export class SandboxService implements Sandboxes, Agents {
   announce(ref: string, body: EventBody): void {
     const live = this.#live.find(ref);
     if (body.type === "file.changed") this.checkpoints.changed(live);
-    this.events.emit({ ...subjectOf(live.sandbox), at: new Date(), ...body });
+    this.events.emit(eventOf(live.sandbox, body));
   }
 
   /** What a sandbox takes from the machine; undefined where nothing of it runs. */

@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../../model/checkpoint.ts";
 import { PlyboxError } from "../../model/errors.ts";
 import type { EventBody } from "../../model/event.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import type { CheckpointId, SandboxId } from "../../model/ids.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
@@ -212,7 +212,7 @@ export class Checkpoints implements SandboxCheckpoints {
   }
 
   #tell(sandbox: Sandbox, body: EventBody): void {
-    this.#context.events.emit({ ...subjectOf(sandbox), at: new Date(), ...body });
+    this.#context.events.emit(eventOf(sandbox, body));
   }
 
   #pointOf(ref: string, from: string): TakenCheckpoint {

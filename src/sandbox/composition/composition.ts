@@ -1,7 +1,7 @@
 import type { LayerLease } from "../../layers/layer-leases.ts";
 import { matchLayerName } from "../../layers/layer-names.ts";
 import { PlyboxError } from "../../model/errors.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { LayerName } from "../../model/ids.ts";
 import type { LayerManifest } from "../../model/layer.ts";
 import type { LifecycleContext } from "../lifecycle/context.ts";
@@ -58,7 +58,7 @@ export class Composition implements SandboxComposition {
   }
 
   #tell({ sandbox }: LiveSandbox, what: Pick<Recomposition, "changed" | "processes">): void {
-    this.#context.events.emit({ ...subjectOf(sandbox), at: new Date(), type: "layers.changed", ...what });
+    this.#context.events.emit(eventOf(sandbox, { type: "layers.changed", ...what }));
   }
 
   /** @throws PlyboxError `layer/needs-restart` */

@@ -7,7 +7,7 @@ import type { ExecId, SandboxId } from "../../model/ids.ts";
 import type { Agents } from "../agents.ts";
 import type { Sandboxes } from "../sandboxes.ts";
 import type { ExecHistory } from "./exec-history.ts";
-import { watchedSession } from "./watched-session.ts";
+import { WatchedSession } from "./watched-session.ts";
 
 export interface CommandEndsOptions {
   readonly sandboxes: Pick<Sandboxes, "get" | "list" | "execs" | "wait">;
@@ -76,7 +76,7 @@ export class CommandEnds {
 
   /** The same session; the command's end is known from it, or waited for once nobody reads it any more. */
   watch(id: SandboxId, session: ExecSession): ExecSession {
-    return watchedSession(session, {
+    return new WatchedSession(session, {
       // Written once whoever waits for the end has it on the way: a later daemon would ask the agent.
       onExit: (report) => {
         const isTold = this.#untold.delete(keyOf(id, report.exec));

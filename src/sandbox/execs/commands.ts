@@ -280,7 +280,12 @@ function newRecord(
   digest: string | null,
 ): NewExecRecord {
   return {
-    ...{ sandbox, exec, by, command, detached, digest },
+    sandbox,
+    exec,
+    by,
+    command,
+    detached,
+    digest,
     cwd: cwd ?? null,
     user: user ?? null,
     pty: pty !== undefined,

@@ -1,4 +1,5 @@
 import type { ExecEvent, ExecReport, ExecSession } from "../../model/exec.ts";
+import type { ExecId } from "../../model/ids.ts";
 
 export interface SessionWatch {
   /** The command has ended. */
@@ -8,45 +9,64 @@ export interface SessionWatch {
 }
 
 /** The same session, with somebody who is told of the command's end or of the listener's leaving. */
-export function watchedSession(session: ExecSession, { onExit, onLeft }: SessionWatch): ExecSession {
-  let isOver = false;
-  const leave = (): void => {
-    if (isOver) return;
-    isOver = true;
-    onLeft();
-  };
-  return {
-    exec: session.exec,
-    pid: session.pid,
-    write: (bytes) => session.write(bytes),
-    endInput: () => session.endInput(),
-    close() {
-      session.close();
-      leave();
-    },
-    [Symbol.asyncIterator]() {
-      const events = session[Symbol.asyncIterator]();
-      return {
-        async next(): Promise<IteratorResult<ExecEvent>> {
-          try {
-            const result = await events.next();
-            if (result.done === true) leave();
-            else if (result.value.kind === "exit" && !isOver) {
-              isOver = true;
-              onExit(result.value.report);
-            }
-            return result;
-          } catch (error) {
-            leave();
-            throw error;
-          }
-        },
-        async return(): Promise<IteratorResult<ExecEvent>> {
-          const result = (await events.return?.()) ?? { done: true, value: undefined };
-          leave();
+export class WatchedSession implements ExecSession {
+  readonly exec: ExecId;
+  readonly pid: number;
+  readonly #session: ExecSession;
+  readonly #watch: SessionWatch;
+  #isOver = false;
+
+  constructor(session: ExecSession, watch: SessionWatch) {
+    this.exec = session.exec;
+    this.pid = session.pid;
+    this.#session = session;
+    this.#watch = watch;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#session.write(bytes);
+  }
+
+  endInput(): Promise<void> {
+    return this.#session.endInput();
+  }
+
+  close(): void {
+    this.#session.close();
+    this.#leave();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ExecEvent> {
+    const events = this.#session[Symbol.asyncIterator]();
+    return {
+      next: async (): Promise<IteratorResult<ExecEvent>> => {
+        try {
+          const result = await events.next();
+          if (result.done === true) this.#leave();
+          else if (result.value.kind === "exit") this.#ended(result.value.report);
           return result;
-        },
-      };
-    },
-  };
+        } catch (error) {
+          this.#leave();
+          throw error;
+        }
+      },
+      return: async (): Promise<IteratorResult<ExecEvent>> => {
+        const result = (await events.return?.()) ?? { done: true, value: undefined };
+        this.#leave();
+        return result;
+      },
+    };
+  }
+
+  #ended(report: ExecReport): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#watch.onExit(report);
+  }
+
+  #leave(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#watch.onLeft();
+  }
 }

@@ -5,7 +5,7 @@ import type { Packings } from "../../layers/compression.ts";
 import type { LayerLease } from "../../layers/layer-leases.ts";
 import type { LayerStore } from "../../layers/layer-store.ts";
 import type { SandboxEvent } from "../../model/event.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { LaunchPlan, SeccompPlan } from "../../model/launch-plan.ts";
 import type { Sandbox, SandboxState } from "../../model/sandbox.ts";
 import type { FaultAt } from "../../native/launcher.ts";
@@ -82,7 +82,7 @@ export function enter(
   // Written before anybody can see it.
   save(context, live, { ...transition(live.sandbox, state), ...changes });
   const reason = "reason" in state ? state.reason : null;
-  context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "sandbox.state", state, reason });
+  context.events.emit(eventOf(live.sandbox, { type: "sandbox.state", state, reason }));
 }
 
 /** Replaces what the registry has of a sandbox. */

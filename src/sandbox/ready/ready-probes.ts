@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { ReadyProbe } from "../../model/ready-probe.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
 import type { Attendant } from "../lifecycle/attendant.ts";
@@ -97,7 +97,7 @@ export class ReadyProbes implements Attendant {
 
   #note(live: LiveSandbox): void {
     save(this.#context, live, { ...live.sandbox, ready: true });
-    this.#context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "sandbox.ready" });
+    this.#context.events.emit(eventOf(live.sandbox, { type: "sandbox.ready" }));
   }
 
   #wake(id: string): void {

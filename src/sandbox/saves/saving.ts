@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { choosePacking } from "../../layers/compression.ts";
 import { imagePath } from "../../layers/pack-image.ts";
 import { PlyboxError } from "../../model/errors.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { LayerName } from "../../model/ids.ts";
 import type { LayerManifest, PackingRequest } from "../../model/layer.ts";
 import type { SandboxSpec } from "../../model/sandbox.ts";
@@ -37,7 +37,7 @@ export async function ensureSaved(context: LifecycleContext, live: LiveSandbox):
   const { bytes } = await pack(context, live, name);
   await saves.push(name);
   save(context, live, { ...live.sandbox, saved: incarnation });
-  context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "sandbox.saved", bytes });
+  context.events.emit(eventOf(live.sandbox, { type: "sandbox.saved", bytes }));
   // What is kept is there, and a name here would only grow old.
   await context.layers.remove(name).catch((err) => context.log.debug({ err }, "a saved layer stays here for now"));
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { PlyboxError } from "../../model/errors.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { ExecRequest } from "../../model/exec.ts";
 import type { ExecId } from "../../model/ids.ts";
 import type { Sandbox } from "../../model/sandbox.ts";
@@ -103,7 +103,7 @@ export class StartCommands implements Attendant {
 
   #begun(live: LiveSandbox, exec: ExecId, start: StartCommand): void {
     this.#save(live, start);
-    this.#context.events.emit({ ...subjectOf(live.sandbox), at: new Date(), type: "exec.started", exec, by: STARTER });
+    this.#context.events.emit(eventOf(live.sandbox, { type: "exec.started", exec, by: STARTER }));
   }
 
   #save(live: LiveSandbox, start: StartCommand): void {

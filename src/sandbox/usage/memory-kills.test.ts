@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sandboxRecord } from "../../../test/support/sandbox-record.ts";
 import type { EventBody } from "../../model/event.ts";
-import { subjectOf } from "../../model/event.ts";
+import { eventOf } from "../../model/event.ts";
 import type { ExecReport } from "../../model/exec.ts";
 import { newExecId } from "../../model/ids.ts";
 import { MemoryKills } from "./memory-kills.ts";
@@ -24,7 +24,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const happened = (body: EventBody): void => kills.happened({ ...subjectOf(sandbox), at: new Date(), ...body });
+const happened = (body: EventBody): void => kills.happened(eventOf(sandbox, body));
 const sampled = (oomKills: number | null, createdAt = new Date()): void =>
   kills.sampled({ sandbox: sandbox.id, oomKills }, createdAt);
 
