@@ -53,15 +53,15 @@ std::vector<ResourceLimit> limits_of(const Options& options) {
 }
 
 // The agent's death is the sandbox's, so where memory is short its commands go first. To raise one's score takes no
-// right; a command that lowers its own again only endangers its own sandbox. Nothing where the score cannot be read.
-std::string oom_score_of_commands() {
+// right; a command that lowers its own again only endangers its own sandbox. Nothing where the score cannot be told.
+OomScores oom_scores() {
   constexpr int kAboveAgent = 500, kMost = 1000;
-  UniqueFd fd(open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC));
+  UniqueFd file(open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
   char text[16];
-  ssize_t count = fd ? read(fd.get(), text, sizeof(text)) : -1;
+  ssize_t count = file ? pread(file.get(), text, sizeof(text), 0) : -1;
   int own = 0;
-  if (count <= 0 || std::from_chars(text, text + count, own).ec != std::errc()) return "";
-  return std::to_string(std::min(own + kAboveAgent, kMost));
+  if (count <= 0 || std::from_chars(text, text + count, own).ec != std::errc()) return {};
+  return {std::move(file), std::to_string(own), std::to_string(std::min(own + kAboveAgent, kMost))};
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ Agent::Agent(const Options& options, Descriptors descriptors, char* const* envir
                descriptors_.null_device.get(),
                descriptors_.filter.empty() ? nullptr : &program_,
                limits_of(options),
-               oom_score_of_commands(),
+               oom_scores(),
                options.file_bytes.has_value(),
                root_space_,
                [this] { changed_ = true; }},

@@ -24,6 +24,7 @@ namespace {
 struct Attempt {
   const ChildPlan* plan;
   int join_group = -1;  // cgroup v2: where it could not be started
+  bool oom_raised = false;
   Failure failure{nullptr, 0};
 };
 
@@ -51,16 +52,24 @@ UNINSTRUMENTED void join_cgroup(Attempt& attempt, int tasks) {
     give_up(attempt, "cgroup", errno);
 }
 
-// Ahead of its first own step, as long as it has the agent's rights to the file.
-UNINSTRUMENTED void set_oom_score(Attempt& attempt) {
+// A process has from its beginning what its maker has. To open a file of its own in /proc would cost it as much as to
+// be made: so the agent has the score of commands for the moment in which it makes one, and the process gives it back
+// its own. Who is killed in that moment is somebody larger than the agent, where there is anybody.
+UNINSTRUMENTED bool write_oom_score(const ChildPlan& plan, const OomScore& score) {
+  long length = static_cast<long>(score.length);
+  return !fault_at("oom-score") && call(SYS_write, plan.oom_file, reinterpret_cast<long>(score.text), length) == length;
+}
+
+UNINSTRUMENTED bool raise_oom_score(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
-  if (plan.oom_score_length == 0) return;
-  long fd = call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/oom_score_adj"), O_WRONLY);
-  if (fd < 0) give_up(attempt, "oom-score", errno);
-  long length = static_cast<long>(plan.oom_score_length);
-  if (fault_at("oom-score") || call(SYS_write, fd, reinterpret_cast<long>(plan.oom_score), length) != length)
-    give_up(attempt, "oom-score", errno);
-  call(SYS_close, fd);
+  attempt.oom_raised = plan.oom_file >= 0 && write_oom_score(plan, plan.oom_of_commands);
+  return attempt.oom_raised || plan.oom_file < 0;
+}
+
+UNINSTRUMENTED bool lower_oom_score(Attempt& attempt) {
+  if (!attempt.oom_raised) return true;
+  attempt.oom_raised = !write_oom_score(*attempt.plan, attempt.plan->oom_of_agent);
+  return !attempt.oom_raised;
 }
 
 // Hard limits too: nobody inside has the right to raise them.
@@ -131,15 +140,16 @@ UNINSTRUMENTED void install_filter(Attempt& attempt) {
   give_up(attempt, "execve", error);
 }
 
-// The order matters: the cgroup first, while the process still has the agent's rights and before it can start anything;
-// the signals last, because a signal before would strike a process that shares the agent's memory.
+// The order matters: the agent's score first; then the cgroup, while the process still has the agent's rights and
+// before it can start anything; the signals last, because a signal before would strike a process that shares the
+// agent's memory.
 UNINSTRUMENTED int run_child(void* argument) {
   Attempt& attempt = *static_cast<Attempt*>(argument);
   const ChildPlan& plan = *attempt.plan;
+  if (!lower_oom_score(attempt)) give_up(attempt, "oom-score", errno);
   join_cgroup(attempt, plan.join_tasks);
   join_cgroup(attempt, plan.join_memory);
   join_group(attempt);
-  set_oom_score(attempt);
   // Its own session, so that its group and its session have its pid for a name.
   if (fault_at("session") || call(SYS_setsid) < 0) give_up(attempt, "session", errno);
   if (plan.terminal && (fault_at("terminal") || call(SYS_ioctl, plan.stdio[0], TIOCSCTTY, 0) != 0))
@@ -179,8 +189,12 @@ int clone_child(Attempt& attempt) {
 
 Result<pid_t> start_child(const ChildPlan& plan) {
   Attempt attempt{&plan};
+  if (!raise_oom_score(attempt)) return Failure::here("oom-score");
   pid_t pid = fault_at("clone") ? -1 : clone_child(attempt);
-  if (pid < 0) return Failure::here("clone");
+  Failure refused = Failure::here("clone");
+  // Of one that was not made, or was killed before its first step.
+  lower_oom_score(attempt);
+  if (pid < 0) return refused;
   // Written by the child behind the compiler's back.
   asm volatile("" ::: "memory");
   if (attempt.failure.step == nullptr) return pid;

@@ -17,6 +17,12 @@ struct ResourceLimit {
   rlimit limit;
 };
 
+// What an oom_score_adj is written as.
+struct OomScore {
+  const char* text;
+  size_t length;
+};
+
 // What the new process does before it becomes the program, prepared beforehand: the process shares the agent's memory
 // until then and must not allocate. Pointers stay the caller's.
 struct ChildPlan {
@@ -31,8 +37,9 @@ struct ChildPlan {
   uint32_t gid;
   const uint32_t* groups;
   size_t group_count;
-  const char* oom_score;    // what it shall have for oom_score_adj
-  size_t oom_score_length;  // 0: what the agent has
+  int oom_file = -1;  // the agent's own oom_score_adj; none: the process has what the agent has
+  OomScore oom_of_agent;
+  OomScore oom_of_commands;
   const ResourceLimit* limits;
   size_t limit_count;
   const char* cwd;
@@ -43,7 +50,7 @@ struct ChildPlan {
 };
 
 // Starts it, and answers its pid once the program has been entered. Otherwise no process is left; the failure's step is
-// "clone", "cgroup", "oom-score", "session", "terminal", "stdio", "limits", "user",
+// "oom-score", "clone", "cgroup", "session", "terminal", "stdio", "limits", "user",
 // "cwd", "seccomp" or "execve".
 Result<pid_t> start_child(const ChildPlan& plan);
 

@@ -180,8 +180,10 @@ std::optional<Refusal> Exec::start(const ExecRequest& request, const Account& ac
   plan.gid = account.gid;
   plan.groups = account.groups.data();
   plan.group_count = account.groups.size();
-  plan.oom_score = context_.oom_score.data();
-  plan.oom_score_length = context_.oom_score.size();
+  const OomScores& oom = context_.oom;
+  plan.oom_file = oom.file.get();
+  plan.oom_of_agent = {oom.of_agent.data(), oom.of_agent.size()};
+  plan.oom_of_commands = {oom.of_commands.data(), oom.of_commands.size()};
   plan.limits = context_.limits.data();
   plan.limit_count = context_.limits.size();
   plan.cwd = cwd.c_str();

@@ -71,6 +71,13 @@ class ExecWaiter {
   ~ExecWaiter() = default;
 };
 
+// How soon the kernel takes whom where memory is short: oom_score_adj.
+struct OomScores {
+  UniqueFd file;  // the agent's own; none where it cannot be told
+  std::string of_agent;
+  std::string of_commands;
+};
+
 // What commands share.
 struct ExecContext {
   EventLoop& loop;
@@ -83,7 +90,7 @@ struct ExecContext {
   const sock_fprog* filter;  // null: none
   // Of every command.
   std::vector<ResourceLimit> limits;
-  std::string oom_score;
+  OomScores oom;
   bool limits_file_size;
   const RootSpace& root_space;
   // Called when a command has finished, or when nothing of it is left.

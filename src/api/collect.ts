@@ -67,11 +67,10 @@ function resultView(
 ): ExecResultView {
   const mangled =
     encoding === "utf8" ? (["stdout", "stderr"] as const).filter((stream) => !isUtf8(output[stream])) : [];
-  return {
-    ...reportView(report),
+  return Object.assign(reportView(report), {
     stdout: output.stdout.toString(encoding),
     stderr: output.stderr.toString(encoding),
     ...((missing.stdout > 0 || missing.stderr > 0) && { truncated: missing }),
     ...(mangled.length > 0 && { notUtf8: mangled }),
-  };
+  });
 }

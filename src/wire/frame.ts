@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { PlyboxError } from "../model/errors.ts";
 import { ProtocolViolation } from "./protocol-violation.ts";
 
@@ -170,13 +171,12 @@ function readStream(buffer: Buffer, at: number): number {
   return stream;
 }
 
-// `ignoreBOM` keeps a byte order mark, which JSON.parse then refuses.
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 function readJson(kind: FrameKind, payload: Buffer): JsonObject {
+  if (!isUtf8(payload)) throw badPayload(kind, "it is no JSON");
   let value: unknown;
   try {
-    value = JSON.parse(utf8.decode(payload));
+    // A byte order mark stays, and is refused here.
+    value = JSON.parse(payload.toString());
   } catch {
     throw badPayload(kind, "it is no JSON");
   }
