@@ -52,7 +52,10 @@ function ownTenant(principal: Principal, asked?: string): string | undefined {
 function keyView(key: ApiKey): KeyView {
   const { id, name, tenant, scopes } = key;
   return {
-    ...{ id, name, tenant, scopes: [...scopes] },
+    id,
+    name,
+    tenant,
+    scopes: [...scopes],
     createdAt: key.createdAt.toISOString(),
     expiresAt: key.expiresAt?.toISOString() ?? null,
     revokedAt: key.revokedAt?.toISOString() ?? null,

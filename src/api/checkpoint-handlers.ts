@@ -95,9 +95,16 @@ type Shown = (checkpoint: Checkpoint) => CheckpointView;
 function checkpointView(checkpoint: Checkpoint, packed: Packed | null): CheckpointView {
   const { id, name, state, cause, parent, createdAt, medium, origin } = checkpoint;
   return {
-    ...{ id, sandbox: origin.id, tenant: origin.tenant, name },
+    id,
+    sandbox: origin.id,
+    tenant: origin.tenant,
+    name,
     state: state === "lost" ? "lost" : "ready",
-    ...{ cause, parent, createdAt: createdAt.toISOString(), medium, layers: [...origin.layers] },
+    cause,
+    parent,
+    createdAt: createdAt.toISOString(),
+    medium,
+    layers: [...origin.layers],
     packed,
   };
 }
@@ -105,9 +112,14 @@ function checkpointView(checkpoint: Checkpoint, packed: Packed | null): Checkpoi
 type Compared = Awaited<ReturnType<SandboxCheckpoints["compare"]>>;
 
 const diffView = ({ from, to, changes, more, unpacked }: Compared): DiffView => ({
-  ...{ from: from.id, to: to?.id ?? null, more, unpacked },
+  from: from.id,
+  to: to?.id ?? null,
+  more,
+  unpacked,
   changes: changes.map(({ kind, path, aspects, text }) => ({
-    ...{ kind, path: pathText(`/${path}`), aspects: [...aspects] },
+    kind,
+    path: pathText(`/${path}`),
+    aspects: [...aspects],
     ...(text && { text }),
   })),
 });
@@ -121,7 +133,9 @@ function pathText(path: string): string | { base64: string } {
 const forkView = ({ checkpoint, frozen, sandboxes, unpacked }: TakenCheckpoint & Forked, shown: Shown): ForkView => ({
   checkpoint: shown(checkpoint),
   sandboxes: sandboxes.map(sandboxView),
-  ...{ mechanism: MECHANISM, frozen, unpacked },
+  mechanism: MECHANISM,
+  frozen,
+  unpacked,
 });
 
 const restoredView = (restored: Restored, shown: Shown): RestoredView => ({
@@ -129,19 +143,29 @@ const restoredView = (restored: Restored, shown: Shown): RestoredView => ({
   checkpoint: shown(restored.checkpoint),
   before: restored.before,
   restarted: restored.restarted,
-  ...{ mechanism: MECHANISM, frozen: false, unpacked: restored.unpacked },
+  mechanism: MECHANISM,
+  frozen: false,
+  unpacked: restored.unpacked,
 });
 
 type Merged = Merge & { readonly sandbox: Sandbox };
 
 const mergeView = ({ report, sandbox, base, ...merge }: Merged, shown: Shown): MergeView => ({
-  ...{ outcome: merge.outcome, sandbox: sandboxView(sandbox), base: shown(base) },
+  outcome: merge.outcome,
+  sandbox: sandboxView(sandbox),
+  base: shown(base),
   changes: report.changes.map(({ kind, path }) => ({ kind, path: pathText(`/${path}`) })),
   changeCount: report.changeCount,
   conflicts: report.conflicts.map(({ path, reason, ours, theirs }) => ({
-    ...{ path: pathText(`/${path}`), reason, ours, theirs },
+    path: pathText(`/${path}`),
+    reason,
+    ours,
+    theirs,
   })),
   conflictCount: report.conflictCount,
-  ...{ before: merge.before, restarted: merge.restarted, mechanism: MECHANISM, frozen: merge.frozen },
+  before: merge.before,
+  restarted: merge.restarted,
+  mechanism: MECHANISM,
+  frozen: merge.frozen,
   unpacked: merge.unpacked,
 });

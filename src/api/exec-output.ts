@@ -47,7 +47,12 @@ export function answerEvents(
   const { exec, pid } = session;
   const release = (): void => session.close();
   return eventStream(session[Symbol.asyncIterator](), {
-    ...{ started: { exec, pid }, from, turns: rightOfWay.stream(), keepAliveMs, onUnknownError, release },
+    started: { exec, pid },
+    from,
+    turns: rightOfWay.stream(),
+    keepAliveMs,
+    onUnknownError,
+    release,
   });
 }
 

@@ -186,7 +186,10 @@ function dockerfileRequest(query: DockerfileQuery): Omit<DockerfileRequest, "inp
   const { name: _, replace = false, dockerfile = "Dockerfile", buildArg = [], target, ...rest } = query;
   const { noCache = false, memoryBytes, ...packing } = rest;
   return {
-    ...{ source: dockerfile, noCache, replace, packing },
+    source: dockerfile,
+    noCache,
+    replace,
+    packing,
     buildArgs: Object.fromEntries(buildArg.map((text) => parseBuildArgument(text, "buildArg"))),
     ...(target !== undefined && { target }),
     ...(memoryBytes !== undefined && { limits: { memoryBytes } }),

@@ -57,6 +57,8 @@ export function portHandlers({ ports, tokens, signer, domain }: PortHandlerOptio
 const idOf = (params: { readonly ref: string }): SandboxId => params.ref as SandboxId;
 
 const tokenView = ({ id, port, createdAt, expiresAt }: PortToken): PortTokenView => ({
-  ...{ id, port, createdAt: createdAt.toISOString() },
+  id,
+  port,
+  createdAt: createdAt.toISOString(),
   expiresAt: expiresAt === null ? null : expiresAt.toISOString(),
 });

@@ -31,7 +31,10 @@ const usageView = (
   { uppers, upperBytes, packedBytes, pools }: UpperStorage,
 ): StorageUsageView => ({
   ...usage,
-  ...{ uppers: [...uppers], upperBytes, packedBytes, pools: [...pools] },
+  uppers: [...uppers],
+  upperBytes,
+  packedBytes,
+  pools: [...pools],
   layers: layers.map(({ names, lastUsedAt, ...layer }) => ({
     ...layer,
     names: [...names],
@@ -42,7 +45,10 @@ const usageView = (
 const collectionView = ({ items, ...collection }: Collection): CollectionView => ({
   ...collection,
   items: items.map(({ reason, digest, names, bytes, lastUsedAt }) => ({
-    ...{ reason, digest, names: [...names], bytes },
+    reason,
+    digest,
+    names: [...names],
+    bytes,
     lastUsedAt: lastUsedAt?.toISOString() ?? null,
   })),
 });

@@ -50,7 +50,9 @@ export function terminalRoutes({ sandboxes, commands, rightOfWay }: TerminalPart
         const { columns = 80, rows = 24, command = DEFAULT_SHELL, cwd, user } = query;
         requireWebSocket(call);
         const request: ExecRequest = {
-          ...{ exec: newExecId(), command, pty: { columns, rows } },
+          exec: newExecId(),
+          command,
+          pty: { columns, rows },
           ...(cwd !== undefined && { cwd }),
           ...(user !== undefined && { user }),
         };

@@ -13,7 +13,8 @@ export function webhookHandlers(webhooks: Webhooks, sandboxes: Pick<Sandboxes, "
     createWebhook({ principal, body }) {
       const { url, types, sandbox, labels, secret } = body;
       const webhook = webhooks.create({
-        ...{ tenant: tenantOf(principal), url },
+        tenant: tenantOf(principal),
+        url,
         ...(types !== undefined && { types: types.flatMap((words) => words.split(",")) }),
         ...(sandbox !== undefined && { sandbox: eventSandboxId(sandbox, principal, sandboxes) }),
         ...(labels !== undefined && { labels }),
@@ -43,9 +44,16 @@ const tenantOf = ({ isOperator, tenant }: Principal): string | null => (isOperat
 function webhookView({ id, url, types, sandbox, labels, createdAt, status }: Webhook): WebhookView {
   const { state, deliveredId, lastSuccessAt, lastError, failures, failingSince, nextAttemptAt } = status;
   return {
-    ...{ id, url, types: types === null ? null : [...types], sandbox, labels: [...labels] },
+    id,
+    url,
+    types: types === null ? null : [...types],
+    sandbox,
+    labels: [...labels],
     createdAt: createdAt.toISOString(),
-    ...{ state, deliveredId, lastError, failures },
+    state,
+    deliveredId,
+    lastError,
+    failures,
     lastSuccessAt: lastSuccessAt?.toISOString() ?? null,
     failingSince: failingSince?.toISOString() ?? null,
     nextAttemptAt: nextAttemptAt?.toISOString() ?? null,

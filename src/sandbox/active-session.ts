@@ -39,7 +39,11 @@ export function activeReading(reading: OutputReading, activity: Activity): Outpu
   const end = activity.hold();
   const { exec, pid, stdout, stderr, report } = reading;
   return {
-    ...{ exec, pid, stdout, stderr, report },
+    exec,
+    pid,
+    stdout,
+    stderr,
+    report,
     close() {
       end();
       reading.close();

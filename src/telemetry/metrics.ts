@@ -17,10 +17,12 @@ export interface MetricsSources {
 
 /** Observations that wait for the package to be loaded, which takes longer than a start-up should. */
 const MAX_WAITING = 10_000;
+/** Observations that are counted together: one after the other they take a tenth of what each takes by itself. */
+const TOGETHER = 512;
 
 /**
- * The daemon's metrics for Prometheus. What happens is noted at once; the package that counts is loaded when somebody
- * first asks, or when much has been noted.
+ * The daemon's metrics for Prometheus. What happens is noted at once, and counted when somebody asks or when much has
+ * been noted; the package that counts is loaded when there is first something to count.
  */
 export class Metrics implements RequestObserver {
   /** Of what `text` answers. */
@@ -36,7 +38,9 @@ export class Metrics implements RequestObserver {
 
   /** Every metric in Prometheus' text format. */
   async text(): Promise<string> {
-    return await (await this.#load()).registry.metrics();
+    const instruments = await this.#load();
+    this.#count(instruments);
+    return await instruments.registry.metrics();
   }
 
   begin({ operation, method }: ObservedRequest): RequestWatch {
@@ -79,12 +83,18 @@ export class Metrics implements RequestObserver {
   }
 
   #note(observation: (instruments: Instruments) => void): void {
-    if (this.#instruments !== undefined) {
-      observation(this.#instruments);
-      return;
-    }
     this.#waiting.push(observation);
-    if (this.#waiting.length >= MAX_WAITING) void this.#load();
+    const { length } = this.#waiting;
+    const instruments = this.#instruments;
+    if (instruments === undefined && length >= MAX_WAITING) void this.#load();
+    // Behind the answer to whoever is being served.
+    if (instruments !== undefined && length === TOGETHER) setImmediate(() => this.#count(instruments));
+  }
+
+  #count(instruments: Instruments): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const observation of waiting) observation(instruments);
   }
 
   #load(): Promise<Instruments> {
@@ -98,8 +108,7 @@ export class Metrics implements RequestObserver {
       import("./instruments.ts"),
     ]);
     const instruments = createInstruments(prom, this.#sources);
-    for (const observation of this.#waiting) observation(instruments);
-    this.#waiting = [];
+    this.#count(instruments);
     this.#instruments = instruments;
     return instruments;
   }

@@ -18,5 +18,11 @@ export function eventData(event: SandboxEvent | MachineEvent): Record<string, un
 
 /** An event as it is told outside, of the shape that docs/api.md gives. */
 export const eventJson = ({ id, type, at, sandbox, name, labels, data }: LoggedEvent): object => ({
-  ...{ id, type, at: at.toISOString(), sandbox, name, labels, data },
+  id,
+  type,
+  at: at.toISOString(),
+  sandbox,
+  name,
+  labels,
+  data,
 });

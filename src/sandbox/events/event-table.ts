@@ -182,8 +182,12 @@ const parametersOf = ({ tenant, sandbox, types, labels }: EventFilter) => ({
 });
 
 const eventOf = ({ id, type, at, sandbox, name, labels, tenant, data }: Row): LoggedEvent => ({
-  ...{ id, type: type as LoggedEvent["type"], at: new Date(at) },
-  ...{ sandbox: sandbox === "" ? null : (sandbox as SandboxId), name: name as SandboxName | null, tenant },
+  id,
+  type: type as LoggedEvent["type"],
+  at: new Date(at),
+  sandbox: sandbox === "" ? null : (sandbox as SandboxId),
+  name: name as SandboxName | null,
+  tenant,
   labels: JSON.parse(labels) as Labels,
   data: JSON.parse(data) as LoggedEvent["data"],
 });
