@@ -55,20 +55,21 @@ UNINSTRUMENTED void join_cgroup(Attempt& attempt, int tasks) {
 // A process has from its beginning what its maker has. To open a file of its own in /proc would cost it as much as to
 // be made: so the agent has the score of commands for the moment in which it makes one, and the process gives it back
 // its own. Who is killed in that moment is somebody larger than the agent, where there is anybody.
-UNINSTRUMENTED bool write_oom_score(const ChildPlan& plan, const OomScore& score) {
+UNINSTRUMENTED bool write_oom_score(const ChildPlan& plan, const OomScore& score, const char* step) {
   long length = static_cast<long>(score.length);
-  return !fault_at("oom-score") && call(SYS_write, plan.oom_file, reinterpret_cast<long>(score.text), length) == length;
+  return !fault_at(step) && call(SYS_write, plan.oom_file, reinterpret_cast<long>(score.text), length) == length;
 }
 
-UNINSTRUMENTED bool raise_oom_score(Attempt& attempt) {
+bool raise_oom_score(Attempt& attempt) {
   const ChildPlan& plan = *attempt.plan;
-  attempt.oom_raised = plan.oom_file >= 0 && write_oom_score(plan, plan.oom_of_commands);
-  return attempt.oom_raised || plan.oom_file < 0;
+  if (plan.oom_file < 0) return true;
+  attempt.oom_raised = write_oom_score(plan, plan.oom_of_commands, "oom-score");
+  return attempt.oom_raised;
 }
 
-UNINSTRUMENTED bool lower_oom_score(Attempt& attempt) {
+UNINSTRUMENTED bool give_back_oom_score(Attempt& attempt) {
   if (!attempt.oom_raised) return true;
-  attempt.oom_raised = !write_oom_score(*attempt.plan, attempt.plan->oom_of_agent);
+  attempt.oom_raised = !write_oom_score(*attempt.plan, attempt.plan->oom_of_agent, "oom-score-back");
   return !attempt.oom_raised;
 }
 
@@ -146,7 +147,7 @@ UNINSTRUMENTED void install_filter(Attempt& attempt) {
 UNINSTRUMENTED int run_child(void* argument) {
   Attempt& attempt = *static_cast<Attempt*>(argument);
   const ChildPlan& plan = *attempt.plan;
-  if (!lower_oom_score(attempt)) give_up(attempt, "oom-score", errno);
+  if (!give_back_oom_score(attempt)) give_up(attempt, "oom-score-back", errno);
   join_cgroup(attempt, plan.join_tasks);
   join_cgroup(attempt, plan.join_memory);
   join_group(attempt);
@@ -192,8 +193,8 @@ Result<pid_t> start_child(const ChildPlan& plan) {
   if (!raise_oom_score(attempt)) return Failure::here("oom-score");
   pid_t pid = fault_at("clone") ? -1 : clone_child(attempt);
   Failure refused = Failure::here("clone");
-  // Of one that was not made, or was killed before its first step.
-  lower_oom_score(attempt);
+  // Where none was made, or it was killed before its first step.
+  give_back_oom_score(attempt);
   if (pid < 0) return refused;
   // Written by the child behind the compiler's back.
   asm volatile("" ::: "memory");

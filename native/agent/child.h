@@ -50,7 +50,7 @@ struct ChildPlan {
 };
 
 // Starts it, and answers its pid once the program has been entered. Otherwise no process is left; the failure's step is
-// "oom-score", "clone", "cgroup", "session", "terminal", "stdio", "limits", "user",
+// "oom-score", "clone", "oom-score-back", "cgroup", "session", "terminal", "stdio", "limits", "user",
 // "cwd", "seccomp" or "execve".
 Result<pid_t> start_child(const ChildPlan& plan);
 

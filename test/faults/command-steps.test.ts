@@ -16,11 +16,14 @@ const STEPS: Readonly<Record<string, SpawnOptions>> = {
   "resize-terminal": TERMINAL,
   "dup-terminal": TERMINAL,
   "epoll-add": {},
+  "oom-score": {},
   clone: {},
+  "oom-score-back": {},
   cgroup: {},
   session: {},
   terminal: TERMINAL,
   stdio: {},
+  limits: {},
   user: { user: "1000" },
   cwd: { cwd: "/tmp" },
   execve: {},
@@ -58,6 +61,7 @@ function heldBy({ id }: Sandbox) {
   return {
     descriptors: readdirSync(directory).filter((fd) => !readlinkSync(`${directory}/${fd}`).includes("/exec-")).length,
     children: readFileSync(`/proc/${agent}/task/${agent}/children`, "utf8"),
+    oomScore: readFileSync(`/proc/${agent}/oom_score_adj`, "utf8"),
   };
 }
 
