@@ -66,8 +66,14 @@ export class ApiKeys {
     const secret = `ply_${id}_${randomBytes(32).toString("base64url")}`;
     const digest = sha256(secret);
     const key: ApiKey = {
-      ...{ id, name, tenant, scopes: SCOPES.filter((scope) => scopes.includes(scope)) },
-      ...{ createdAt: new Date(now), expiresAt: expiresAt ?? null, revokedAt: null, lastUsedAt: null },
+      id,
+      name,
+      tenant,
+      scopes: SCOPES.filter((scope) => scopes.includes(scope)),
+      createdAt: new Date(now),
+      expiresAt: expiresAt ?? null,
+      revokedAt: null,
+      lastUsedAt: null,
     };
     this.#database
       .prepare(
@@ -143,7 +149,10 @@ const dateOf = (at: number | null): Date | null => (at === null ? null : new Dat
 
 function readRow(row: Row): ApiKey {
   return {
-    ...{ id: row.id, name: row.name, tenant: row.tenant, scopes: row.scopes.split(" ") as Scope[] },
+    id: row.id,
+    name: row.name,
+    tenant: row.tenant,
+    scopes: row.scopes.split(" ") as Scope[],
     createdAt: new Date(row.created_at),
     expiresAt: dateOf(row.expires_at),
     revokedAt: dateOf(row.revoked_at),

@@ -117,6 +117,9 @@ export class PortTokens {
 const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 const readRow = ({ id, sandbox, port, created_at, expires_at }: Row): PortToken => ({
-  ...{ id, sandbox: sandbox as SandboxId, port, createdAt: new Date(created_at) },
+  id,
+  sandbox: sandbox as SandboxId,
+  port,
+  createdAt: new Date(created_at),
   expiresAt: expires_at === null ? null : new Date(expires_at),
 });

@@ -38,7 +38,13 @@ export type FoundFile =
 
 function entryOf({ name, type, size, mode, uid, gid, mtime, target }: FileEntryView): FileEntry {
   return {
-    ...{ name, type, size, uid, gid, mode: Number.parseInt(mode, 8), mtime: new Date(mtime) },
+    name,
+    type,
+    size,
+    uid,
+    gid,
+    mode: Number.parseInt(mode, 8),
+    mtime: new Date(mtime),
     ...(target !== undefined && { target }),
   };
 }

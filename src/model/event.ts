@@ -32,7 +32,7 @@ export interface EventSubject {
 
 /** What has happened to the sandbox just now. */
 export const eventOf = ({ id, tenant, name, labels }: Sandbox, body: EventBody): SandboxEvent =>
-  // Every command has two: Node takes thirty times as long for the same with spreads.
+  // Every command has two events, and two spreads take many times as long (docs/decisions/0024-what-an-exec-takes.md).
   Object.assign({ sandbox: id, tenant, name, labels, at: new Date() }, body);
 
 /** What happened; `type` is what subscribers filter by. */
