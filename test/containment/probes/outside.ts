@@ -219,12 +219,18 @@ const rootOutside: OutsideProbe = {
   inside: async ({ box }) => uidOf(box.pid) === 0,
 };
 
-/** Whether a process holds something of the host's files open: what has a path that is neither a device nor a cgroup. */
+/**
+ * Whether a process holds something of the host's files open: what has a path that is neither a device nor a cgroup, nor
+ * what its own /proc, which is not the host's, has of it.
+ */
 function holdsFiles(pid: number): boolean {
-  const paths = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-  return paths.some(
-    (path) => path.startsWith("/") && !/^\/(dev\/null|memfd:.*|sys\/fs\/cgroup\/.*|plybox-.*)$/.test(path),
-  );
+  return readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => `/proc/${pid}/fd/${fd}`)
+    .some((link) => {
+      const path = readlinkSync(link);
+      if (!path.startsWith("/") || /^\/(dev\/null|memfd:.*|sys\/fs\/cgroup\/.*|plybox-.*)$/.test(path)) return false;
+      return !path.endsWith("/1/oom_score_adj") || statSync(link).dev === statSync("/proc").dev;
+    });
 }
 
 const initDescriptors: OutsideProbe = {
