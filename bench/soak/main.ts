@@ -20,9 +20,9 @@ import { doAll } from "./work.ts";
 
 const USAGE = `npm run soak [-- options]
   --sandboxes N   sandboxes that live at once (50)
-  --commands N    commands in all (20000)
-  --terminals N   terminals in all (2000)
-  --files N       file operations in all (5000)`;
+  --commands N    commands in all (40000)
+  --terminals N   terminals in all (4000)
+  --files N       file operations in all (10000)`;
 
 /** Memory that a process may take while the same work goes on: what its allocator does not give back. */
 const FLAT = 0.1;
@@ -45,9 +45,9 @@ function parseOptions(args: readonly string[]): Options {
   return {
     sandboxes: count("sandboxes", 50),
     works: [
-      { ...COMMANDS, times: count("commands", 20_000) },
-      { ...TERMINALS, times: count("terminals", 2000) },
-      { ...FILES, times: Math.ceil(count("files", 5000) / FILE_OPERATIONS) },
+      { ...COMMANDS, times: count("commands", 40_000) },
+      { ...TERMINALS, times: count("terminals", 4000) },
+      { ...FILES, times: Math.ceil(count("files", 10_000) / FILE_OPERATIONS) },
     ],
   };
 }
