@@ -63,7 +63,7 @@ export async function exec(bench: Workbench): Promise<Benchmark> {
   const vfork = bare(bench, root, TRUE);
   const [program, trip] = [contender(vfork), roundTrip(client)];
   const references = await tried([vfork, ...(await ociExec(bench, root, TRUE))]);
-  const first = await serve(bench, () => execTrue(client, sandbox));
+  const first = await untilServed(bench, () => execTrue(client, sandbox));
   const measured = await sideBySide(bench, ours, references, [
     trip,
     { name: "a round trip, then vfork + exec", sample: async () => (await trip.sample()) + (await program.sample()) },
@@ -80,7 +80,7 @@ export async function exec(bench: Workbench): Promise<Benchmark> {
 }
 
 /** Asks until the daemon is one that has served, and answers what its first requests took. */
-async function serve(bench: Workbench, ask: () => Promise<number>): Promise<number[]> {
+async function untilServed(bench: Workbench, ask: () => Promise<number>): Promise<number[]> {
   const taken: number[] = [];
   while (taken.length < SERVED) {
     bench.signal.throwIfAborted();

@@ -193,11 +193,11 @@ Result<pid_t> start_child(const ChildPlan& plan) {
   if (!raise_oom_score(attempt)) return Failure::here("oom-score");
   pid_t pid = fault_at("clone") ? -1 : clone_child(attempt);
   Failure refused = Failure::here("clone");
+  // Written by the child behind the compiler's back.
+  asm volatile("" ::: "memory");
   // Where none was made, or it was killed before its first step.
   give_back_oom_score(attempt);
   if (pid < 0) return refused;
-  // Written by the child behind the compiler's back.
-  asm volatile("" ::: "memory");
   if (attempt.failure.step == nullptr) return pid;
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -41,7 +41,7 @@ import { readQuery } from "./query.ts";
 import type { RemoteStore } from "./remote-handlers.ts";
 import { remoteHandlers } from "./remote-handlers.ts";
 import type { RightOfWay } from "./right-of-way.ts";
-import type { Call, Handler, Named, Route } from "./route.ts";
+import type { Handler, Named, Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 import { sandboxHandlers } from "./sandbox-handlers.ts";
 import type { Storage, Uppers } from "./storage-handlers.ts";
@@ -190,25 +190,11 @@ const requestOf = ({ env, req }: ApiContext, { action, route }: Served): Observe
   header: (name) => env.incoming.headers[name]?.toString(),
 });
 
-/** A class, because a getter in a literal is made anew for each, which takes longer than all the rest of it. */
-class CheckedCall implements Call<Route> {
-  readonly principal;
-  readonly params;
-  readonly query;
-  readonly body;
-  readonly incoming;
-  readonly outgoing;
-  readonly concerns;
+/** A class of its own: a getter in a literal is made anew for each request. */
+class CallSignal {
   readonly #raw: Request;
 
-  constructor(raw: Request, checked: Omit<Call<Route>, "signal">) {
-    this.principal = checked.principal;
-    this.params = checked.params;
-    this.query = checked.query;
-    this.body = checked.body;
-    this.incoming = checked.incoming;
-    this.outgoing = checked.outgoing;
-    this.concerns = checked.concerns;
+  constructor(raw: Request) {
     this.#raw = raw;
   }
 
@@ -247,8 +233,8 @@ async function serve(context: ApiContext, served: Served, note: (result: Observe
     const concerns = (named: Named): void => {
       ({ sandbox, from } = gate.idsOf(named, sandbox));
     };
-    const call = new CheckedCall(raw, { principal, params, query, body, incoming, outgoing, concerns });
-    const response = await handler(call);
+    const checked = { principal, params, query, body, incoming, outgoing, concerns };
+    const response = await handler(Object.assign(new CallSignal(raw), checked));
     record(response.status);
     return response;
   } catch (error) {

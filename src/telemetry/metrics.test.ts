@@ -63,6 +63,24 @@ describe("metrics", () => {
     expect(sampleValue(families, "plybox_webhook_attempts_total", { result: "failure" })).toBe(1);
   });
 
+  it("count what has been noted once it is much, though nobody asks again", async () => {
+    const metrics = metricsOf();
+    await metrics.text();
+    let counted = 0;
+    const count = (): string => {
+      counted += 1;
+      return "200";
+    };
+    const status = { toString: count } as unknown as number;
+    const note = (): void => metrics.begin(request("listSandboxes", "GET")).end({ status });
+    for (let noted = 1; noted < 512; noted++) note();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(counted).toBe(0);
+    note();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(counted).toBe(512);
+  });
+
   it("tell of requests by operation and status, and how long creating and removing takes", async () => {
     const metrics = metricsOf();
     expect(metrics.begin(request("createSandbox", "POST")).run(() => 42)).toBe(42);

@@ -17,12 +17,12 @@ export interface MetricsSources {
 
 /** Observations that wait for the package to be loaded, which takes longer than a start-up should. */
 const MAX_WAITING = 10_000;
-/** Observations that are counted together: one after the other they take a tenth of what each takes by itself. */
+/** Observations that are counted together: one after the other they find the package's code warm. */
 const TOGETHER = 512;
 
 /**
  * The daemon's metrics for Prometheus. What happens is noted at once, and counted when somebody asks or when much has
- * been noted; the package that counts is loaded when there is first something to count.
+ * been noted; the package that counts is loaded when somebody first asks, or when very much has been noted.
  */
 export class Metrics implements RequestObserver {
   /** Of what `text` answers. */

@@ -111,7 +111,7 @@ export class Link implements Disposable {
   open(request: { readonly type: string }, handler: ChannelHandler): Channel {
     if (this.#failure !== undefined) throw this.#failure;
     const channel = this.#freeChannel();
-    const opening = encodeFrame({ kind: "open", channel, json: { ...request } });
+    const opening = encodeFrame({ kind: "open", channel, json: request });
     this.#channels.set(channel, handler);
     this.#write(opening);
     const isOpen = () => this.#channels.get(channel) === handler;

@@ -2,7 +2,6 @@ import type { LoggedEvent, MachineEvent, SandboxEvent } from "../../model/event.
 
 /** What is told of an event outside, beside its type, time and sandbox. */
 export function eventData(event: SandboxEvent | MachineEvent): Record<string, unknown> {
-  const { sandbox: _sandbox, tenant: _tenant, name: _name, labels: _labels, at: _at, type: _type, ...rest } = event;
   switch (event.type) {
     case "sandbox.state":
       // Pids and the like are for those who look at the sandbox.
@@ -11,8 +10,10 @@ export function eventData(event: SandboxEvent | MachineEvent): Record<string, un
       const { code, ...report } = event.report;
       return { ...report, exitCode: code };
     }
-    default:
+    default: {
+      const { sandbox: _sandbox, tenant: _tenant, name: _name, labels: _labels, at: _at, type: _type, ...rest } = event;
       return rest;
+    }
   }
 }
 
