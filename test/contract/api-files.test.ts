@@ -283,9 +283,12 @@ describe.each(Object.entries(CONNECTIONS))("sandbox.files %s", (name, connect) =
   it("watches, from the moment it says so", async () => {
     await files.mkdir(`${home}/watched`);
     const changes: FileChange[] = [];
-    const onReady = (): void =>
-      void files.write(`${home}/watched/new`, "x").then(() => files.remove(`${home}/watched`, { recursive: true }));
-    for await (const change of files.watch(`${home}/watched`, { onReady })) changes.push(change);
+    const onReady = (): void => void files.write(`${home}/watched/new`, "x");
+    for await (const change of files.watch(`${home}/watched`, { onReady })) {
+      changes.push(change);
+      // Only now: what is gone before the agent looks at it has no type to tell.
+      if (change.kind === "created") await files.remove(`${home}/watched`, { recursive: true });
+    }
     expect(changes).toContainEqual({ kind: "created", path: "new", type: "file" });
     expect(changes.at(-1)).toMatchObject({ kind: "gone" });
   });
