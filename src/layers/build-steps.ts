@@ -26,9 +26,9 @@ export class BuildSteps implements Disposable {
     // Pinned, and then looked for: whoever removes it does so the other way round.
     this.hold(digest);
     try {
-      const layer = await this.#catalog.manifest(digest);
-      await this.#catalog.soundPath(layer);
-      this.#catalog.touch(digest);
+      const layer = await this.#catalog.layers.manifest(digest);
+      await this.#catalog.layers.soundPath(layer);
+      this.#catalog.layers.touch(digest);
       return layer;
     } catch {
       return undefined;
@@ -58,7 +58,7 @@ export class BuildSteps implements Disposable {
 
   /** The image of a layer that is held. Throws `layer/corrupt`. */
   async imageOf(digest: Digest): Promise<string> {
-    return await this.#catalog.soundPath(await this.#catalog.manifest(digest));
+    return await this.#catalog.layers.soundPath(await this.#catalog.layers.manifest(digest));
   }
 
   [Symbol.dispose](): void {

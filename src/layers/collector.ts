@@ -93,8 +93,8 @@ export class Collector {
     const names = new Map<Digest, LayerName[]>();
     for (const [name, digest] of catalog.names.current()) names.set(digest, [...(names.get(digest) ?? []), name]);
     const layers: StoredLayer[] = [];
-    for (const digest of await catalog.digests()) {
-      const measured = await catalog.measure(digest);
+    for (const digest of await catalog.layers.digests()) {
+      const measured = await catalog.layers.measure(digest);
       if (measured === undefined) continue;
       const inUse = isLeased(digest) || catalog.pins.isHeldElsewhere(digest) || (await catalog.isStoodOn(digest));
       const isStep = catalog.steps.has(digest);
@@ -107,7 +107,7 @@ export class Collector {
     const parents = new Map<Digest, readonly Digest[]>();
     for (const digest of digests) {
       // One that cannot be read keeps nothing.
-      const manifest = await this.#options.catalog.manifest(digest).catch(() => undefined);
+      const manifest = await this.#options.catalog.layers.manifest(digest).catch(() => undefined);
       parents.set(digest, manifest?.parents ?? []);
     }
     return parents;

@@ -154,14 +154,14 @@ export class LayerBuilder {
   }
 
   async #imageOf(layer: LayerManifest): Promise<{ readonly image: string; readonly format: ImageFormat }> {
-    const image = await this.#catalog.soundPath(layer);
+    const image = await this.#catalog.layers.soundPath(layer);
     if (layer.format !== "dir") return { image, format: layer.format };
     throw new PlyboxError("input/invalid", `${layer.name} has no image`, { field: "name" });
   }
 
   async #planWork(packing: Packing, { signal, onProgress }: ImageBuildOptions): Promise<PlanWork> {
     await this.#options.probe.require(packing);
-    const { bounds } = this.#catalog;
+    const { bounds } = this.#catalog.layers;
     return { packing, bounds, ...(signal && { signal }), ...(onProgress && { onProgress }) };
   }
 
@@ -216,7 +216,7 @@ export class LayerBuilder {
   }
 
   #inputsFile(digest: Digest): string {
-    return join(this.#catalog.directory(digest), "inputs");
+    return join(this.#catalog.layers.directory(digest), "inputs");
   }
 
   async #sourceDirectory(directory: string): Promise<string> {
@@ -279,7 +279,7 @@ export class LayerBuilder {
         catalog.pins.drop(manifest.digest);
         await catalog.discardUnnamed(manifest.digest);
       }
-      return await catalog.manifest(manifest.digest, name);
+      return await catalog.layers.manifest(manifest.digest, name);
     } catch (error) {
       throw error instanceof PlyboxError ? error : buildFailed(name, error as NodeJS.ErrnoException);
     } finally {

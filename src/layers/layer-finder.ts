@@ -61,21 +61,21 @@ export class LayerFinder {
   async findHere(layer: string, known?: Names): Promise<LayerManifest> {
     if (DIGEST.test(layer)) {
       const digest = parseDigest(layer);
-      if (!this.#catalog.has(digest)) throw gone(layer);
-      return await this.#catalog.manifest(digest);
+      if (!this.#catalog.layers.has(digest)) throw gone(layer);
+      return await this.#catalog.layers.manifest(digest);
     }
     const names = known ?? this.#catalog.names.current();
     const digest = names.get(layer as LayerName);
-    if (digest !== undefined) return await this.#catalog.manifest(digest, layer as LayerName);
+    if (digest !== undefined) return await this.#catalog.layers.manifest(digest, layer as LayerName);
     const name = matchLayerName(layer, new Set([...names.keys(), HOST_LAYER, BUSYBOX_LAYER]));
     const matched = names.get(name);
     if (matched === undefined) throw new PlyboxError("layer/not-found", `layer ${name} is built when it is first used`);
-    return await this.#catalog.manifest(matched, name);
+    return await this.#catalog.layers.manifest(matched, name);
   }
 
   /** Of a whole name, or a digest. */
   isHere(layer: string): boolean {
-    if (DIGEST.test(layer)) return this.#catalog.has(parseDigest(layer));
+    if (DIGEST.test(layer)) return this.#catalog.layers.has(parseDigest(layer));
     return this.#catalog.names.current().has(layer as LayerName);
   }
 
@@ -119,7 +119,9 @@ export class LayerFinder {
   get #known(): KnownLayers {
     return {
       find: async (digest) =>
-        this.#catalog.has(digest) ? await this.#catalog.manifest(digest).catch(() => undefined) : undefined,
+        this.#catalog.layers.has(digest)
+          ? await this.#catalog.layers.manifest(digest).catch(() => undefined)
+          : undefined,
       current: (name) => this.#catalog.names.current().get(name),
     };
   }

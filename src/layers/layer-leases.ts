@@ -3,12 +3,12 @@ import type { Digest } from "../model/ids.ts";
 import type { Bind, LayerMount } from "../model/launch-plan.ts";
 import type { ImageFormat, LayerManifest } from "../model/layer.ts";
 import type { Catalog } from "./catalog.ts";
-import { corrupt } from "./catalog.ts";
 import type { LayerMounts } from "./layer-mounts.ts";
 import { gone } from "./layer-names.ts";
 import type { LayerLog } from "./layer-store.ts";
 import type { LayerOpener } from "./shared-layers.ts";
 import { SharedLayers } from "./shared-layers.ts";
+import { corrupt } from "./stored-layers.ts";
 import { unpackedImage } from "./unpacked-image.ts";
 
 /** The right to stand on some layers: they stay mounted and cannot be removed until it is released. */
@@ -114,9 +114,9 @@ export class LayerLeases {
         // Pinned first, then looked at: whoever removes layers does it the other way round.
         catalog.pins.hold(digest);
         try {
-          if (!catalog.has(digest)) throw gone(layer.name);
-          catalog.touch(digest);
-          if (format === "dir") return await catalog.soundPath(layer);
+          if (!catalog.layers.has(digest)) throw gone(layer.name);
+          catalog.layers.touch(digest);
+          if (format === "dir") return await catalog.layers.soundPath(layer);
           if (unpacks) return await unpackedImage(catalog, layer);
           return await this.#mounted(layer, format, adopting);
         } catch (error) {
@@ -126,7 +126,7 @@ export class LayerLeases {
       },
       close: async () => {
         if (format !== "dir" && !unpacks) await mounts.unmount(digest);
-        catalog.touch(digest);
+        catalog.layers.touch(digest);
         catalog.pins.drop(digest);
         await catalog.discardUnnamed(digest);
       },
@@ -138,7 +138,7 @@ export class LayerLeases {
     const { catalog, mounts } = this.#options;
     const isMounted = await mounts.isMounted(digest);
     if (isMounted && adopting) return mounts.target(digest);
-    const image = await catalog.soundPath(layer);
+    const image = await catalog.layers.soundPath(layer);
     if (isMounted) return mounts.target(digest);
     try {
       return await mounts.mount(digest, image, format);

@@ -136,7 +136,7 @@ export class LayerStore {
     const manifests: LayerManifest[] = [];
     for (const [name, digest] of this.#catalog.names.current()) {
       try {
-        manifests.push(await this.#catalog.manifest(digest, name));
+        manifests.push(await this.#catalog.layers.manifest(digest, name));
       } catch (err) {
         this.#log.warn({ layer: name, err }, "a layer cannot be read");
       }
@@ -151,7 +151,7 @@ export class LayerStore {
 
   /** Reads a whole layer and compares it with its digest. Throws `layer/corrupt`, and as `inspect`. */
   async verify(layer: string): Promise<void> {
-    await this.#catalog.verify(await this.#finder.findHere(layer));
+    await this.#catalog.layers.verify(await this.#finder.findHere(layer));
   }
 
   /**

@@ -7,17 +7,17 @@ import { createInterface } from "node:readline";
 import { PlyboxError } from "../model/errors.ts";
 import type { LayerManifest } from "../model/layer.ts";
 import type { Catalog } from "./catalog.ts";
-import { corrupt } from "./catalog.ts";
 import type { ImageBounds } from "./image-bounds.ts";
 import { tooLarge } from "./image-bounds.ts";
 import { PROGRAM_ENVIRONMENT, requireProgram } from "./programs.ts";
+import { corrupt } from "./stored-layers.ts";
 
 /**
  * The tree of a layer's image, unpacked beside it when it is first asked for, and gone with the layer.
  * @throws PlyboxError `layer/corrupt`, `layer/too-large`, `layer/build-failed`, `host/missing` without unsquashfs
  */
 export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Promise<string> {
-  const tree = join(catalog.directory(layer.digest), "unpacked");
+  const tree = join(catalog.layers.directory(layer.digest), "unpacked");
   if (existsSync(tree)) return tree;
   if (layer.format === "erofs") {
     throw new PlyboxError(
@@ -25,8 +25,8 @@ export async function unpackedImage(catalog: Catalog, layer: LayerManifest): Pro
       `layer ${layer.name} is an erofs image, which only root can use; build it as squashfs`,
     );
   }
-  const image = await catalog.soundPath(layer);
-  await requireRoom(catalog.bounds, layer, image);
+  const image = await catalog.layers.soundPath(layer);
+  await requireRoom(catalog.layers.bounds, layer, image);
   const staging = await catalog.stage();
   try {
     await unsquash(image, join(staging, "tree"), { attributes: "user" });

@@ -236,7 +236,7 @@ describe("an erofs image", () => {
     });
     // The controls: the kernel mounts that one, and an image without the table makes a sandbox.
     const launcher = new NativeLauncher({ private: true });
-    const image = join(catalog.directory(digest), "image.erofs");
+    const image = join(catalog.layers.directory(digest), "image.erofs");
     await launcher.mountImage({ image, format: "erofs", target: join(work, "second") });
     await launcher.close();
     const honest = await store("506-honest", makeErofs(0), "erofs");
@@ -262,7 +262,7 @@ describe("an image that holds too much", () => {
       message: expect.stringMatching(/it has \d+ inodes, and 4 are allowed/),
     });
     expect(mounted).toEqual([]);
-    expect(existsSync(join(catalog.directory(digest), "unpacked"))).toBe(false);
+    expect(existsSync(join(catalog.layers.directory(digest), "unpacked"))).toBe(false);
   });
 
   it("is not unpacked when that makes a thousand times as much of it", async () => {
@@ -280,7 +280,7 @@ describe("an image that holds too much", () => {
       code: "layer/too-large",
       message: expect.stringContaining("unpacked it has more than the 268435455 bytes that are allowed"),
     });
-    expect(existsSync(join(catalog.directory(manifest.digest), "unpacked"))).toBe(false);
+    expect(existsSync(join(catalog.layers.directory(manifest.digest), "unpacked"))).toBe(false);
     // The control.
     const tree = await unpackedImage(bounded(256 * 1024 * 1024), manifest);
     expect(readdirSync(tree)).toEqual(["file"]);
@@ -308,7 +308,10 @@ describe("a directory that a layer is built from", () => {
       log: console,
     });
     const built = await builder.buildFromDirectory("504-odd", source);
-    const listing = execFileSync("unsquashfs", ["-lln", join(catalog.directory(built.digest), "image.squashfs")]);
+    const listing = execFileSync("unsquashfs", [
+      "-lln",
+      join(catalog.layers.directory(built.digest), "image.squashfs"),
+    ]);
     const kinds = listing.toString().match(/^[-a-z][-rwxstST]{9}/gm) ?? [];
     expect(kinds.map((kind) => kind[0]).sort()).toEqual(["c", "d", "d", "l", "l", "p", "s"]);
     await using sandbox = await daemon.client.create({ layers: ["host", "odd"] });

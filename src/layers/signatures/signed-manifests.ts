@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../../base/atomic-file.ts";
 import type { LayerManifest, LayerSignature } from "../../model/layer.ts";
-import type { Catalog } from "../catalog.ts";
-import { corrupt } from "../catalog.ts";
 import { parseManifest } from "../manifest.ts";
+import type { StoredLayers } from "../stored-layers.ts";
+import { corrupt } from "../stored-layers.ts";
 import { canonicalManifest } from "./canonical-manifest.ts";
 import { parseSignatures } from "./signature.ts";
 
@@ -21,8 +21,8 @@ const signedPath = (directory: string, { name }: LayerManifest): string => join(
  * What was signed of a layer under the name by which it was asked for, or its manifest as it is.
  * @throws PlyboxError `layer/corrupt`
  */
-export async function readSigned(catalog: Catalog, manifest: LayerManifest): Promise<SignedManifest> {
-  const path = signedPath(catalog.directory(manifest.digest), manifest);
+export async function readSigned(layers: StoredLayers, manifest: LayerManifest): Promise<SignedManifest> {
+  const path = signedPath(layers.directory(manifest.digest), manifest);
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT") throw error;
   });

@@ -3,7 +3,6 @@ import { PlyboxError } from "../../model/errors.ts";
 import type { Digest, LayerName } from "../../model/ids.ts";
 import type { ImageFormat, LayerManifest } from "../../model/layer.ts";
 import type { Catalog } from "../catalog.ts";
-import { corrupt } from "../catalog.ts";
 import { tooLarge } from "../image-bounds.ts";
 import { BUSYBOX_LAYER, HOST_LAYER } from "../layer-builder.ts";
 import { imagePath } from "../pack-image.ts";
@@ -12,6 +11,7 @@ import type { SignaturePolicy } from "../signatures/signature-policy.ts";
 import { requireTrust } from "../signatures/signature-policy.ts";
 import type { SignedManifest } from "../signatures/signed-manifests.ts";
 import { writeSigned } from "../signatures/signed-manifests.ts";
+import { corrupt } from "../stored-layers.ts";
 import { readSuperblock } from "../superblock.ts";
 
 const SHORT_DIGEST = 12;
@@ -72,7 +72,7 @@ export async function takeIn(
       const name = localName(catalog, arrival);
       await install(catalog, arrival);
       await giveName(catalog, name, digest, replace);
-      taken.push(await catalog.manifest(digest, name));
+      taken.push(await catalog.layers.manifest(digest, name));
     }
     return taken;
   } finally {
@@ -95,8 +95,8 @@ function localName(catalog: Catalog, { signed, yieldsName }: Arrival): LayerName
 async function judgeImage(catalog: Catalog, { name, format }: LayerManifest, image: string): Promise<void> {
   const superblock = await readSuperblock(image, format as ImageFormat);
   if (typeof superblock === "string") throw corrupt(name, superblock);
-  if (superblock.inodes > catalog.bounds.inodes) {
-    throw tooLarge(name, `it has ${superblock.inodes} inodes, and ${catalog.bounds.inodes} are allowed`);
+  if (superblock.inodes > catalog.layers.bounds.inodes) {
+    throw tooLarge(name, `it has ${superblock.inodes} inodes, and ${catalog.layers.bounds.inodes} are allowed`);
   }
 }
 
@@ -110,6 +110,6 @@ async function install(catalog: Catalog, { signed, image }: Arrival): Promise<vo
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
-  } else if (!catalog.has(manifest.digest)) throw corrupt(manifest.name, "it went away while it was taken in");
-  if (signatures.length > 0) await writeSigned(catalog.directory(manifest.digest as Digest), signed);
+  } else if (!catalog.layers.has(manifest.digest)) throw corrupt(manifest.name, "it went away while it was taken in");
+  if (signatures.length > 0) await writeSigned(catalog.layers.directory(manifest.digest as Digest), signed);
 }

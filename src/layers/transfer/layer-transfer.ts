@@ -113,7 +113,7 @@ export class LayerTransfer {
     const staging = await catalog.stage();
     undo.push("remove what was packed", () => rm(staging, { recursive: true, force: true }));
     const mounted = leased.layers.map((manifest, i) => ({ manifest, path: leased.mounts[i]?.path ?? "" }));
-    const image = await makeOciImage(mounted, staging, catalog.bounds);
+    const image = await makeOciImage(mounted, staging, catalog.layers.bounds);
     const held = undo.move();
     const [name = ""] = layers;
     const chunks = (): AsyncGenerator<Buffer> =>
@@ -128,7 +128,7 @@ export class LayerTransfer {
    */
   async import(archive: AsyncIterable<Buffer>, options: ImportOptions = {}): Promise<readonly LayerManifest[]> {
     const { signal, onBytes } = options;
-    const mostBytes = this.#options.catalog.bounds.unpackedBytes;
+    const mostBytes = this.#options.catalog.layers.bounds.unpackedBytes;
     return await this.takeFrom((staging) => readArchive(archive, staging, { mostBytes, signal, onBytes }), options);
   }
 
@@ -169,18 +169,18 @@ export class LayerTransfer {
    */
   admit(signed: SignedManifest, requireSignature?: boolean): void {
     const { name, bytes } = signed.manifest;
-    const most = this.#options.catalog.bounds.unpackedBytes;
+    const most = this.#options.catalog.layers.bounds.unpackedBytes;
     admit(signed, this.policy(requireSignature));
     if (bytes > most) throw tooLarge(name, `its image has ${bytes} bytes, and ${most} are allowed`);
   }
 
   /** Whether a layer of this content is here, and undamaged. */
   async isSound(digest: Digest): Promise<boolean> {
-    const { catalog } = this.#options;
-    if (!catalog.has(digest)) return false;
-    return await catalog
+    const { layers } = this.#options.catalog;
+    if (!layers.has(digest)) return false;
+    return await layers
       .manifest(digest)
-      .then((manifest) => catalog.soundPath(manifest))
+      .then((manifest) => layers.soundPath(manifest))
       .then(
         () => true,
         () => false,
@@ -190,13 +190,13 @@ export class LayerTransfer {
   /** Every layer that has a name and can leave this machine. */
   async named(): Promise<readonly LayerManifest[]> {
     const { catalog } = this.#options;
-    const named = [...catalog.names.current()].map(([name, digest]) => catalog.manifest(digest, name));
+    const named = [...catalog.names.current()].map(([name, digest]) => catalog.layers.manifest(digest, name));
     return (await Promise.all(named)).filter(({ format }) => format !== "dir");
   }
 
   /** A layer's manifest as it is signed, and who signed it. Throws as `inspect` does. */
   async signed(layer: string): Promise<DigestedManifest> {
-    return digested(await readSigned(this.#options.catalog, await this.#options.find(layer)));
+    return digested(await readSigned(this.#options.catalog.layers, await this.#options.find(layer)));
   }
 
   /**
@@ -208,9 +208,9 @@ export class LayerTransfer {
     const { catalog, policy } = this.#options;
     requireWellFormed(signature);
     const manifest = await this.#options.find(layer);
-    const signed = withSignature(await readSigned(catalog, manifest), signature);
+    const signed = withSignature(await readSigned(catalog.layers, manifest), signature);
     requireTrust({ ...policy, required: false }, signed.manifest, [signature]);
-    await writeSigned(catalog.directory(manifest.digest), signed);
+    await writeSigned(catalog.layers.directory(manifest.digest), signed);
     return digested(signed);
   }
 
@@ -234,7 +234,7 @@ export class LayerTransfer {
         throw new PlyboxError("input/invalid", message, { field: "layers" });
       }
       for (const parent of parents ? manifest.parents : []) {
-        if (parents !== "here" || this.#options.catalog.has(parent)) await add(parent, true);
+        if (parents !== "here" || this.#options.catalog.layers.has(parent)) await add(parent, true);
       }
       found.set(manifest.digest, manifest);
     };
@@ -249,12 +249,12 @@ export class LayerTransfer {
     const names = [...catalog.names.current()].filter(([, digest]) => digest === manifest.digest);
     const [first] = names;
     const isCurrent = first === undefined || names.some(([name]) => name === manifest.name);
-    return isCurrent ? manifest : await catalog.manifest(manifest.digest, first[0]);
+    return isCurrent ? manifest : await catalog.layers.manifest(manifest.digest, first[0]);
   }
 
   async #sound(manifest: LayerManifest): Promise<ExportedLayer> {
     const { catalog } = this.#options;
-    return { signed: await readSigned(catalog, manifest), image: await catalog.soundPath(manifest) };
+    return { signed: await readSigned(catalog.layers, manifest), image: await catalog.layers.soundPath(manifest) };
   }
 }
 

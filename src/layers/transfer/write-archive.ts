@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { Digest } from "../../model/ids.ts";
-import { corrupt } from "../catalog.ts";
 import type { SignedManifest } from "../signatures/signed-manifests.ts";
+import { corrupt } from "../stored-layers.ts";
 import { formatPax } from "../tar/pax.ts";
 import { BLOCK, formatHeader } from "../tar/tar-header.ts";
 import type { Blob } from "./oci-artifact.ts";
