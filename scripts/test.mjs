@@ -96,8 +96,10 @@ function check(name, program, ...args) {
 }
 
 function nativeSources() {
-  const files = readdirSync(join(ROOT, "native"), { recursive: true, encoding: "utf8" });
-  return files.filter((name) => /\.(cpp|h)$/.test(name)).map((name) => join("native", name));
+  return ["native", "bench", "test"].flatMap((directory) => {
+    const files = readdirSync(join(ROOT, directory), { recursive: true, encoding: "utf8" });
+    return files.filter((name) => /\.(c|cpp|h)$/.test(name)).map((name) => join(directory, name));
+  });
 }
 
 /** The C++ tests print their own counts, each part of them; a run that ends badly without a failure counted is one. */

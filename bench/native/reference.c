@@ -51,10 +51,10 @@ struct started {
   int entered;
 };
 
-static char **program;
-static const char *work;
-static const char *lowers;
-static FILE *replies;
+static char** program;
+static const char* work;
+static const char* lowers;
+static FILE* replies;
 static pid_t held[MAX_PROGRAMS];
 static size_t held_count;
 static pid_t burst_pids[MAX_PROGRAMS];
@@ -66,7 +66,7 @@ static uint64_t now(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...) {
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vfprintf(stderr, format, arguments);
@@ -76,7 +76,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *form
 }
 
 /* One line for the asker. Always false, so that a failing step ends with `return failed(…)`. */
-__attribute__((format(printf, 1, 2))) static int failed(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static int failed(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   fputs("error ", replies);
@@ -105,7 +105,7 @@ static struct started start_spawn(int output) {
 
 /* ---- floor ---- */
 
-static int step_failed(int report, const char *step) {
+static int step_failed(int report, const char* step) {
   dprintf(report, "%s: %s", step, strerror(errno));
   return 1;
 }
@@ -130,7 +130,7 @@ static int floor_child(int mapped, int report, int output) {
   return step_failed(report, program[0]);
 }
 
-static int write_map(pid_t pid, const char *file) {
+static int write_map(pid_t pid, const char* file) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -144,7 +144,8 @@ static struct started start_floor(int output) {
   int mapped[2], report[2];
   if (pipe2(mapped, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) die("pipe: %s", strerror(errno));
   struct clone_args request = {
-      .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
+      .flags =
+          CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
       .exit_signal = SIGCHLD,
   };
   pid_t pid = (pid_t)syscall(SYS_clone3, &request, sizeof request);
@@ -172,7 +173,7 @@ static struct started start_floor(int output) {
 static struct started (*start)(int output) = start_spawn;
 
 /* What a floor child says of a failing step; waits until it has entered its program or ended. */
-static int entered(const struct started *it, char *text, size_t size) {
+static int entered(const struct started* it, char* text, size_t size) {
   if (it->entered < 0) {
     snprintf(text, size, "%s", exec_errno == 0 ? "" : strerror(exec_errno));
     return exec_errno == 0;
@@ -182,20 +183,20 @@ static int entered(const struct started *it, char *text, size_t size) {
   return length == 0;
 }
 
-static int check_end(const struct started *it, int status, const char *text) {
+static int check_end(const struct started* it, int status, const char* text) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 1;
   if (text[0] != 0) return failed("%s", text);
   if (WIFSIGNALED(status)) return failed("%s (pid %d) was killed by signal %d", program[0], it->pid, WTERMSIG(status));
   return failed("%s (pid %d) exited with %d", program[0], it->pid, WEXITSTATUS(status));
 }
 
-static int reap(pid_t pid, int *status) {
+static int reap(pid_t pid, int* status) {
   while (waitpid(pid, status, 0) != pid)
     if (errno != EINTR) return failed("waitpid: %s", strerror(errno));
   return 1;
 }
 
-static int run_one(int until_exec, uint64_t *ns) {
+static int run_one(int until_exec, uint64_t* ns) {
   char text[256];
   int status;
   uint64_t began = now();
@@ -270,7 +271,7 @@ static int release(void) {
   return 1;
 }
 
-static int answer(const char *verb, size_t count) {
+static int answer(const char* verb, size_t count) {
   if (strcmp(verb, "release") == 0) {
     if (release()) fputc('\n', replies);
     return 1;
@@ -304,22 +305,24 @@ static void serve(void) {
   dup2(null, 1);
   if (null > 2) close(null);
   replies = fdopen(copy, "w");
-  FILE *input = fdopen(requests, "r");
+  FILE* input = fdopen(requests, "r");
   while (fgets(line, sizeof line, input) != NULL) {
     count = 0;
-    if (sscanf(line, "%31s %zu", verb, &count) < 1) failed("an empty request");
-    else answer(verb, count);
+    if (sscanf(line, "%31s %zu", verb, &count) < 1)
+      failed("an empty request");
+    else
+      answer(verb, count);
     fflush(replies);
   }
   release();
 }
 
-__attribute__((noreturn)) static void listen_and_become(const char *path) {
+__attribute__((noreturn)) static void listen_and_become(const char* path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) die("%s: too long for a Unix socket", path);
   strcpy(address.sun_path, path);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 128))
+  if (fd < 0 || bind(fd, (struct sockaddr*)&address, sizeof address) || listen(fd, 128))
     die("%s: %s", path, strerror(errno));
   if (fd != 3) {
     dup2(fd, 3);
@@ -330,7 +333,7 @@ __attribute__((noreturn)) static void listen_and_become(const char *path) {
   die("%s: %s", program[0], strerror(errno));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc >= 3 && strcmp(argv[1], "spawn") == 0) {
     program = argv + 2;
   } else if (argc >= 5 && strcmp(argv[1], "floor") == 0) {

@@ -7,12 +7,18 @@
  *       Standard input names files, a path a line. With BYTES, those that are
  * not there are written first, that long. All are opened, read to their end and
  * closed once, and then PASSES times more: the time of each of these passes.
+ *
  *   workload compute ROUNDS
  *       ROUNDS of integer and floating-point arithmetic on data that fits the
- * first cache: wall time and processor time. workload hello Writes "hello
- * world", and ends when its standard input does; nothing is measured. workload
- * within FILE PROGRAM [ARGUMENT]... Joins the cgroup whose file of processes
- * FILE is, and becomes PROGRAM, a path.
+ * first cache: wall time and processor time.
+ *
+ *   workload hello
+ *       Writes "hello world", and ends when its standard input does; nothing is
+ * measured.
+ *
+ *   workload within FILE PROGRAM [ARGUMENT]...
+ *       Joins the cgroup whose file of processes FILE is, and becomes PROGRAM,
+ * a path.
  */
 #define _GNU_SOURCE
 #include <errno.h>

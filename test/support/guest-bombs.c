@@ -12,11 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   if (strcmp(argv[1], "memory") == 0) {
     for (;;) {
-      char *page = malloc(4096);
+      char* page = malloc(4096);
       if (page == NULL) return 1;
       memset(page, 1, 4096);
     }

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int fail(const char *step) {
+static int fail(const char* step) {
   perror(step);
   return 1;
 }
@@ -22,7 +22,7 @@ static int connect_to(unsigned port) {
   for (;;) {
     int connection = socket(AF_VSOCK, SOCK_STREAM, 0);
     if (connection < 0) return -1;
-    if (connect(connection, (struct sockaddr *)&address, sizeof(address)) == 0) return connection;
+    if (connect(connection, (struct sockaddr*)&address, sizeof(address)) == 0) return connection;
     /* Nobody listens yet: the listener is started after the bridges. */
     if (errno != ECONNRESET && errno != ECONNREFUSED) return -1;
     close(connection);
@@ -42,7 +42,7 @@ static int carry(int from, int to) {
   return count > 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   int host = open(argv[1], O_RDWR);
   if (host < 0) return fail(argv[1]);

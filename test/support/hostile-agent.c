@@ -23,13 +23,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 extern const char agent_begin[], agent_end[];
 __asm__(".section .rodata\nagent_begin: .incbin \"" AGENT "\"\nagent_end: .byte 0\n.previous\n");
 
 static const char *sandbox = "", *incarnation = "0";
 
-static void become_agent(char **argv) {
+static void become_agent(char** argv) {
   int memory = memfd_create("plyagent", MFD_CLOEXEC);
   size_t size = (size_t)(agent_end - agent_begin);
   if (memory < 0 || write(memory, agent_begin, size) != (ssize_t)size) _exit(3);
@@ -37,8 +37,8 @@ static void become_agent(char **argv) {
   _exit(4);
 }
 
-static void send_all(int to, const void *bytes, size_t size) {
-  for (const char *at = bytes; size > 0;) {
+static void send_all(int to, const void* bytes, size_t size) {
+  for (const char* at = bytes; size > 0;) {
     ssize_t sent = send(to, at, size, MSG_NOSIGNAL);
     if (sent <= 0) _exit(0);
     at += sent;
@@ -46,8 +46,8 @@ static void send_all(int to, const void *bytes, size_t size) {
   }
 }
 
-static void read_all(int from, void *bytes, size_t size) {
-  for (char *at = bytes; size > 0;) {
+static void read_all(int from, void* bytes, size_t size) {
+  for (char* at = bytes; size > 0;) {
     ssize_t got = read(from, at, size);
     if (got <= 0) _exit(0);
     at += got;
@@ -55,7 +55,7 @@ static void read_all(int from, void *bytes, size_t size) {
   }
 }
 
-static uint32_t number(const unsigned char **at) {
+static uint32_t number(const unsigned char** at) {
   uint32_t value;
   memcpy(&value, *at, 4);
   *at += 4;
@@ -64,10 +64,11 @@ static uint32_t number(const unsigned char **at) {
 
 static void say_hello(int to) {
   char json[512];
-  int size = snprintf(json, sizeof(json),
-                      "{\"generation\":1,\"role\":\"agent\",\"version\":\"0.1.0\",\"sandbox\":\"%s\",\"incarnation\":%s,"
-                      "\"capabilities\":[\"exec\"]}",
-                      sandbox, incarnation);
+  int size =
+      snprintf(json, sizeof(json),
+               "{\"generation\":1,\"role\":\"agent\",\"version\":\"0.1.0\",\"sandbox\":\"%s\",\"incarnation\":%s,"
+               "\"capabilities\":[\"exec\"]}",
+               sandbox, incarnation);
   uint32_t length = 5 + (uint32_t)size;
   unsigned char head[9] = {0};
   memcpy(head, &length, 4);
@@ -88,7 +89,7 @@ static void await_frame(int from, unsigned char kind) {
 }
 
 /* In large pieces: a flood is to be limited by who takes it. */
-static void repeat(int to, uint32_t times, const unsigned char *bytes, uint32_t size) {
+static void repeat(int to, uint32_t times, const unsigned char* bytes, uint32_t size) {
   static unsigned char piece[1 << 16];
   uint32_t most = size > sizeof(piece) ? 1 : (uint32_t)sizeof(piece) / size;
   if (most == 1) {
@@ -103,7 +104,7 @@ static void repeat(int to, uint32_t times, const unsigned char *bytes, uint32_t 
   }
 }
 
-static void serve(int peer, const unsigned char *at, const unsigned char *end) {
+static void serve(int peer, const unsigned char* at, const unsigned char* end) {
   while (at < end) {
     uint32_t times;
     uint32_t size;
@@ -141,15 +142,15 @@ static void leave(int signal) {
   _exit(9);
 }
 
-int main(int argc, char **argv) {
-  const char *digits = getenv("HOSTILE");
+int main(int argc, char** argv) {
+  const char* digits = getenv("HOSTILE");
   if (digits == NULL) become_agent(argv);
   for (int i = 1; i + 1 < argc; i += 2) {
     if (strcmp(argv[i], "--sandbox") == 0) sandbox = argv[i + 1];
     if (strcmp(argv[i], "--incarnation") == 0) incarnation = argv[i + 1];
   }
   size_t size = strlen(digits) / 2;
-  unsigned char *script = malloc(size + 1);
+  unsigned char* script = malloc(size + 1);
   for (size_t i = 0; i < size; i++) {
     unsigned byte;
     sscanf(digits + 2 * i, "%2x", &byte);

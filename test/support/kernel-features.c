@@ -1,7 +1,7 @@
 /*
- * What programs ask of a kernel, each asked for as a program does: one line a feature, `NAME ok`, or `NAME: STEP: ERROR`.
- * Everything runs on its own, in a child, so that nothing of one is left for the next. The working directory is written
- * to.
+ * What programs ask of a kernel, each asked for as a program does. One line a feature: `NAME ok`, or its name, the
+ * step that failed and why, separated by colons. Everything runs on its own, in a child, so that nothing of one is left
+ * for the next. The working directory is written to.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,8 +24,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -48,19 +48,19 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 
-static const char *feature;
+static const char* feature;
 
-static void fail(const char *step) {
+static void fail(const char* step) {
   printf("%s: %s: %s\n", feature, step, strerror(errno));
   fflush(stdout);
   _exit(1);
 }
 
 /* Names the step as it is written. */
-#define MUST(step) \
-  do { \
+#define MUST(step)            \
+  do {                        \
     if (!(step)) fail(#step); \
   } while (0)
 
@@ -73,14 +73,14 @@ static void reap(pid_t pid) {
 
 /* ---- threads and waiting ---- */
 
-static void *die_holding(void *mutex) {
+static void* die_holding(void* mutex) {
   pthread_mutex_lock(mutex);
   return NULL;
 }
 
 static void robust_mutex(void) {
   pthread_mutexattr_t attributes;
-  pthread_mutex_t *mutex = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pthread_mutex_t* mutex = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   MUST(mutex != MAP_FAILED);
   pthread_mutexattr_init(&attributes);
   MUST(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0);
@@ -144,13 +144,13 @@ static void watching(void) {
   MUST(inotify_add_watch(fd, ".", IN_CREATE) >= 0);
   MUST(close(open("watched", O_CREAT | O_WRONLY, 0600)) == 0);
   MUST(read(fd, buffer, sizeof buffer) > 0);
-  MUST(strcmp(((struct inotify_event *)buffer)->name, "watched") == 0);
+  MUST(strcmp(((struct inotify_event*)buffer)->name, "watched") == 0);
 }
 
 /* ---- processes ---- */
 
 static void spawning(void) {
-  char *arguments[] = {"true", NULL};
+  char* arguments[] = {"true", NULL};
   pid_t pid;
   MUST(posix_spawn(&pid, "/bin/true", NULL, NULL, arguments, environ) == 0);
   reap(pid);
@@ -228,8 +228,15 @@ static void changing_root(void) {
 
 /* A program's own fence around itself: no new privileges, and a filter that allows everything. */
 static void own_filter(void) {
-  struct { uint16_t code; uint8_t jt, jf; uint32_t k; } allow = {0x06, 0, 0, 0x7fff0000};
-  struct { uint16_t length; void *filter; } program = {1, &allow};
+  struct {
+    uint16_t code;
+    uint8_t jt, jf;
+    uint32_t k;
+  } allow = {0x06, 0, 0, 0x7fff0000};
+  struct {
+    uint16_t length;
+    void* filter;
+  } program = {1, &allow};
   MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
   MUST(syscall(SYS_seccomp, 1, 0, &program) == 0);
 }
@@ -246,14 +253,12 @@ static void terminals(void) {
 /* ---- memory ---- */
 
 static void generated_code(void) {
-  static const unsigned char answer[] = {
 #if defined(__x86_64__)
-      0xb8, 42, 0, 0, 0, 0xc3
+  static const unsigned char answer[] = {0xb8, 42, 0, 0, 0, 0xc3};
 #elif defined(__aarch64__)
-      0x40, 0x05, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6
+  static const unsigned char answer[] = {0x40, 0x05, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6};
 #endif
-  };
-  char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   MUST(code != MAP_FAILED);
   memcpy(code, answer, sizeof answer);
   MUST(mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0);
@@ -263,7 +268,7 @@ static void generated_code(void) {
   int fd = memfd_create("code", MFD_CLOEXEC);
   MUST(fd >= 0 && write(fd, answer, sizeof answer) == sizeof answer);
   int (*other)(void) = (int (*)(void))mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-  MUST((void *)other != MAP_FAILED);
+  MUST((void*)other != MAP_FAILED);
   MUST(other() == 42);
 }
 
@@ -277,7 +282,7 @@ static void sealed_memory(void) {
 
 static void memory_advice(void) {
   size_t size = 4 << 20;
-  char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   MUST(memory != MAP_FAILED);
   MUST(madvise(memory, size, MADV_HUGEPAGE) == 0 || errno == EINVAL);
   memset(memory, 1, size);
@@ -290,14 +295,19 @@ static void memory_advice(void) {
 
 static void system_v(void) {
   struct sembuf up = {0, 1, 0}, down = {0, -1, 0};
-  struct { long type; char text[8]; } message = {1, "said"};
-  int shared = shmget(IPC_PRIVATE, 4096, 0600), semaphores = semget(IPC_PRIVATE, 1, 0600), queue = msgget(IPC_PRIVATE, 0600);
+  struct {
+    long type;
+    char text[8];
+  } message = {1, "said"};
+  int shared = shmget(IPC_PRIVATE, 4096, 0600), semaphores = semget(IPC_PRIVATE, 1, 0600),
+      queue = msgget(IPC_PRIVATE, 0600);
   MUST(shared >= 0 && semaphores >= 0 && queue >= 0);
-  MUST(shmat(shared, NULL, 0) != (void *)-1);
+  MUST(shmat(shared, NULL, 0) != (void*)-1);
   MUST(semop(semaphores, &up, 1) == 0 && semop(semaphores, &down, 1) == 0);
   MUST(msgsnd(queue, &message, sizeof message.text, 0) == 0);
   MUST(msgrcv(queue, &message, sizeof message.text, 0, 0) == sizeof message.text);
-  MUST(shmctl(shared, IPC_RMID, NULL) == 0 && semctl(semaphores, 0, IPC_RMID) == 0 && msgctl(queue, IPC_RMID, NULL) == 0);
+  MUST(shmctl(shared, IPC_RMID, NULL) == 0 && semctl(semaphores, 0, IPC_RMID) == 0 &&
+       msgctl(queue, IPC_RMID, NULL) == 0);
 }
 
 static void posix_shared(void) {
@@ -305,7 +315,7 @@ static void posix_shared(void) {
   MUST(fd >= 0);
   MUST(ftruncate(fd, 4096) == 0);
   MUST(shm_unlink("/plybox-feature") == 0);
-  sem_t *semaphore = sem_open("/plybox-feature", O_CREAT | O_EXCL, 0600, 1);
+  sem_t* semaphore = sem_open("/plybox-feature", O_CREAT | O_EXCL, 0600, 1);
   MUST(semaphore != SEM_FAILED);
   MUST(sem_wait(semaphore) == 0 && sem_unlink("/plybox-feature") == 0);
   mqd_t queue = mq_open("/plybox-feature", O_CREAT | O_EXCL | O_RDWR, 0600, NULL);
@@ -362,7 +372,7 @@ static void special_files(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
   MUST(mkfifo("pipe", 0600) == 0);
   MUST(symlink("pipe", "link") == 0 && link("pipe", "hard") == 0);
-  MUST(bind(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address) == 0);
+  MUST(bind(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr*)&address, sizeof address) == 0);
   MUST(chown("pipe", 1000, 1000) == 0 && chmod("pipe", 02755) == 0);
   MUST(syscall(SYS_renameat2, AT_FDCWD, "pipe", AT_FDCWD, "socket", 2 /* exchange */) == 0);
   MUST(mknod("node", S_IFREG | 0600, 0) == 0);
@@ -370,7 +380,9 @@ static void special_files(void) {
   struct statx status;
   MUST(statx(AT_FDCWD, "node", 0, STATX_BTIME, &status) == 0);
   MUST(syscall(SYS_close_range, 100, ~0U, 0) == 0);
-  struct { uint64_t flags, mode, resolve; } how = {O_RDONLY, 0, 0x08 /* beneath */};
+  struct {
+    uint64_t flags, mode, resolve;
+  } how = {O_RDONLY, 0, 0x08 /* beneath */};
   MUST(syscall(SYS_openat2, AT_FDCWD, "node", &how, sizeof how) >= 0);
 }
 
@@ -382,7 +394,7 @@ static void passed_descriptors(void) {
   struct iovec data = {&byte, 1};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof(int));
   memcpy(CMSG_DATA(header), &pair[0], sizeof(int));
   MUST(sendmsg(pair[0], &message, 0) == 1 && recvmsg(pair[1], &message, 0) == 1);
@@ -394,11 +406,12 @@ static void passed_descriptors(void) {
 }
 
 static void low_ports(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), one = 1;
   MUST(setsockopt(server, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0);
-  MUST(bind(server, (struct sockaddr *)&address, sizeof address) == 0 && listen(server, 1) == 0);
-  MUST(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
+  MUST(bind(server, (struct sockaddr*)&address, sizeof address) == 0 && listen(server, 1) == 0);
+  MUST(connect(client, (struct sockaddr*)&address, sizeof address) == 0);
   MUST(accept4(server, NULL, NULL, SOCK_CLOEXEC) >= 0);
 }
 
@@ -407,25 +420,38 @@ static void ping_sockets(void) {
   unsigned char request[8] = {8}, answer[64];
   int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
   MUST(fd >= 0);
-  MUST(sendto(fd, request, sizeof request, 0, (struct sockaddr *)&address, sizeof address) == sizeof request);
+  MUST(sendto(fd, request, sizeof request, 0, (struct sockaddr*)&address, sizeof address) == sizeof request);
   MUST(recv(fd, answer, sizeof answer, 0) == sizeof request && answer[0] == 0);
 }
 
 /* Asked of the kernel through netlink, as browsers and servers do. */
 static void own_addresses(void) {
-  struct ifaddrs *all;
+  struct ifaddrs* all;
   MUST(getifaddrs(&all) == 0);
   MUST(all != NULL && strcmp(all->ifa_name, "lo") == 0);
 }
 
-static const struct { const char *name; void (*run)(void); } features[] = {
-#define FEATURE(name) {#name, name}
-    FEATURE(robust_mutex), FEATURE(threads), FEATURE(event_loop), FEATURE(timers), FEATURE(signals), FEATURE(watching),
-    FEATURE(spawning), FEATURE(process_descriptors), FEATURE(tracing), FEATURE(personalities), FEATURE(priorities),
-    FEATURE(becoming_somebody_else), FEATURE(changing_root), FEATURE(own_filter), FEATURE(terminals),
-    FEATURE(generated_code), FEATURE(sealed_memory), FEATURE(memory_advice), FEATURE(system_v), FEATURE(posix_shared),
-    FEATURE(locks), FEATURE(unnamed_files), FEATURE(attributes), FEATURE(copying), FEATURE(special_files),
-    FEATURE(passed_descriptors), FEATURE(low_ports), FEATURE(ping_sockets), FEATURE(own_addresses),
+static const struct {
+  const char* name;
+  void (*run)(void);
+} features[] = {
+#define FEATURE(name) \
+  { #name, name }
+    FEATURE(robust_mutex),  FEATURE(threads),
+    FEATURE(event_loop),    FEATURE(timers),
+    FEATURE(signals),       FEATURE(watching),
+    FEATURE(spawning),      FEATURE(process_descriptors),
+    FEATURE(tracing),       FEATURE(personalities),
+    FEATURE(priorities),    FEATURE(becoming_somebody_else),
+    FEATURE(changing_root), FEATURE(own_filter),
+    FEATURE(terminals),     FEATURE(generated_code),
+    FEATURE(sealed_memory), FEATURE(memory_advice),
+    FEATURE(system_v),      FEATURE(posix_shared),
+    FEATURE(locks),         FEATURE(unnamed_files),
+    FEATURE(attributes),    FEATURE(copying),
+    FEATURE(special_files), FEATURE(passed_descriptors),
+    FEATURE(low_ports),     FEATURE(ping_sockets),
+    FEATURE(own_addresses),
 };
 
 int main(void) {

@@ -17,21 +17,21 @@ int succeeded(void) {
   return SUCCEEDED;
 }
 
-int refused_because(const char *step, const char *reason) {
+int refused_because(const char* step, const char* reason) {
   printf("refused %s %s\n", step, reason);
   return REFUSED;
 }
 
-int refused(const char *step) { return refused_because(step, strerrorname_np(errno)); }
+int refused(const char* step) { return refused_because(step, strerrorname_np(errno)); }
 
-int broken(const char *step) {
+int broken(const char* step) {
   printf("broken %s %s\n", step, strerrorname_np(errno));
   return BROKEN;
 }
 
-int outcome(const char *step, long result) { return result < 0 ? refused(step) : succeeded(); }
+int outcome(const char* step, long result) { return result < 0 ? refused(step) : succeeded(); }
 
-int in_child(int (*attack)(char **arguments), char **arguments) {
+int in_child(int (*attack)(char** arguments), char** arguments) {
   fflush(stdout);
   pid_t child = fork();
   if (child < 0) return broken("fork");
@@ -47,7 +47,7 @@ int in_child(int (*attack)(char **arguments), char **arguments) {
   return BROKEN;
 }
 
-const char *make_directory(const char *parent) {
+const char* make_directory(const char* parent) {
   static char name[512];
   snprintf(name, sizeof(name), "%s/plybox-XXXXXX", parent);
   return mkdtemp(name);
@@ -71,17 +71,17 @@ int start_victim(void) {
   return child;
 }
 
-int victim_of(const char *argument) { return strcmp(argument, "child") == 0 ? start_victim() : atoi(argument); }
+int victim_of(const char* argument) { return strcmp(argument, "child") == 0 ? start_victim() : atoi(argument); }
 
-int main(int count, char **arguments) {
-  const struct attack *const tables[] = {
+int main(int count, char** arguments) {
+  const struct attack* const tables[] = {
       device_attacks,    file_attacks,    ipc_attacks,     kernel_attacks,  mount_attacks,
       namespace_attacks, network_attacks, process_attacks, syscall_attacks, terminal_attacks,
   };
   if (count < 2) return BROKEN;
   alarm(HANG_SECONDS);
   for (size_t table = 0; table < sizeof(tables) / sizeof(*tables); table++)
-    for (const struct attack *attack = tables[table]; attack->name != NULL; attack++)
+    for (const struct attack* attack = tables[table]; attack->name != NULL; attack++)
       if (strcmp(attack->name, arguments[1]) == 0) return attack->run(arguments + 2);
   printf("broken no attack is called %s\n", arguments[1]);
   return BROKEN;

@@ -6,8 +6,8 @@
 enum { SUCCEEDED = 0, REFUSED = 10, BROKEN = 30 };
 
 struct attack {
-  const char *name;
-  int (*run)(char **arguments);
+  const char* name;
+  int (*run)(char** arguments);
 };
 
 // Ends each table.
@@ -20,24 +20,24 @@ extern const struct attack device_attacks[], file_attacks[], ipc_attacks[], kern
 int succeeded(void);
 
 // Refused by the call that has just set errno.
-int refused(const char *step);
+int refused(const char* step);
 
-int refused_because(const char *step, const char *reason);
+int refused_because(const char* step, const char* reason);
 
 // What had to be there for the attack was not: says so and errno, which then is not taken for a refusal.
-int broken(const char *step);
+int broken(const char* step);
 
 // Succeeds where the call did.
-int outcome(const char *step, long result);
+int outcome(const char* step, long result);
 
 // Runs `attack` in a child, for what must not change this process, and ends as it does.
-int in_child(int (*attack)(char **arguments), char **arguments);
+int in_child(int (*attack)(char** arguments), char** arguments);
 
 // An empty directory of its own below `parent`; NULL, and errno, where it cannot be made.
-const char *make_directory(const char *parent);
+const char* make_directory(const char* parent);
 
 // A child that waits for its end, as the harmless victim of a control. It dies with this process.
 int start_victim(void);
 
 // The pid that an argument names: a number, or `child` for a new victim.
-int victim_of(const char *argument);
+int victim_of(const char* argument);

@@ -18,34 +18,34 @@
 #include "attack.h"
 
 // KEY: finds the shared memory of that key.
-static int shared_memory(char **arguments) { return outcome("shmget", shmget((key_t)atoi(arguments[0]), 0, 0)); }
-static int semaphores(char **arguments) { return outcome("semget", semget((key_t)atoi(arguments[0]), 0, 0)); }
-static int message_queue(char **arguments) { return outcome("msgget", msgget((key_t)atoi(arguments[0]), 0)); }
+static int shared_memory(char** arguments) { return outcome("shmget", shmget((key_t)atoi(arguments[0]), 0, 0)); }
+static int semaphores(char** arguments) { return outcome("semget", semget((key_t)atoi(arguments[0]), 0, 0)); }
+static int message_queue(char** arguments) { return outcome("msgget", msgget((key_t)atoi(arguments[0]), 0)); }
 
 // NAME: opens a POSIX message queue.
-static int posix_queue(char **arguments) { return outcome("mq_open", mq_open(arguments[0], O_RDONLY | O_NONBLOCK)); }
+static int posix_queue(char** arguments) { return outcome("mq_open", mq_open(arguments[0], O_RDONLY | O_NONBLOCK)); }
 
 static int listen_on_loopback(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof(address);
   int fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (bind(fd, (struct sockaddr *)&address, length) != 0 || listen(fd, 64) != 0) return -1;
-  if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) return -1;
+  if (bind(fd, (struct sockaddr*)&address, length) != 0 || listen(fd, 64) != 0) return -1;
+  if (getsockname(fd, (struct sockaddr*)&address, &length) != 0) return -1;
   return ntohs(address.sin_port);
 }
 
-static int listen_on_name(const char *name) {
+static int listen_on_name(const char* name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strncpy(address.sun_path + 1, name, sizeof(address.sun_path) - 2);
   socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  return bind(fd, (struct sockaddr *)&address, length) != 0 ? -1 : listen(fd, 64);
+  return bind(fd, (struct sockaddr*)&address, length) != 0 ? -1 : listen(fd, 64);
 }
 
 // MARK KEY WORD: no attack. Holds a listener on the loopback interface, one on the abstract name MARK, System V objects
 // of KEY and a message queue /MARK, all open to everybody; prints the port, and lets go when its input ends. WORD is
 // for who looks at command lines.
-static int hold(char **arguments) {
+static int hold(char** arguments) {
   alarm(0);
   char queue_name[128];
   snprintf(queue_name, sizeof(queue_name), "/%s", arguments[0]);

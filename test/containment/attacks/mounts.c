@@ -14,15 +14,15 @@
 #include "attack.h"
 
 // glibc's <sys/mount.h> and <linux/mount.h> of this age exclude one another.
-int mount(const char *, const char *, const char *, unsigned long, const void *);
-int umount2(const char *, int);
+int mount(const char*, const char*, const char*, unsigned long, const void*);
+int umount2(const char*, int);
 
 #ifndef MNT_DETACH
 #define MNT_DETACH 2
 #endif
 
 // Mounts an overlay of two directories that lie on a tmpfs of its own.
-static int mount_overlay(const char *point) {
+static int mount_overlay(const char* point) {
   char layers[2][600];
   char options[1300];
   if (mount("none", point, "tmpfs", 0, "") != 0) return -1;
@@ -35,10 +35,10 @@ static int mount_overlay(const char *point) {
 }
 
 // TYPE: mounts one on a directory of its own.
-static int mount_type(char **arguments) {
-  const char *point = make_directory("/tmp");
+static int mount_type(char** arguments) {
+  const char* point = make_directory("/tmp");
   if (point == NULL) return broken("mkdtemp");
-  const char *options = strcmp(arguments[0], "cgroup") == 0 ? "pids" : "";
+  const char* options = strcmp(arguments[0], "cgroup") == 0 ? "pids" : "";
   int mounted =
       strcmp(arguments[0], "overlay") == 0 ? mount_overlay(point) : mount("none", point, arguments[0], 0, options);
   int result = outcome("mount", mounted);
@@ -48,53 +48,53 @@ static int mount_type(char **arguments) {
 }
 
 // FROM TO
-static int bind_mount(char **arguments) {
+static int bind_mount(char** arguments) {
   return outcome("mount", mount(arguments[0], arguments[1], NULL, MS_BIND | MS_REC, NULL));
 }
 
 // POINT: makes a read-only mount writable.
-static int remount_writable(char **arguments) {
+static int remount_writable(char** arguments) {
   return outcome("mount", mount(NULL, arguments[0], NULL, MS_REMOUNT | MS_BIND, NULL));
 }
 
 // POINT
-static int unmount(char **arguments) { return outcome("umount2", umount2(arguments[0], MNT_DETACH)); }
+static int unmount(char** arguments) { return outcome("umount2", umount2(arguments[0], MNT_DETACH)); }
 
 // POINT: makes it a peer of what is mounted outside.
-static int share(char **arguments) {
+static int share(char** arguments) {
   return outcome("mount", mount(NULL, arguments[0], NULL, MS_SHARED | MS_REC, NULL));
 }
 
 // POINT: makes the root an old root below itself.
-static int pivot(char **arguments) {
+static int pivot(char** arguments) {
   if (chdir(arguments[0]) != 0) return broken("chdir");
   return outcome("pivot_root", syscall(SYS_pivot_root, ".", "."));
 }
 
 // TYPE
-static int open_type(char **arguments) { return outcome("fsopen", syscall(SYS_fsopen, arguments[0], 0)); }
+static int open_type(char** arguments) { return outcome("fsopen", syscall(SYS_fsopen, arguments[0], 0)); }
 
 // POINT
-static int pick(char **arguments) { return outcome("fspick", syscall(SYS_fspick, AT_FDCWD, arguments[0], 0)); }
+static int pick(char** arguments) { return outcome("fspick", syscall(SYS_fspick, AT_FDCWD, arguments[0], 0)); }
 
 // PATH: a copy of a mount that is in no table.
-static int copy_tree(char **arguments) {
+static int copy_tree(char** arguments) {
   return outcome("open_tree", syscall(SYS_open_tree, AT_FDCWD, arguments[0], OPEN_TREE_CLONE));
 }
 
 // FROM TO: moves a mount away.
-static int move(char **arguments) {
+static int move(char** arguments) {
   return outcome("move_mount", syscall(SYS_move_mount, AT_FDCWD, arguments[0], AT_FDCWD, arguments[1], 0));
 }
 
 // POINT: makes a read-only mount writable by the new call.
-static int set_attributes(char **arguments) {
+static int set_attributes(char** arguments) {
   struct mount_attr attributes = {.attr_clr = MOUNT_ATTR_RDONLY};
   return outcome("mount_setattr",
                  syscall(SYS_mount_setattr, AT_FDCWD, arguments[0], 0, &attributes, sizeof(attributes)));
 }
 
-static int mount_with_rights(char **arguments) {
+static int mount_with_rights(char** arguments) {
   unsigned uid = getuid();
   unsigned gid = getgid();
   if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) return refused("unshare");
@@ -111,7 +111,7 @@ static int mount_with_rights(char **arguments) {
 }
 
 // TYPE: mounts one as root of a user namespace of its own.
-static int mount_in_user_namespace(char **arguments) { return in_child(mount_with_rights, arguments); }
+static int mount_in_user_namespace(char** arguments) { return in_child(mount_with_rights, arguments); }
 
 const struct attack mount_attacks[] = {
     {"mount", mount_type},

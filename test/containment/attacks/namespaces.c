@@ -21,45 +21,45 @@
 #include "attack.h"
 
 static const struct {
-  const char *name;
+  const char* name;
   int flag;
 } kinds[] = {
     {"mnt", CLONE_NEWNS},  {"uts", CLONE_NEWUTS},       {"ipc", CLONE_NEWIPC},   {"pid", CLONE_NEWPID},
     {"net", CLONE_NEWNET}, {"cgroup", CLONE_NEWCGROUP}, {"user", CLONE_NEWUSER}, {"time", 0x80},
 };
 
-static int flag_of(const char *name) {
+static int flag_of(const char* name) {
   for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
     if (strcmp(kinds[i].name, name) == 0) return kinds[i].flag;
   return 0;
 }
 
 // KIND...: one after the other.
-static int leave(char **arguments) {
+static int leave(char** arguments) {
   for (; *arguments != NULL; arguments++)
     if (unshare(flag_of(*arguments)) != 0) return refused("unshare");
   return succeeded();
 }
 
-static int end_of_child(const char *step, long child) {
+static int end_of_child(const char* step, long child) {
   if (child == 0) _exit(0);
   if (child > 0) waitpid((pid_t)child, NULL, __WALL);
   return outcome(step, child);
 }
 
 // KIND: by clone(2), not by what the C library makes of fork.
-static int clone_into_new(char **arguments) {
+static int clone_into_new(char** arguments) {
   return end_of_child("clone", syscall(SYS_clone, flag_of(arguments[0]) | SIGCHLD, 0L, NULL, NULL, 0L));
 }
 
 // KIND: by clone3(2), whose flags a seccomp filter cannot see.
-static int clone3_into_new(char **arguments) {
+static int clone3_into_new(char** arguments) {
   struct clone_args how = {.flags = (unsigned)flag_of(arguments[0]), .exit_signal = SIGCHLD};
   return end_of_child("clone3", syscall(SYS_clone3, &how, sizeof(how)));
 }
 
 // KIND PID: enters the namespace of another process.
-static int enter(char **arguments) {
+static int enter(char** arguments) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/ns/%s", victim_of(arguments[1]), arguments[0]);
   int fd = open(path, O_RDONLY);
@@ -68,21 +68,21 @@ static int enter(char **arguments) {
 }
 
 // KIND PID: the same by a descriptor of the process.
-static int enter_by_process(char **arguments) {
+static int enter_by_process(char** arguments) {
   int process = (int)syscall(SYS_pidfd_open, victim_of(arguments[1]), 0);
   if (process < 0) return refused("pidfd_open");
   return outcome("setns", setns(process, flag_of(arguments[0])));
 }
 
 // FILE: enters any mount namespace that a descriptor leads to which was left open, and looks for a file outside.
-static int enter_by_leak(char **arguments) {
+static int enter_by_leak(char** arguments) {
   for (int fd = 3; fd < 1024; fd++)
     if (fcntl(fd, F_GETFD) >= 0 && setns(fd, CLONE_NEWNS) == 0) return outcome("open", open(arguments[0], O_RDONLY));
   return refused_because("setns", "NONE");
 }
 
 // Looks for the mount namespace that was made before its own.
-static int see_others(char **arguments) {
+static int see_others(char** arguments) {
   (void)arguments;
   struct {
     uint32_t size, mounts;
@@ -96,14 +96,14 @@ static int see_others(char **arguments) {
 }
 
 // As root of a user namespace with a network of its own, where packets of any kind may be sent.
-static int packets_of_own_network(char **arguments) {
+static int packets_of_own_network(char** arguments) {
   (void)arguments;
   if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return refused("unshare");
   return outcome("socket", socket(AF_PACKET, SOCK_RAW, 0));
 }
 
 // And where the kernel's packet filter takes rules: here, that there be a table.
-static int rules_of_own_network(char **arguments) {
+static int rules_of_own_network(char** arguments) {
   (void)arguments;
   struct {
     struct nlmsghdr head;
@@ -129,7 +129,7 @@ static int rules_of_own_network(char **arguments) {
   char answer[512] __attribute__((aligned(8)));
   if (send(fd, messages, sizeof(messages), 0) < 0) return refused("send");
   if (recv(fd, answer, sizeof(answer), 0) < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr))) return broken("recv");
-  errno = -((struct nlmsgerr *)NLMSG_DATA((struct nlmsghdr *)answer))->error;
+  errno = -((struct nlmsgerr*)NLMSG_DATA((struct nlmsghdr*)answer))->error;
   return outcome("nftables", errno == 0 ? 0 : -1);
 }
 

@@ -17,11 +17,11 @@
 #include "attack.h"
 
 // Each takes a pid, or `child` for a victim of its own.
-static int attach(char **arguments) {
+static int attach(char** arguments) {
   return outcome("ptrace", ptrace(PTRACE_ATTACH, victim_of(arguments[0]), NULL, NULL));
 }
 
-static int seize(char **arguments) {
+static int seize(char** arguments) {
   return outcome("ptrace", ptrace(PTRACE_SEIZE, victim_of(arguments[0]), NULL, NULL));
 }
 
@@ -29,32 +29,32 @@ static int seize(char **arguments) {
 // the call is allowed, so that EFAULT counts as let in.
 static char kPlace[8] = "plybox";
 
-static int outcome_of_copy(const char *step, ssize_t length) {
+static int outcome_of_copy(const char* step, ssize_t length) {
   return length < 0 && errno == EFAULT ? succeeded() : outcome(step, length);
 }
 
-static int read_memory(char **arguments) {
+static int read_memory(char** arguments) {
   char copy[8];
   struct iovec own = {copy, sizeof(copy)};
   struct iovec other = {kPlace, sizeof(kPlace)};
   return outcome_of_copy("process_vm_readv", process_vm_readv(victim_of(arguments[0]), &own, 1, &other, 1, 0));
 }
 
-static int write_memory(char **arguments) {
+static int write_memory(char** arguments) {
   struct iovec own = {kPlace, sizeof(kPlace)};
   struct iovec other = {kPlace, sizeof(kPlace)};
   return outcome_of_copy("process_vm_writev", process_vm_writev(victim_of(arguments[0]), &own, 1, &other, 1, 0));
 }
 
 // PID FILE: opens /proc/PID/FILE for reading.
-static int open_of(char **arguments) {
+static int open_of(char** arguments) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/%s", victim_of(arguments[0]), arguments[1]);
   return outcome("open", open(path, O_RDONLY));
 }
 
 // PID FILE: reads /proc/PID/FILE.
-static int read_of(char **arguments) {
+static int read_of(char** arguments) {
   char path[64];
   char byte;
   snprintf(path, sizeof(path), "/proc/%d/%s", victim_of(arguments[0]), arguments[1]);
@@ -64,7 +64,7 @@ static int read_of(char **arguments) {
 }
 
 // PID: opens its program for writing. A running program cannot be written to, which is no wall.
-static int write_program(char **arguments) {
+static int write_program(char** arguments) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/exe", victim_of(arguments[0]));
   int fd = open(path, O_WRONLY);
@@ -72,7 +72,7 @@ static int write_program(char **arguments) {
 }
 
 // PID: has a program that whoever gets hold of it may write to once it has ended, rather than one that is sealed.
-static int unsealed_program(char **arguments) {
+static int unsealed_program(char** arguments) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/exe", victim_of(arguments[0]));
   int fd = open(path, O_RDONLY);
@@ -82,7 +82,7 @@ static int unsealed_program(char **arguments) {
   return seals >= 0 && (seals & all) == all ? refused_because("seals", "SEALED") : succeeded();
 }
 
-static int take_descriptor(char **arguments) {
+static int take_descriptor(char** arguments) {
   int process = (int)syscall(SYS_pidfd_open, victim_of(arguments[0]), 0);
   if (process < 0) return refused("pidfd_open");
   return outcome("pidfd_getfd", syscall(SYS_pidfd_getfd, process, 0, 0));
@@ -96,12 +96,12 @@ static char state_of(int pid) {
   if (fd < 0) return 'X';
   ssize_t length = read(fd, line, sizeof(line) - 1);
   close(fd);
-  const char *name = length > 0 ? strrchr(line, ')') : NULL;
+  const char* name = length > 0 ? strrchr(line, ')') : NULL;
   return name == NULL ? 'X' : name[2];
 }
 
 // PID SIGNAL: sends a signal and looks for its effect, for the kernel accepts those to process 1 and drops them.
-static int kill_with(char **arguments) {
+static int kill_with(char** arguments) {
   int victim = victim_of(arguments[0]);
   if (kill(victim, atoi(arguments[1])) != 0) return refused("kill");
   for (int look = 0; look < 20; look++) {
@@ -112,13 +112,13 @@ static int kill_with(char **arguments) {
   return refused_because("kill", "NO_EFFECT");
 }
 
-static int real_time(char **arguments) {
+static int real_time(char** arguments) {
   (void)arguments;
   struct sched_param parameter = {.sched_priority = 1};
   return outcome("sched_setscheduler", sched_setscheduler(0, SCHED_FIFO, &parameter));
 }
 
-static int deadline(char **arguments) {
+static int deadline(char** arguments) {
   (void)arguments;
   struct {
     uint32_t size, policy;
@@ -130,24 +130,24 @@ static int deadline(char **arguments) {
   return outcome("sched_setattr", syscall(SYS_sched_setattr, 0, &attributes, 0));
 }
 
-static int priority(char **arguments) {
+static int priority(char** arguments) {
   (void)arguments;
   return outcome("setpriority", setpriority(PRIO_PROCESS, 0, -5));
 }
 
-static int io_priority(char **arguments) {
+static int io_priority(char** arguments) {
   (void)arguments;
   return outcome("ioprio_set", syscall(SYS_ioprio_set, 1, 0, 1 << 13));
 }
 
-static int survive_memory(char **arguments) {
+static int survive_memory(char** arguments) {
   (void)arguments;
   int fd = open("/proc/self/oom_score_adj", O_WRONLY);
   if (fd < 0) return refused("open");
   return outcome("write", write(fd, "-1000", 5));
 }
 
-static int raise_limit(char **arguments) {
+static int raise_limit(char** arguments) {
   (void)arguments;
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return broken("getrlimit");
@@ -155,7 +155,7 @@ static int raise_limit(char **arguments) {
   return outcome("setrlimit", setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-static int lock_memory(char **arguments) {
+static int lock_memory(char** arguments) {
   (void)arguments;
   struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
   return outcome("setrlimit", setrlimit(RLIMIT_MEMLOCK, &limit));

@@ -21,13 +21,13 @@
 
 #include "attack.h"
 
-static int bpf_map(char **arguments) {
+static int bpf_map(char** arguments) {
   (void)arguments;
   union bpf_attr attributes = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
   return outcome("bpf", syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof(attributes)));
 }
 
-static int bpf_program(char **arguments) {
+static int bpf_program(char** arguments) {
   (void)arguments;
   // return 0
   struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0}, {.code = BPF_JMP | BPF_EXIT}};
@@ -38,7 +38,7 @@ static int bpf_program(char **arguments) {
   return outcome("bpf", syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes)));
 }
 
-static int perf_event(char **arguments) {
+static int perf_event(char** arguments) {
   (void)arguments;
   struct perf_event_attr attributes = {.type = PERF_TYPE_SOFTWARE,
                                        .size = sizeof(attributes),
@@ -48,42 +48,42 @@ static int perf_event(char **arguments) {
   return outcome("perf_event_open", syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0UL));
 }
 
-static int user_faults(char **arguments) {
+static int user_faults(char** arguments) {
   (void)arguments;
   return outcome("userfaultfd", syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY));
 }
 
-static int io_ring(char **arguments) {
+static int io_ring(char** arguments) {
   (void)arguments;
   struct io_uring_params parameters = {0};
   return outcome("io_uring_setup", syscall(SYS_io_uring_setup, 4, &parameters));
 }
 
-static int add_key(char **arguments) {
+static int add_key(char** arguments) {
   (void)arguments;
   return outcome("add_key", syscall(SYS_add_key, "user", "plybox-probe", "x", 1L, KEY_SPEC_PROCESS_KEYRING));
 }
 
-static int request_key(char **arguments) {
+static int request_key(char** arguments) {
   (void)arguments;
   // Nobody has it and, without text to call out with, nobody is asked to make it.
   long key = syscall(SYS_request_key, "user", "plybox-none", NULL, 0);
   return key < 0 && errno == ENOKEY ? succeeded() : outcome("request_key", key);
 }
 
-static int join_session(char **arguments) {
+static int join_session(char** arguments) {
   (void)arguments;
   return outcome("keyctl", syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
 }
 
 // SERIAL: reads a key of the host.
-static int read_key(char **arguments) {
+static int read_key(char** arguments) {
   char content[64];
   return outcome("keyctl", syscall(SYS_keyctl, KEYCTL_READ, atoi(arguments[0]), content, sizeof(content)));
 }
 
 // TEXT: no attack. Puts a key into the user's keyring for as long as its input is open, and prints its serial.
-static int hold_key(char **arguments) {
+static int hold_key(char** arguments) {
   alarm(0);
   long key = syscall(SYS_add_key, "user", arguments[0], "secret", 6L, KEY_SPEC_USER_KEYRING);
   if (key < 0) return broken("add_key");
@@ -97,50 +97,50 @@ static int hold_key(char **arguments) {
   return SUCCEEDED;
 }
 
-static int watch_permissions(char **arguments) {
+static int watch_permissions(char** arguments) {
   (void)arguments;
   return outcome("fanotify_init", fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY));
 }
 
-static int io_privilege(char **arguments) {
+static int io_privilege(char** arguments) {
   (void)arguments;
   return outcome("iopl", iopl(3));
 }
 
-static int io_port(char **arguments) {
+static int io_port(char** arguments) {
   (void)arguments;
   // The port of delays, which nothing listens on.
   return outcome("ioperm", ioperm(0x80, 1, 1));
 }
 
-static int change_segments(char **arguments) {
+static int change_segments(char** arguments) {
   (void)arguments;
   struct user_desc segment = {.entry_number = 0, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1, .useable = 1};
   return outcome("modify_ldt", syscall(SYS_modify_ldt, 0x11, &segment, sizeof(segment)));
 }
 
-static int fixed_addresses(char **arguments) {
+static int fixed_addresses(char** arguments) {
   (void)arguments;
   return outcome("personality", personality(ADDR_NO_RANDOMIZE));
 }
 
-static int compare_kernel_objects(char **arguments) {
+static int compare_kernel_objects(char** arguments) {
   int victim = victim_of(arguments[0]);
   return outcome("kcmp", syscall(SYS_kcmp, getpid(), victim, 1 /* KCMP_VM */, 0L, 0L));
 }
 
-static int memory_policy(char **arguments) {
+static int memory_policy(char** arguments) {
   (void)arguments;
   return outcome("set_mempolicy", syscall(SYS_set_mempolicy, 0 /* MPOL_DEFAULT */, NULL, 0L));
 }
 
-static int move_pages_of(char **arguments) {
+static int move_pages_of(char** arguments) {
   int victim = victim_of(arguments[0]);
   // No pages: whether it may be asked is all.
   return outcome("move_pages", syscall(SYS_move_pages, victim, 0L, NULL, NULL, NULL, 0));
 }
 
-static int cookie(char **arguments) {
+static int cookie(char** arguments) {
   (void)arguments;
   char buffer[64];
   long result = syscall(SYS_lookup_dcookie, 0L, buffer, sizeof(buffer));
@@ -148,7 +148,7 @@ static int cookie(char **arguments) {
 }
 
 #ifdef __x86_64__
-static int i386_call(char **arguments) {
+static int i386_call(char** arguments) {
   (void)arguments;
   long result = 20;  // getpid
   __asm__ volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
@@ -156,13 +156,13 @@ static int i386_call(char **arguments) {
   return outcome("int80", result);
 }
 
-static int x32_call(char **arguments) {
+static int x32_call(char** arguments) {
   (void)arguments;
   return outcome("x32-calls", syscall(0x40000000 | SYS_getpid));
 }
 
 // exit(0) as a program of its own: an ELF header, one segment, twelve bytes of code.
-static int i386_program(char **arguments) {
+static int i386_program(char** arguments) {
   (void)arguments;
   static const unsigned char program[] = {
       0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,           // 32 bits,
@@ -194,7 +194,7 @@ static int i386_program(char **arguments) {
   return broken("i386");
 }
 #else
-static int i386_call(char **arguments) {
+static int i386_call(char** arguments) {
   (void)arguments;
   return refused_because("int80", "ENOSYS");
 }
