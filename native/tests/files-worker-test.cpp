@@ -179,6 +179,7 @@ TEST_CASE("a worker holds nothing of the agent's, and is not to be looked into")
     CHECK(links.find("signalfd") == links.npos);
     CHECK(links.find("eventpoll") == links.npos);
     CHECK(links.find("cgroup") == links.npos);
+    pid_t older = all[0].pid;
     // Of a process that is not dumpable, root owns everything.
     struct stat status;
     Host as_user = agent.connect();
@@ -186,7 +187,7 @@ TEST_CASE("a worker holds nothing of the agent's, and is not to be looked into")
     REQUIRE(as_user.next().kind == Kind::kAck);
     all = workers(agent);
     REQUIRE(all.size() == 2);
-    pid_t newer = std::max(all[0].pid, all[1].pid);
+    pid_t newer = all[0].pid == older ? all[1].pid : all[0].pid;
     REQUIRE(stat(("/proc/" + std::to_string(newer) + "/mem").c_str(), &status) == 0);
     CHECK(status.st_uid == 0);
     std::string ids = run_command("grep -E '^(Uid|Gid|Groups|CapEff)' /proc/" + std::to_string(newer) + "/status");

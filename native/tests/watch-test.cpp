@@ -53,16 +53,23 @@ Run watched(const std::function<int()>& tests, int limit_ms, const char* awaited
 
 bool says(const Run& run, const char* text) { return run.said.find(text) != std::string::npos; }
 
-// Starts a process that nobody below the watch knows of any more, and writes its pid.
+// Starts a process that nobody below the watch knows of any more, which writes its pid, and returns when it has.
 void leave_process() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) _exit(1);
+  UniqueFd reads(ends[0]), writes(ends[1]);
   if (fork() == 0) {
     setsid();
     if (fork() > 0) _exit(0);
     std::string line = "left " + std::to_string(getpid()) + "\n";
     (void)!write(1, line.data(), line.size());
+    writes.reset();
     for (;;) pause();
   }
   wait(nullptr);
+  writes.reset();
+  char none;
+  (void)!read(reads.get(), &none, 1);
 }
 
 [[noreturn]] void hang_in_test_case() {
@@ -79,7 +86,7 @@ TEST_CASE("a test case that hangs is named and shown, and what it has started is
         hang_in_test_case();
         return 0;
       },
-      200);
+      2000);
   CAPTURE(run.said);
   CHECK(run.code == 1);
   CHECK(says(run, "the test case \"one that hangs\" has taken longer than it may"));

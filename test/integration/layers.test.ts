@@ -36,19 +36,26 @@ function makeEndless(tree: string): void {
 const python = async (line: string, path: string): Promise<string> =>
   (await run("python3", ["-c", `import os, sys; ${line}`, path])).stdout;
 
-const hasImage = (): boolean =>
-  existsSync(join(root, "store")) &&
-  readdirSync(join(root, "store"), { recursive: true }).some((file) => String(file).endsWith(".squashfs"));
+function hasImage(): boolean {
+  try {
+    return readdirSync(join(root, "store"), { recursive: true }).some((file) => String(file).endsWith(".squashfs"));
+  } catch {
+    return false; // It is not there yet, or what is made in it went while it was listed.
+  }
+}
 
 /** Looks again after each turn of the event loop; a hang ends the test. */
 async function pollUntil(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-const isRunning = (pid: number): boolean => {
-  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, "utf8") : ") Z";
-  return !stat.includes(") Z");
-};
+function isRunning(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z");
+  } catch {
+    return false;
+  }
+}
 
 /** A program `STORE NAME DIRECTORY` that builds one layer: what is killed must be another process than the test. */
 async function compileBuilder(): Promise<string> {

@@ -25,7 +25,7 @@ describe.each([
         stdout: `42 0 True [${map}]\n`,
         stderr: "",
       });
-      expect(user.processes()).toEqual([]);
+      await expect.poll(() => user.processes()).toEqual([]);
     });
 
     it("a program whose exit code is told, and one that a signal ends", async () => {
@@ -168,7 +168,7 @@ describe.each([
     /** Kills some of the user's processes, the daemon among them. */
     async function end(which: (process: UserProcess) => boolean): Promise<void> {
       const ended = once(daemon, "close");
-      for (const one of user.processes()) if (which(one)) process.kill(one.pid, "SIGKILL");
+      user.kill(which);
       await ended;
       await expect.poll(() => user.processes().filter(which)).toEqual([]);
     }

@@ -161,7 +161,14 @@ const statOf = (pid: number) =>
     .split(" ");
 /** Processor time, in hundredths of a second. */
 const ticksOf = (pid: number) => Number(statOf(pid)[11]) + Number(statOf(pid)[12]);
-const parentOf = (pid: number) => Number(statOf(pid)[1]);
+/** Undefined for one that has ended since. */
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(statOf(pid)[1]);
+  } catch {
+    return undefined;
+  }
+}
 
 describe("limits", () => {
   it("names the memory limit when the kernel ended a command for it", async () => {

@@ -153,11 +153,16 @@ await tell("weight", async () => {
   const boxes = await Promise.all([400, 100].map((cpuWeight) => create({ cpuWeight })));
   const spinning = await Promise.all(boxes.map((each) => each.detach("while :; do :; done")));
   const used = () => boxes.map((each) => numbers(cgroupOf(each), "cpu.stat").usage_usec);
-  const before = used();
-  await delay(1000);
-  const [heavy, light] = used().map((usec, index) => usec - before[index]);
+  // The middle one: time in which the machine stands still is charged to whichever runs.
+  const ratios = [];
+  for (let look = 0; look < 5; look++) {
+    const before = used();
+    await delay(1000);
+    const [heavy, light] = used().map((usec, index) => usec - before[index]);
+    ratios.push(heavy / light);
+  }
   await Promise.all(boxes.map((each) => each.remove()));
-  return { spinning: spinning.length, ratio: heavy / light };
+  return { spinning: spinning.length, ratio: ratios.sort((a, b) => a - b)[2] };
 });
 
 await tell("memory", async () => {
@@ -170,8 +175,8 @@ await tell("memory", async () => {
 await tell("background", async () => {
   const events = client.events({ types: ["limit.reached"], sandbox: box.id })[Symbol.asyncIterator]();
   const next = events.next();
-  const command = pick(await box.exec(`${BOMBS} memory > /dev/null 2>&1 &`));
   const before = numbers(cgroup, "memory.events").oom_kill;
+  const command = pick(await box.exec(`${BOMBS} memory > /dev/null 2>&1 &`));
   while (numbers(cgroup, "memory.events").oom_kill === before) await delay(10);
   await box.usage();
   const { data } = (await next).value;

@@ -32,7 +32,9 @@ export class FaultProxy implements AsyncDisposable {
   readonly endpoint: string;
   /** All that came by, in their order. */
   readonly passed: Passed[] = [];
-  fault: (passed: Passed) => Fault | undefined = () => undefined;
+  /** Those whose answers are on their way back whole. */
+  readonly answered: Passed[] = [];
+  fault: (passed: Passed) => Fault | undefined | Promise<Fault | undefined> = () => undefined;
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true });
 
@@ -63,7 +65,7 @@ export class FaultProxy implements AsyncDisposable {
     const { pathname, searchParams } = new URL(url, "http://any");
     const passed = { method, path: pathname, query: searchParams, range: headers.range };
     this.passed.push(passed);
-    const fault = this.fault(passed);
+    const fault = await this.fault(passed);
     if (fault?.kind === "cut-request") return void incoming.socket.destroy();
     if (fault?.kind === "status") {
       incoming.resume();
@@ -93,6 +95,7 @@ export class FaultProxy implements AsyncDisposable {
       return void answer.pipe(stopping(fault.after, () => cut && outgoing.destroy())).pipe(outgoing);
     }
     await pipeline(answer, altering(fault, "alter-answer"), outgoing);
+    this.answered.push(passed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -149,8 +149,19 @@ export class OrdinaryUser implements Disposable {
     });
   }
 
+  /** One that is killed may have taken others with it. */
+  kill(which: (process: UserProcess) => boolean): void {
+    for (const { pid } of this.processes().filter(which)) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    }
+  }
+
   [Symbol.dispose](): void {
-    for (const { pid } of this.processes()) process.kill(pid, "SIGKILL");
+    this.kill(() => true);
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }

@@ -5,8 +5,12 @@ import { begunIn } from "./begun.ts";
 import type { TestDaemon } from "./test-daemon.ts";
 import { cgroupsWith, mountsWith, processesWith } from "./traces.ts";
 
-/** How long the launcher may take to take back a sandbox that it has begun, and to begin another. */
-const BEGINNING_MS = 2000;
+/**
+ * How often to look whether the launcher has taken back a sandbox that it had begun, and begun another: looks and no
+ * time, so that a machine that stands still counts once.
+ */
+const LOOKS = 400;
+const LOOK_AGAIN_MS = 5;
 
 /** All that a daemon's sandboxes could have left on this machine; empty lists when it is nothing. */
 export function remainsOf({ config }: { readonly config: Pick<TestDaemon["config"], "runDir" | "stateDir"> }) {
@@ -28,10 +32,11 @@ export const agentsOf = (ids: readonly string[]): readonly number[] =>
 
 /** Those of sandboxes that were asked for. */
 function cgroupsBelow(runDir: string): readonly string[] {
-  for (const end = Date.now() + BEGINNING_MS; ; Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)) {
+  for (let looks = LOOKS; ; looks--) {
     const cgroups = cgroupsWith(`${cgroupParentOf(runDir)}/`);
     const begun = begunIn(cgroups);
     const others = cgroups.filter((path) => basename(path) !== begun?.id);
-    if (others.length === 0 || begun !== undefined || Date.now() > end) return others;
+    if (others.length === 0 || begun !== undefined || looks === 0) return others;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_AGAIN_MS);
   }
 }

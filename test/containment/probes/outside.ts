@@ -219,6 +219,16 @@ const rootOutside: OutsideProbe = {
   inside: async ({ box }) => uidOf(box.pid) === 0,
 };
 
+/** Where a link of /proc leads; undefined when it has gone, as descriptors do that are closed meanwhile. */
+function pathOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return undefined;
+  }
+}
+
 /**
  * Whether a process holds something of the host's files open: what has a path that is neither a device nor a cgroup, nor
  * what its own /proc, which is not the host's, has of it.
@@ -227,8 +237,8 @@ function holdsFiles(pid: number): boolean {
   return readdirSync(`/proc/${pid}/fd`)
     .map((fd) => `/proc/${pid}/fd/${fd}`)
     .some((link) => {
-      const path = readlinkSync(link);
-      if (!path.startsWith("/") || /^\/(dev\/null|memfd:.*|sys\/fs\/cgroup\/.*|plybox-.*)$/.test(path)) return false;
+      const path = pathOf(link);
+      if (!path?.startsWith("/") || /^\/(dev\/null|memfd:.*|sys\/fs\/cgroup\/.*|plybox-.*)$/.test(path)) return false;
       return !path.endsWith("/1/oom_score_adj") || statSync(link).dev === statSync("/proc").dev;
     });
 }
