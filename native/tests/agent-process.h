@@ -1,5 +1,4 @@
 // An agent as a process of its own, ended with all that it has started.
-// started.
 #pragma once
 #include <sys/types.h>
 

@@ -58,11 +58,14 @@ it("a slot whose cgroups are in use is found by every sweep, until the one that 
 });
 
 it("a process that is on its way out is waited for", async () => {
+  const from = performance.now();
   const swept = sweepSlots(runDir);
   await end();
+  const took = performance.now() - from;
   await swept;
-  // A sweep waits for a second. What takes longer to end is the next one's.
-  await expect.poll(() => sweepSlots(runDir).then(slots)).toEqual([]);
+  // A sweep waits for a second. What the machine takes longer to end is the next one's.
+  if (took > 500) await sweepSlots(runDir);
+  expect(slots()).toEqual([]);
   expect(cgroups()).toEqual([]);
 });
 
