@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setImmediate } from "node:timers/promises";
 import type { Deferred } from "../src/base/deferred.ts";
 import { deferred } from "../src/base/deferred.ts";
 
@@ -86,8 +87,11 @@ export class ReferenceDriver implements AsyncDisposable {
     const answer = this.#answer();
     this.#process.stdin?.write(`${request}\n`);
     const line = await answer;
-    if (line.startsWith("error "))
+    if (line.startsWith("error ")) {
+      // What its program wrote came before the answer, through another pipe: it is read in the same turn.
+      await setImmediate();
       throw new Error([line.slice("error ".length), this.#stderr.trim()].join("\n").trim());
+    }
     return line === "" ? [] : line.split(" ").map(Number);
   }
 
