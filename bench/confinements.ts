@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { ExecOptions } from "../src/client/exec-options.ts";
 import { Plybox } from "../src/client/plybox.ts";
 import type { Sandbox } from "../src/client/sandbox.ts";
 import type { Unavailable } from "./benchmark.ts";
@@ -10,6 +11,8 @@ import { findProgram, notInstalled } from "./programs.ts";
 import type { Workbench } from "./workbench.ts";
 
 export const UNCONFINED = "unconfined";
+/** Where the layer above the host's has the workload. */
+const INSIDE = ["/opt/workload"];
 /** Of what takes a second to start there are as many times fewer samples. */
 const SLOW_EVERY = 5;
 
@@ -39,23 +42,32 @@ export async function plybox(bench: Workbench): Promise<OwnConfinement> {
   const { layer } = await bench.workload();
   const client = new Plybox({ socketPath: daemon.socketPath });
   const sandbox = await client.create({ layers: ["host", layer] });
-  const command = ["/opt/workload"];
   return {
     name: "plybox",
     every: 1,
     ownDirectory: "/root",
     sandbox,
-    program: command,
-    async run(args, stdin = "") {
-      const { exitCode, stdout, stderr } = await sandbox.exec([...command, ...args], { stdin });
-      if (exitCode !== 0) throw new Error(`the workload ended with ${exitCode}: ${stderr}`);
-      return stdout;
-    },
+    program: INSIDE,
+    run: (args, stdin = "") => runInside(sandbox, args, { stdin }),
     async [Symbol.asyncDispose]() {
       await sandbox.remove();
       client.close();
     },
   };
+}
+
+/** In the same sandbox, by somebody who is not root there. */
+export const plyboxUser = ({ sandbox }: OwnConfinement): Confinement => ({
+  name: "plybox, user 1000",
+  every: 1,
+  ownDirectory: "/tmp",
+  run: (args, stdin = "") => runInside(sandbox, args, { stdin, user: "1000" }),
+});
+
+async function runInside(sandbox: Sandbox, args: readonly string[], options: ExecOptions): Promise<string> {
+  const { exitCode, stdout, stderr } = await sandbox.exec([...INSIDE, ...args], options);
+  if (exitCode !== 0) throw new Error(`the workload ended with ${exitCode}: ${stderr}`);
+  return stdout;
 }
 
 /** The same program as it is, and in other sandboxes: the machine's /usr is what it is on all of them. */
@@ -69,7 +81,7 @@ export async function others(bench: Workbench, program: string): Promise<(Comman
   return await Promise.all(all.map(tried));
 }
 
-export const isUsable = (one: CommandConfinement | Unavailable): one is CommandConfinement => "run" in one;
+export const isUsable = <T extends Confinement>(one: T | Unavailable): one is T => "run" in one;
 
 interface Direct {
   readonly name: string;

@@ -1,8 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Benchmark, BenchmarkName, Measured, Unavailable } from "../benchmark.ts";
-import type { CommandConfinement, Confinement } from "../confinements.ts";
-import { isUsable, others, overlay, plybox, UNCONFINED } from "../confinements.ts";
+import type { Confinement, OwnConfinement } from "../confinements.ts";
+import { isUsable, others, overlay, plybox, plyboxUser, UNCONFINED } from "../confinements.ts";
 import type { Sampling } from "../interleave.ts";
 import { interleave } from "../interleave.ts";
 import { figure } from "../report.ts";
@@ -31,7 +31,7 @@ export async function fileReads(bench: Workbench): Promise<Benchmark> {
   return await compare(bench, {
     name: "file-reads",
     method: `open, read and close ${FILES} files of ${FILE_BYTES} bytes that were written inside, in memory on all sides; ${bench.described}`,
-    withOverlay: true,
+    beside: async (own) => [await overlay(bench, (await bench.workload()).program), plyboxUser(own)],
     sampling: bench.sampling,
     async measure(one) {
       const paths = names.map((name) => join(one.ownDirectory, name)).join("\n");
@@ -46,7 +46,7 @@ export async function machineFileReads(bench: Workbench): Promise<Benchmark> {
   return await compare(bench, {
     name: "machine-file-reads",
     method: `open, read and close ${paths.length} files of the machine's /usr, ${MACHINE_BYTES.min} to ${MACHINE_BYTES.max} bytes each; ${bench.described}`,
-    withOverlay: false,
+    beside: async (own) => [plyboxUser(own)],
     sampling: bench.sampling,
     measure: async (one) => meanMs(await one.run(["files", String(PASSES)], `${paths.join("\n")}\n`)),
   });
@@ -61,7 +61,6 @@ export async function compute(bench: Workbench): Promise<Benchmark> {
   const benchmark = await compare(bench, {
     name: "compute",
     method: `arithmetic of ${computeMs} ms, wall time; ${sampling.runs} runs after a warm-up, one a turn`,
-    withOverlay: false,
     sampling,
     async prepare(unconfined) {
       rounds = await roundsFor(unconfined, computeMs);
@@ -83,11 +82,11 @@ export async function compute(bench: Workbench): Promise<Benchmark> {
 interface Comparison {
   readonly name: BenchmarkName;
   readonly method: string;
-  /** Beside the others, an overlay that is no sandbox. */
-  readonly withOverlay: boolean;
+  /** What else explains ours, right after `unconfined`. */
+  readonly beside?: (own: OwnConfinement) => Promise<readonly (Confinement | Unavailable)[]>;
   readonly sampling: Sampling;
   /** With the program as it is, before anything is measured. */
-  readonly prepare?: (unconfined: CommandConfinement) => Promise<void>;
+  readonly prepare?: (unconfined: Confinement) => Promise<void>;
   /** Milliseconds of one sample, by the program's own clock. */
   readonly measure: (one: Confinement) => Promise<number>;
 }
@@ -96,8 +95,8 @@ async function compare(bench: Workbench, comparison: Comparison): Promise<Benchm
   const { name, method, sampling, measure } = comparison;
   const { program } = await bench.workload();
   await using own = await plybox(bench);
-  const references = await others(bench, program);
-  if (comparison.withOverlay) references.splice(1, 0, await overlay(bench, program));
+  const references: (Confinement | Unavailable)[] = await others(bench, program);
+  references.splice(1, 0, ...((await comparison.beside?.(own)) ?? []));
   const usable = references.filter(isUsable);
   const [unconfined] = usable;
   if (unconfined?.name !== UNCONFINED) throw new Error("the workload does not run on this machine");
@@ -130,7 +129,7 @@ function meanMs(line: string): number {
 }
 
 /** How many rounds take so long here: tried with ever more until the clock tells them well. */
-async function roundsFor(unconfined: CommandConfinement, ms: number): Promise<string> {
+async function roundsFor(unconfined: Confinement, ms: number): Promise<string> {
   const enough = Math.min(ms, 200);
   for (let rounds = 1000; ; rounds *= 2) {
     const [wall = Number.NaN] = figures(await unconfined.run(["compute", String(rounds)]));
