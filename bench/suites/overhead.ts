@@ -31,7 +31,7 @@ export async function fileReads(bench: Workbench): Promise<Benchmark> {
   return await compare(bench, {
     name: "file-reads",
     method: `open, read and close ${FILES} files of ${FILE_BYTES} bytes that were written inside, in memory on all sides; ${bench.described}`,
-    beside: async (own) => [await overlay(bench, (await bench.workload()).program), plyboxUser(own)],
+    beside: async (own, program) => [await overlay(bench, program), plyboxUser(own)],
     sampling: bench.sampling,
     async measure(one) {
       const paths = names.map((name) => join(one.ownDirectory, name)).join("\n");
@@ -83,7 +83,7 @@ interface Comparison {
   readonly name: BenchmarkName;
   readonly method: string;
   /** What else explains ours, right after `unconfined`. */
-  readonly beside?: (own: OwnConfinement) => Promise<readonly (Confinement | Unavailable)[]>;
+  readonly beside?: (own: OwnConfinement, program: string) => Promise<readonly (Confinement | Unavailable)[]>;
   readonly sampling: Sampling;
   /** With the program as it is, before anything is measured. */
   readonly prepare?: (unconfined: Confinement) => Promise<void>;
@@ -96,7 +96,7 @@ async function compare(bench: Workbench, comparison: Comparison): Promise<Benchm
   const { program } = await bench.workload();
   await using own = await plybox(bench);
   const references: (Confinement | Unavailable)[] = await others(bench, program);
-  references.splice(1, 0, ...((await comparison.beside?.(own)) ?? []));
+  references.splice(1, 0, ...((await comparison.beside?.(own, program)) ?? []));
   const usable = references.filter(isUsable);
   const [unconfined] = usable;
   if (unconfined?.name !== UNCONFINED) throw new Error("the workload does not run on this machine");

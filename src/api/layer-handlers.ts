@@ -23,18 +23,23 @@ export interface Layers {
   inspect(layer: string): Promise<LayerManifest>;
   /** What has changed since a layer was made that it was made on. Throws as `inspect`. */
   warnings(layer: string): Promise<readonly string[]>;
+  readonly make: LayerMaking;
+  /** Throws `layer/not-found`, and `layer/in-use` while a sandbox stands on it. */
+  remove(layer: string): Promise<void>;
+}
+
+/** What the API needs of who makes layers. */
+export interface LayerMaking {
   /** Makes a layer of Debian's packages. */
-  buildPreset(preset: PresetName, options: BuildOptions): Promise<LayerManifest>;
+  preset(preset: PresetName, options: BuildOptions): Promise<LayerManifest>;
   /** Makes a layer of a tar archive. Throws `input/invalid`, `file/bad-archive`, `layer/exists` and what a build fails with. */
-  buildFromTar(
+  fromTar(
     name: string,
     archive: AsyncIterable<Buffer>,
     options: BuildOptions & { readonly source: string; readonly parents: readonly string[] },
   ): Promise<LayerManifest>;
-  /** Makes a layer of an image. Throws as `buildFromTar`, `image/invalid` and `image/pull-failed`. */
-  buildFromImage(name: string, request: ImageRequest, options: BuildOptions): Promise<LayerManifest>;
-  /** Throws `layer/not-found`, and `layer/in-use` while a sandbox stands on it. */
-  remove(layer: string): Promise<void>;
+  /** Makes a layer of an image. Throws as `fromTar`, `image/invalid` and `image/pull-failed`. */
+  fromImage(name: string, request: ImageRequest, options: BuildOptions): Promise<LayerManifest>;
 }
 
 export interface BuildOptions {
@@ -123,8 +128,8 @@ export function layerHandlers(
         // Whichever fails first is the answer: a body that is cut off, or a build that wants no more of it.
         const building =
           request === undefined
-            ? layers.buildFromTar(name, body, { ...options, source: UPLOAD, parents })
-            : layers.buildFromImage(name, { ...request, archive: body }, options);
+            ? layers.make.fromTar(name, body, { ...options, source: UPLOAD, parents })
+            : layers.make.fromImage(name, { ...request, archive: body }, options);
         await Promise.race([receiveBody(call.incoming, body), building]);
         return { manifest: await building };
       });
@@ -143,13 +148,13 @@ export function layerHandlers(
       const { name, replace = false, image, platform, credentials, ...packing } = call.body;
       const request = pulled(image, platform, credentials);
       return await answer(call, async (way) => ({
-        manifest: await layers.buildFromImage(name, request, { replace, packing, ...way }),
+        manifest: await layers.make.fromImage(name, request, { replace, packing, ...way }),
       }));
     },
     async makePreset(call) {
       const { preset, replace = false, ...packing } = call.body;
       return await answer(call, async (way) => ({
-        manifest: await layers.buildPreset(preset, { replace, packing, ...way }),
+        manifest: await layers.make.preset(preset, { replace, packing, ...way }),
       }));
     },
     async captureLayer(call) {

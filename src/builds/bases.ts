@@ -56,7 +56,7 @@ async function findLayer(name: string, { parts, signal, onProgress }: BaseOption
     if (!(error instanceof PlyboxError) || error.code !== "layer/not-found") throw error;
   }
   if (!isPreset(name)) return undefined;
-  return await parts.layers.buildPreset(name, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
+  return await parts.layers.make.preset(name, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
 }
 
 /** Of the layers that it brings along, the one that was asked for. */

@@ -69,7 +69,7 @@ export async function buildDockerfile(
   const plan = planStages(instructions, request.target, (word, place) =>
     expand(word, (variable) => args.global.get(variable), place),
   );
-  using steps = parts.layers.steps();
+  using steps = parts.layers.make.steps();
   const runner = new StepRunner({ parts, steps, noCache, limits, signal, spool, onProgress });
   const bases = { parts, steps, noCache, imageDirectory, signal, onProgress };
   const built = await buildStages({ plan, context, args, runner, bases, undo, follow: (each) => report.follow(each) });
@@ -94,10 +94,10 @@ async function layerOf(built: BuiltStages, { parts, name, request, runner, text,
   const { layers } = parts;
   const { steps } = runner.options;
   const { base, stack, state } = built;
-  const key = keyOf(["layer", stack, state.config, layers.packingFor(packing)]);
+  const key = keyOf(["layer", stack, state.config, layers.make.packingFor(packing)]);
   const known = noCache ? undefined : await steps.find(key);
-  if (known !== undefined) return await layers.giveName(name, known.digest, replace);
-  const manifest = await layers.buildPacked(
+  if (known !== undefined) return await layers.make.giveName(name, known.digest, replace);
+  const manifest = await layers.make.packed(
     name,
     async (staging, work) => {
       await runner.packAll(stack, staging, work);

@@ -103,13 +103,13 @@ async function buildHere(
     ...{ replace: replace === true, packing: packingOf(options), signal },
     onProgress: (progress: BuildProgress) => report.update(progress),
   };
-  if (isPreset(name)) return await layers.buildPreset(name, build);
-  if (from !== undefined) return await layers.buildFromImage(name, await requestOf(from, options, context), build);
+  if (isPreset(name)) return await layers.make.preset(name, build);
+  if (from !== undefined) return await layers.make.fromImage(name, await requestOf(from, options, context), build);
   if (fromDir !== undefined) {
-    return await layers.buildFromDirectory(name, resolve(context.cwd(), fromDir), { ...build, parents });
+    return await layers.make.fromDirectory(name, resolve(context.cwd(), fromDir), { ...build, parents });
   }
   const { archive, source } = await openArchive(fromTar, "--from-tar", context);
-  return await layers.buildFromTar(name, archive, { ...build, parents, source });
+  return await layers.make.fromTar(name, archive, { ...build, parents, source });
 }
 
 /** Paths are this user's, so they are opened here. */

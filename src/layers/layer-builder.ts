@@ -81,7 +81,7 @@ export class LayerBuilder {
     this.#options = options;
   }
 
-  /** See `LayerStore.buildFromDirectory`. */
+  /** See `LayerMaker.fromDirectory`. */
   async fromDirectory(name: LayerName, directory: string, options: OnParents<BuildOptions>): Promise<LayerManifest> {
     const source = await this.#sourceDirectory(directory);
     const packing = choosePacking(this.#options.packings, options.packing);
@@ -90,7 +90,7 @@ export class LayerBuilder {
     return await this.#publish(name, make, options.replace ?? false);
   }
 
-  /** See `LayerStore.buildFromTar`. */
+  /** See `LayerMaker.fromTar`. */
   async fromTar(
     name: LayerName,
     archive: AsyncIterable<Buffer>,
@@ -107,7 +107,7 @@ export class LayerBuilder {
     return await this.#publish(name, make, replace);
   }
 
-  /** See `LayerStore.buildFromImage`. */
+  /** See `LayerMaker.fromImage`. */
   async fromImage(name: LayerName, request: ImageRequest, options: ImageBuildOptions): Promise<LayerManifest> {
     const packing = choosePacking(this.#options.packings, options.packing);
     const make: Make = async (staging) => {
@@ -118,7 +118,7 @@ export class LayerBuilder {
     return await this.#publish(name, make, options.replace ?? false);
   }
 
-  /** See `LayerStore.buildPreset`. */
+  /** See `LayerMaker.preset`. */
   async fromPreset(
     { name, packages }: Preset,
     base: LayerManifest | undefined,
@@ -165,7 +165,7 @@ export class LayerBuilder {
     return { packing, bounds, ...(signal && { signal }), ...(onProgress && { onProgress }) };
   }
 
-  /** See `LayerStore.buildPreset`. */
+  /** See `LayerMaker.preset`. */
   async busybox({ replace = false, ...options }: ImageBuildOptions = {}): Promise<LayerManifest> {
     const packing = choosePacking(this.#options.packings, options.packing);
     const make: Make = async (staging) => {

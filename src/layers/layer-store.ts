@@ -1,30 +1,23 @@
-import { KeyedLock } from "../base/keyed-lock.ts";
 import { PlyboxError } from "../model/errors.ts";
-import type { Digest, LayerName } from "../model/ids.ts";
-import { parseDigest, parseLayerName } from "../model/ids.ts";
-import type { LayerManifest, PackingRequest } from "../model/layer.ts";
-import type { PresetName } from "../model/presets.ts";
+import { parseDigest } from "../model/ids.ts";
+import type { LayerManifest } from "../model/layer.ts";
 import type { Collection, CollectRequest, StorageUsage } from "../model/storage.ts";
-import { BuildSteps } from "./build-steps.ts";
 import type { StandingCheck } from "./catalog.ts";
 import { Catalog } from "./catalog.ts";
 import { Collector } from "./collector.ts";
-import type { Packing, Packings } from "./compression.ts";
-import { choosePacking, LAYER_PACKINGS } from "./compression.ts";
+import type { Packings } from "./compression.ts";
+import { LAYER_PACKINGS } from "./compression.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { ImageBounds } from "./image-bounds.ts";
-import type { BuildOptions, ImageBuildOptions, Pack, Parent, TarBuildOptions } from "./layer-builder.ts";
 import { LayerBuilder } from "./layer-builder.ts";
-import { isBuiltIn, LayerFinder } from "./layer-finder.ts";
+import { LayerFinder } from "./layer-finder.ts";
 import type { LayerLease } from "./layer-leases.ts";
 import { LayerLeases } from "./layer-leases.ts";
+import { LayerMaker } from "./layer-maker.ts";
 import { LayerMounts } from "./layer-mounts.ts";
-import { matchLayerName, stackOrder } from "./layer-names.ts";
+import { matchLayerName } from "./layer-names.ts";
 import type { Mounter } from "./mounter.ts";
-import type { ImageRequest } from "./oci/image-layer.ts";
 import { PackingProbe } from "./packing-probe.ts";
-import { PRESETS } from "./presets/presets.ts";
-import { giveName } from "./publish.ts";
 import type { SignaturePolicy } from "./signatures/signature-policy.ts";
 import { NO_SIGNATURES } from "./signatures/signature-policy.ts";
 import { LayerTransfer } from "./transfer/layer-transfer.ts";
@@ -82,32 +75,29 @@ export interface LayerSweep {
  * `busybox` are built when they are first used. Several processes may use one store, each with its own mount directory.
  */
 export class LayerStore {
+  /** Makes layers that have a name. */
+  readonly make: LayerMaker;
   /** Takes layers to other machines and from them. */
   readonly transfer: LayerTransfer;
   readonly #catalog: Catalog;
-  readonly #builder: LayerBuilder;
   readonly #finder: LayerFinder;
-  readonly #packings: Packings;
   readonly #mounts: LayerMounts;
   readonly #leases: LayerLeases;
   readonly #collector: Collector;
   readonly #log: LayerLog;
-  readonly #building = new KeyedLock();
-  #elsewhere: Elsewhere | undefined;
 
   constructor(options: LayerStoreOptions) {
     const { storeDirectory, packings = LAYER_PACKINGS, machine = "", busybox = "/bin/busybox" } = options;
     const { environment = {} } = options;
     this.#log = options.log;
-    this.#packings = packings;
     const unpacks = options.unpack === true;
     this.#catalog = new Catalog(storeDirectory, options.bounds, options.isStoodOn);
     this.#mounts = new LayerMounts(options.mountDirectory, options.mounter);
     const places = { catalog: this.#catalog, mounts: this.#mounts };
     const probe = new PackingProbe({ ...places, packsOnly: unpacks });
-    this.#builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox, environment });
+    const builder = new LayerBuilder(this.#catalog, { storeDirectory, packings, probe, machine, busybox, environment });
     this.#leases = new LayerLeases({ ...places, unpacks, log: options.log, idleMs: options.idleMs ?? DEFAULT_IDLE_MS });
-    this.#finder = new LayerFinder(this.#catalog, this.#builder);
+    this.#finder = new LayerFinder(this.#catalog, builder);
     const find = async (layer: string): Promise<LayerManifest> => {
       await this.#finder.ensureBuilt(layer);
       return await this.#finder.findHere(layer);
@@ -123,12 +113,20 @@ export class LayerStore {
       whileClosed: (digest, task) =>
         this.#leases.whileClosed(digest, async () => !(await this.#mounts.isMounted(digest)) && (await task())),
     });
+    this.make = new LayerMaker({
+      catalog: this.#catalog,
+      builder,
+      finder: this.#finder,
+      collector: this.#collector,
+      packings,
+      log: this.#log,
+    });
   }
 
   /** From here on layers that are not here are asked of `elsewhere`, and what is built is kept there too. */
   useElsewhere(elsewhere: Elsewhere): void {
-    this.#elsewhere = elsewhere;
     this.#finder.useElsewhere(elsewhere);
+    this.make.useElsewhere(elsewhere);
   }
 
   /** Every layer by name. One whose manifest is damaged is left out and logged; `inspect` says what it has. */
@@ -204,92 +202,6 @@ export class LayerStore {
     return await this.#leases.lease(await Promise.all(layers.map((layer) => this.#finder.findHere(layer))), true);
   }
 
-  /**
-   * Packs a directory into a layer called `name`. The same tree gives the same digest; building a layer again that is
-   * there changes nothing, or mends it where it is damaged.
-   * @throws PlyboxError `input/invalid` for a name, a directory or an owner id that cannot be, `layer/exists` when the
-   * name has other content, `host/missing` without squashfs-tools, `layer/build-failed`, `aborted`
-   */
-  async buildFromDirectory(name: string, directory: string, options: BuildOptions = {}): Promise<LayerManifest> {
-    const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
-    return await this.#finish(
-      await this.#builder.fromDirectory(parseNewName(name), directory, { ...options, parents }),
-      options,
-    );
-  }
-
-  /**
-   * Makes a layer called `name` of a tar archive: ustar, pax or GNU, plain or compressed by gzip, zstd, xz or bzip2.
-   * docs/layers.md says what is taken and what is refused. The same archive gives the same digest.
-   * @throws PlyboxError as `buildFromDirectory`, `file/bad-archive`, `layer/too-large`
-   */
-  async buildFromTar(name: string, archive: AsyncIterable<Buffer>, options: TarBuildOptions): Promise<LayerManifest> {
-    const parents = await this.#parentsOf(parseNewName(name), options.parents ?? []);
-    return await this.#finish(
-      await this.#builder.fromTar(parseNewName(name), archive, { ...options, parents }),
-      options,
-    );
-  }
-
-  /**
-   * Makes a layer called `name` of an OCI image: its layers become one, its configuration is kept in the manifest.
-   * @throws PlyboxError as `buildFromTar`, `image/invalid`, `image/pull-failed`
-   */
-  async buildFromImage(name: string, request: ImageRequest, options: ImageBuildOptions = {}): Promise<LayerManifest> {
-    return await this.#finish(await this.#builder.fromImage(parseNewName(name), request, options), options);
-  }
-
-  /**
-   * Makes `000-busybox`, or a layer of Debian's packages, on `000-debian` where it is none of a whole system; that one is made
-   * first where there is none.
-   * @throws PlyboxError as `buildFromTar`; `layer/build-failed` with what mmdebstrap complained of
-   */
-  async buildPreset(preset: PresetName, options: ImageBuildOptions = {}): Promise<LayerManifest> {
-    if (preset === "busybox") return await this.#builder.busybox(options);
-    const wanted = PRESETS[preset];
-    const base = wanted.isBase ? undefined : await this.#debian(options);
-    return await this.#finish(await this.#builder.fromPreset(wanted, base, options), options);
-  }
-
-  /**
-   * Makes a layer of the image that `pack` leaves in the directory that it is given.
-   * @throws PlyboxError as `buildFromDirectory`, and what `pack` does
-   */
-  async buildPacked(name: string, pack: Pack, options: BuildOptions = {}): Promise<LayerManifest> {
-    const parsed = parseNewName(name);
-    const parents = await this.#parentsOf(parsed, options.parents ?? []);
-    return await this.#finish(await this.#builder.packed(parsed, pack, { ...options, parents }), options);
-  }
-
-  async #debian({ replace: _, ...options }: ImageBuildOptions): Promise<LayerManifest> {
-    const { name } = PRESETS.debian;
-    return await this.#building.run(name, async () =>
-      this.#finder.isHere(name) ? await this.#finder.findHere(name) : await this.buildPreset("debian", options),
-    );
-  }
-
-  /**
-   * Gives a layer that is there another name.
-   * @throws PlyboxError `layer/exists`, `layer/not-found`, `input/invalid`
-   */
-  async giveName(name: string, digest: Digest, replace = false): Promise<LayerManifest> {
-    const parsed = parseNewName(name);
-    const { parents } = await this.#finder.findHere(digest);
-    await this.#parentsOf(parsed, parents);
-    await giveName(this.#catalog, parsed, digest, replace);
-    return await this.#finish(await this.#finder.findHere(parsed), { replace });
-  }
-
-  /** How a layer is packed for which this is asked. Throws `input/invalid`. */
-  packingFor(request: PackingRequest | undefined): Packing {
-    return choosePacking(this.#packings, request);
-  }
-
-  /** What a build of several steps keeps its layers by; to be disposed of when it is over. */
-  steps(): BuildSteps {
-    return new BuildSteps(this.#catalog, this.#builder);
-  }
-
   /** What layers take, and who could go. */
   async usage(): Promise<StorageUsage> {
     return await this.#collector.usage();
@@ -301,33 +213,6 @@ export class LayerStore {
    */
   async collect(request: CollectRequest = {}): Promise<Collection> {
     return await this.#collector.collect(request);
-  }
-
-  async #parentsOf(name: string, layers: readonly string[]): Promise<readonly Parent[]> {
-    const parents: LayerManifest[] = [];
-    for (const layer of layers) {
-      parents.push(await this.#finder.find(layer));
-    }
-    const above = parents.find((parent) => stackOrder(parent.name, name as LayerName) > 0);
-    if (above === undefined) return parents;
-    const message = `${name} cannot be made on ${above.name}, whose number puts it above`;
-    throw new PlyboxError("input/invalid", message, { field: "parent" });
-  }
-
-  async #finish(built: LayerManifest, { replace = false }: Pick<BuildOptions, "replace">): Promise<LayerManifest> {
-    await this.#makeRoom(built);
-    await this.#elsewhere?.keep(built.name, replace);
-    return built;
-  }
-
-  async #makeRoom(built: LayerManifest): Promise<void> {
-    if (!this.#collector.hasBudget) return;
-    try {
-      const { isOverBudget, layerBytes } = await this.#collector.collect({}, built.digest);
-      if (isOverBudget) this.#log.warn({ layerBytes }, "layers that are stood on take more than the budget");
-    } catch (err) {
-      this.#log.warn({ err }, "no room could be made for layers");
-    }
   }
 
   /** @throws PlyboxError `layer/not-found`, `layer/in-use` while it is leased or mounted, `input/invalid` */
@@ -363,10 +248,4 @@ export class LayerStore {
     }
     return { unmounted, removed: await this.#catalog.sweep() };
   }
-}
-
-function parseNewName(name: string): LayerName {
-  const parsed = parseLayerName(name, "name");
-  if (!isBuiltIn(parsed)) return parsed;
-  throw new PlyboxError("input/invalid", `${parsed} is made by Plybox itself; choose another name`, { field: "name" });
 }

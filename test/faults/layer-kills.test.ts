@@ -28,10 +28,10 @@ beforeAll(async () => {
   execFileSync("tar", ["-C", join(root, "next"), "-czf", join(root, "next.tar.gz"), "."]);
   const store = storeAt(prepared);
   const packing = { algorithm: "lz4" };
-  await store.buildFromDirectory("100-kept", join(root, "kept"), { packing });
-  await store.buildFromDirectory("110-changed", join(root, "old"), { packing });
+  await store.make.fromDirectory("100-kept", join(root, "kept"), { packing });
+  await store.make.fromDirectory("110-changed", join(root, "old"), { packing });
   const elsewhere = storeAt(join(root, "elsewhere"));
-  await elsewhere.buildFromDirectory("110-changed", join(root, "next"), { packing });
+  await elsewhere.make.fromDirectory("110-changed", join(root, "next"), { packing });
   await using exported = await elsewhere.transfer.export(["changed"]);
   await writeFile(join(root, "next.layers"), exported.chunks());
   mkdirSync(join(prepared, ".new.4194304.1.00000000000000000000000000000000.0000000000000000"));
@@ -74,7 +74,7 @@ async function killedAt(args: readonly string[], killAt: number): Promise<"kille
   expect([killAt, new Set(left)]).toEqual([killAt, digests]);
   expect((await store.list()).map(({ name }) => name)).toEqual(names);
   expect(readdirSync(join(directory, "names"))).toEqual(names);
-  await store.buildFromDirectory("110-changed", join(root, "next"), { replace: true, packing: { algorithm: "lz4" } });
+  await store.make.fromDirectory("110-changed", join(root, "next"), { replace: true, packing: { algorithm: "lz4" } });
   rmSync(directory, { recursive: true });
   return outcome;
 }

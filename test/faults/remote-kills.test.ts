@@ -46,7 +46,7 @@ beforeAll(async () => {
     mkdirSync(join(root, name));
     // The child goes in three parts, and comes in three ranges.
     writeFileSync(join(root, name, "file"), randomBytes(name === "100-base" ? 100 : 2 * PIECE_BYTES + 100));
-    await storeAt(home).buildFromDirectory(name, join(root, name), { parents, packing: { algorithm: "lz4" } });
+    await storeAt(home).make.fromDirectory(name, join(root, name), { parents, packing: { algorithm: "lz4" } });
   }
   await remoteOf("whole", storeAt(home)).push(["child"]);
 });

@@ -69,10 +69,10 @@ describe("formats", () => {
   ])("packs %s with %s, the same tree to the same bytes, and it is mounted", async (format, algorithm) => {
     const tree = makeTree("tree", "read me ".repeat(1000));
     const packing = { format, algorithm, blockBytes: 65_536 };
-    const first = await store.buildFromDirectory("100-a", tree, { packing });
+    const first = await store.make.fromDirectory("100-a", tree, { packing });
     expect(first).toMatchObject({ format, compression: { algorithm, blockBytes: 65_536 } });
     const elsewhere = makeStore({ storeDirectory: join(root, "elsewhere") });
-    expect((await elsewhere.buildFromDirectory("101-b", tree, { packing })).digest).toBe(first.digest);
+    expect((await elsewhere.make.fromDirectory("101-b", tree, { packing })).digest).toBe(first.digest);
     await using lease = await store.acquire(["a"]);
     expect(readFileSync(join(lease.mounts[0]?.path ?? "", "etc/greeting"), "utf8")).toBe("read me ".repeat(1000));
     expect(lstatSync(join(lease.mounts[0]?.path ?? "", "etc/greeting")).mtimeMs).toBe(1e9);
@@ -86,8 +86,8 @@ describe("formats", () => {
     await run("mount", ["-t", "tmpfs", "plybox-test", join(tree, "odd (name).*")]);
     try {
       writeFileSync(join(tree, "odd (name).*/inside"), "");
-      await store.buildFromDirectory("100-a", tree);
-      await store.buildFromDirectory("101-b", tree, { packing: { format: "erofs" } });
+      await store.make.fromDirectory("100-a", tree);
+      await store.make.fromDirectory("101-b", tree, { packing: { format: "erofs" } });
     } finally {
       await run("umount", [join(tree, "odd (name).*")]);
     }
@@ -104,7 +104,7 @@ describe("formats", () => {
     truncateSync(join(tree, "etc/greeting"), 1e12);
     // Debian 12's mkfs.erofs has no zstd.
     const unpacked = await refused(
-      store.buildFromDirectory("100-a", tree, { packing: { format: "erofs", algorithm: "zstd" } }),
+      store.make.fromDirectory("100-a", tree, { packing: { format: "erofs", algorithm: "zstd" } }),
     );
     expect(unpacked).toMatchObject({ code: "host/missing" });
     expect(unpacked.message).toMatch(
@@ -112,12 +112,12 @@ describe("formats", () => {
     );
     const blind = { unmount: async () => {}, mountImage: () => Promise.reject(new Error("wrong fs type")) };
     const unread = await refused(
-      makeStore({ mounter: blind }).buildFromDirectory("100-a", tree, { packing: { algorithm: "lzo" } }),
+      makeStore({ mounter: blind }).make.fromDirectory("100-a", tree, { packing: { algorithm: "lzo" } }),
     );
     expect(unread.message).toBe(
       "this kernel does not read squashfs with lzo 8 in blocks of 131072 bytes: wrong fs type",
     );
-    const wrong = await refused(store.buildFromDirectory("100-a", tree, { packing: { algorithm: "lzma" } }));
+    const wrong = await refused(store.make.fromDirectory("100-a", tree, { packing: { algorithm: "lzma" } }));
     expect(wrong).toMatchObject({ code: "input/invalid", field: "algorithm" });
     expect(stored()).toEqual([]);
   });
@@ -129,7 +129,7 @@ describe("formats", () => {
       touch "$(printf 'etc/\\377\\n')"
       python3 -c "import os; os.setxattr('etc/opaque', 'trusted.overlay.opaque', b'y')"`;
     await run("bash", ["-c", script, "bash", tree]);
-    const { digest, bytes } = await store.buildFromDirectory("100-a", tree, { packing: { format: "erofs" } });
+    const { digest, bytes } = await store.make.fromDirectory("100-a", tree, { packing: { format: "erofs" } });
     expect(bytes).toBe(lstatSync(imageOf(digest, "erofs")).size);
     await using lease = await store.acquire(["a"]);
     const show = `cd "$1"; find etc -printf '%P %y %m %U:%G %s %n %l %T@\\n' | LC_ALL=C sort
@@ -145,7 +145,7 @@ describe("formats", () => {
 
   it("takes no loop device for erofs, but where the store's own file system is one of several layers", async () => {
     const tree = makeTree("tree", "x");
-    const { digest } = await store.buildFromDirectory("100-a", tree, { packing: { format: "erofs" } });
+    const { digest } = await store.make.fromDirectory("100-a", tree, { packing: { format: "erofs" } });
     const lease = await store.acquire(["a"]);
     expect(sourceOf(lease.mounts[0]?.path ?? "")).toBe(imageOf(digest, "erofs"));
     await lease.release();

@@ -30,7 +30,7 @@ describe("verification", () => {
     ["with one flipped bit", async (image: string) => await flipByte(image, 200)],
     ["replaced by nothing", async (image: string) => await rm(image)],
   ])("refuses an image %s by its layer's name and mounts nothing", async (_, damage) => {
-    const { digest } = await store.buildFromDirectory("100-a", box.makeTree("tree", "x"));
+    const { digest } = await store.make.fromDirectory("100-a", box.makeTree("tree", "x"));
     await (await store.acquire(["a"])).release();
     await damage(box.imageOf(digest));
     const mountsBefore = box.mounter.mounts;
@@ -44,7 +44,7 @@ describe("verification", () => {
   });
 
   it("reads an image again when its bytes change under the same size and time", async () => {
-    const { digest } = await store.buildFromDirectory("100-a", box.makeTree("tree", "x"));
+    const { digest } = await store.make.fromDirectory("100-a", box.makeTree("tree", "x"));
     await (await store.acquire(["a"])).release();
     const { atime, mtime } = lstatSync(box.imageOf(digest));
     await flipByte(box.imageOf(digest), 200);
@@ -54,10 +54,10 @@ describe("verification", () => {
 
   it("mends a damaged layer when it is built again", async () => {
     const tree = box.makeTree("tree", "x");
-    const { digest } = await store.buildFromDirectory("100-a", tree);
+    const { digest } = await store.make.fromDirectory("100-a", tree);
     await flipByte(box.imageOf(digest), 200);
     expect(await refused(store.verify("a"))).toMatchObject({ code: "layer/corrupt" });
-    await store.buildFromDirectory("100-a", tree);
+    await store.make.fromDirectory("100-a", tree);
     await store.verify("a");
     await using _ = await store.acquire(["a"]);
     expect(box.stored()).toEqual([digest]);
@@ -68,8 +68,8 @@ describe("verification", () => {
     ["of another layer", JSON.stringify({ name: "100-a", digest: "0".repeat(64) })],
     ["with an unknown field", '{"surprise": 1}'],
   ])("refuses a manifest %s, and lists the other layers", async (_, manifest) => {
-    const a = await store.buildFromDirectory("100-a", box.makeTree("a", "a"));
-    const b = await store.buildFromDirectory("101-b", box.makeTree("b", "b"));
+    const a = await store.make.fromDirectory("100-a", box.makeTree("a", "a"));
+    const b = await store.make.fromDirectory("101-b", box.makeTree("b", "b"));
     writeFileSync(join(root, "store", a.digest, "manifest.json"), manifest);
     const fresh = box.makeStore();
     expect(await fresh.list()).toEqual([b]);
@@ -80,8 +80,8 @@ describe("verification", () => {
 
 describe("leases", () => {
   beforeEach(async () => {
-    await store.buildFromDirectory("100-a", box.makeTree("a", "a"));
-    await store.buildFromDirectory("200-b", box.makeTree("b", "b"));
+    await store.make.fromDirectory("100-a", box.makeTree("a", "a"));
+    await store.make.fromDirectory("200-b", box.makeTree("b", "b"));
   });
 
   it("mounts each layer once for twenty leases at once, and unmounts it with the last", async () => {
@@ -222,7 +222,7 @@ describe("leases", () => {
   });
 
   it("refuses a short name that several layers have, and one layer under two names", async () => {
-    await store.buildFromDirectory("300-a", box.makeTree("a", "a"));
+    await store.make.fromDirectory("300-a", box.makeTree("a", "a"));
     expect((await refused(store.acquire(["a"]))).message).toMatch(/100-a or 300-a/);
     expect((await refused(store.acquire(["100-a", "300-a"]))).message).toMatch(/300-a has the same content as 100-a/);
   });

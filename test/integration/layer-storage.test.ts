@@ -37,7 +37,7 @@ async function build(name: string, hoursAgo: number, parents: readonly string[] 
   const tree = join(root, `tree-${name}`);
   mkdirSync(tree, { recursive: true });
   writeFileSync(join(tree, "random"), randomBytes(100 * KIB));
-  const { digest } = await store.buildFromDirectory(name, tree, { parents, packing: { algorithm: "lz4" } });
+  const { digest } = await store.make.fromDirectory(name, tree, { parents, packing: { algorithm: "lz4" } });
   const then = Date.now() / 1000 - hoursAgo * 3600;
   writeFileSync(join(root, "store", digest, "used"), "");
   utimesSync(join(root, "store", digest, "used"), then, then);

@@ -79,7 +79,7 @@ async function compileBuilder(): Promise<string> {
     `import { LayerStore } from "./layers/layer-store.js";
     const [storeDirectory, name, directory] = process.argv.slice(2);
     const store = new LayerStore({ storeDirectory, mountDirectory: "/nonexistent", mounter: {}, unpack: true, log: console });
-    await store.buildFromDirectory(name, directory);`,
+    await store.make.fromDirectory(name, directory);`,
   );
   await run(join(repository, "node_modules/.bin/tsc"), ["-p", join(out, "tsconfig.json")]);
   return join(out, "build.js");
@@ -93,9 +93,9 @@ afterEach(() => box[Symbol.asyncDispose]());
 
 describe("building", () => {
   it("gives the same tree the same digest, another tree another", async () => {
-    const a = await store.buildFromDirectory("100-a", box.makeTree("a", "hello"));
-    const b = await store.buildFromDirectory("101-b", box.makeTree("b", "hello"));
-    const c = await store.buildFromDirectory("102-c", box.makeTree("c", "hallo"));
+    const a = await store.make.fromDirectory("100-a", box.makeTree("a", "hello"));
+    const b = await store.make.fromDirectory("101-b", box.makeTree("b", "hello"));
+    const c = await store.make.fromDirectory("102-c", box.makeTree("c", "hallo"));
     expect(b.digest).toBe(a.digest);
     expect(c.digest).not.toBe(a.digest);
     expect((await store.list()).map(({ name }) => name)).toEqual(["100-a", "101-b", "102-c"]);
@@ -117,7 +117,7 @@ describe("building", () => {
     const compression = { algorithm: "zstd", level: 3, blockBytes: 65_536 };
     const manifest = await box
       .makeStore({ packings: { ...LAYER_PACKINGS, squashfs: compression } })
-      .buildFromDirectory("100-a", box.makeTree("a", "hello"));
+      .make.fromDirectory("100-a", box.makeTree("a", "hello"));
     expect(manifest.compression).toEqual(compression);
     const superblock = (await run("unsquashfs", ["-s", box.imageOf(manifest.digest)])).stdout;
     expect(superblock).toMatch(/compression-level 3\n/);
@@ -133,7 +133,7 @@ describe("building", () => {
     const odd = Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0xff, 0x0a])]);
     writeFileSync(odd, "odd");
     await python("os.setxattr(sys.argv[1], 'trusted.plybox', b'kept')", join(tree, "theirs"));
-    await store.buildFromDirectory("100-tree", tree);
+    await store.make.fromDirectory("100-tree", tree);
     await using lease = await store.acquire(["tree"]);
     const mount = lease.mounts[0]?.path ?? "";
     const { uid, gid, mode } = lstatSync(join(mount, "theirs"));
@@ -151,27 +151,27 @@ describe("building", () => {
       expect(totalBytes).toBe(5);
       seen.push(doneBytes);
     };
-    await store.buildFromDirectory("100-a", tree, { onProgress });
+    await store.make.fromDirectory("100-a", tree, { onProgress });
     expect(seen.at(-1)).toBe(5);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
   });
 
   it("builds again without complaint what is there, and refuses other content unless told to replace", async () => {
     const tree = box.makeTree("tree", "one");
-    const first = await store.buildFromDirectory("100-a", tree);
-    expect(await store.buildFromDirectory("100-a", tree)).toEqual(first);
+    const first = await store.make.fromDirectory("100-a", tree);
+    expect(await store.make.fromDirectory("100-a", tree)).toEqual(first);
     const other = box.makeTree("other", "two");
-    expect(await refused(store.buildFromDirectory("100-a", other))).toMatchObject({ code: "layer/exists" });
+    expect(await refused(store.make.fromDirectory("100-a", other))).toMatchObject({ code: "layer/exists" });
     expect(box.stored()).toEqual([first.digest]);
-    const second = await store.buildFromDirectory("100-a", other, { replace: true });
+    const second = await store.make.fromDirectory("100-a", other, { replace: true });
     expect(await store.inspect("a")).toEqual(second);
     expect(box.stored()).toEqual([second.digest]);
   });
 
   it("keeps a replaced layer for who stands on it", async () => {
-    const first = await store.buildFromDirectory("100-a", box.makeTree("tree", "one"));
+    const first = await store.make.fromDirectory("100-a", box.makeTree("tree", "one"));
     const lease = await store.acquire(["a"]);
-    const second = await store.buildFromDirectory("100-a", box.makeTree("tree", "two"), { replace: true });
+    const second = await store.make.fromDirectory("100-a", box.makeTree("tree", "two"), { replace: true });
     expect(readFileSync(join(lease.mounts[0]?.path ?? "", "etc/greeting"), "utf8")).toBe("one");
     await using adopted = await box.makeStore().adopt([first.digest]);
     expect(adopted.mounts).toEqual(lease.mounts);
@@ -185,7 +185,7 @@ describe("building", () => {
   it("lets one of several builds of a name win, and leaves nothing of the others", async () => {
     const stores = [store, box.makeStore(), box.makeStore(), box.makeStore()];
     const results = await Promise.allSettled(
-      stores.map((each, i) => each.buildFromDirectory("100-a", box.makeTree(`tree${i}`, `content ${i}`))),
+      stores.map((each, i) => each.make.fromDirectory("100-a", box.makeTree(`tree${i}`, `content ${i}`))),
     );
     const won = results.filter((result) => result.status === "fulfilled");
     const lost = results.filter((result) => result.status === "rejected");
@@ -197,7 +197,7 @@ describe("building", () => {
   it("lets several builds of the same content share one layer", async () => {
     const tree = box.makeTree("tree", "same");
     const names = ["100-a", "101-b", "102-c", "103-d"];
-    const manifests = await Promise.all(names.map((name) => box.makeStore().buildFromDirectory(name, tree)));
+    const manifests = await Promise.all(names.map((name) => box.makeStore().make.fromDirectory(name, tree)));
     expect(new Set(manifests.map(({ digest }) => digest)).size).toBe(1);
     expect(box.stored()).toHaveLength(1);
     await store.verify("a");
@@ -207,7 +207,7 @@ describe("building", () => {
     let isBuilding = true;
     const building = Promise.all(
       Array.from({ length: 50 }, (_, i) => {
-        return box.makeStore().buildFromDirectory(`${100 + i}-a`, box.makeTree(`tree${i}`, `content ${i}`));
+        return box.makeStore().make.fromDirectory(`${100 + i}-a`, box.makeTree(`tree${i}`, `content ${i}`));
       }),
     ).finally(() => {
       isBuilding = false;
@@ -223,11 +223,11 @@ describe("building", () => {
   it("refuses owner ids from 65536 on, naming the path", async () => {
     const tree = box.makeTree("tree", "x");
     chownSync(join(tree, "etc/greeting"), 65_536, 0);
-    const error = await refused(store.buildFromDirectory("100-a", tree));
+    const error = await refused(store.make.fromDirectory("100-a", tree));
     expect(error).toMatchObject({ code: "input/invalid", field: "directory" });
     expect(error.message).toMatch(/"etc\/greeting" has owner id 65536/);
     chownSync(join(tree, "etc/greeting"), 0, 100_000);
-    expect((await refused(store.buildFromDirectory("100-a", tree))).message).toMatch(/group id 100000/);
+    expect((await refused(store.make.fromDirectory("100-a", tree))).message).toMatch(/group id 100000/);
     expect(box.stored()).toEqual([]);
   });
 
@@ -243,7 +243,7 @@ describe("building", () => {
     ["a directory that holds the store", "100-a", "."],
   ])("refuses %s and changes nothing", async (_, name, directory) => {
     box.makeTree("tree", "x");
-    expect(await refused(store.buildFromDirectory(name, join(root, directory)))).toMatchObject({
+    expect(await refused(store.make.fromDirectory(name, join(root, directory)))).toMatchObject({
       code: "input/invalid",
     });
     expect(existsSync(join(root, "store")) ? box.stored() : []).toEqual([]);
@@ -256,7 +256,7 @@ describe("building", () => {
     mkdirSync(join(root, "store"));
     await run("mount", ["-t", "tmpfs", "-o", "size=512k", "plybox-test", join(root, "store")]);
     try {
-      const error = await refused(store.buildFromDirectory("100-a", tree));
+      const error = await refused(store.make.fromDirectory("100-a", tree));
       expect(error).toMatchObject({ code: "layer/build-failed" });
       expect(error.message).toMatch(/No space left/);
       expect(box.stored()).toEqual([]);
@@ -269,7 +269,7 @@ describe("building", () => {
     const tree = box.makeTree("tree", "x");
     makeEndless(tree);
     const abort = new AbortController();
-    const building = store.buildFromDirectory("100-a", tree, { signal: abort.signal });
+    const building = store.make.fromDirectory("100-a", tree, { signal: abort.signal });
     const failure = refused(building);
     await pollUntil(hasImage);
     abort.abort();
@@ -292,7 +292,7 @@ describe("building", () => {
     expect(await refused(store.inspect("killed"))).toMatchObject({ code: "layer/not-found" });
     expect(box.stored()).toHaveLength(1);
     await pollUntil(() => !isRunning(packer));
-    const next = await store.buildFromDirectory("100-next", box.makeTree("next", "y"));
+    const next = await store.make.fromDirectory("100-next", box.makeTree("next", "y"));
     expect(box.stored()).toEqual([next.digest]);
   });
 });

@@ -267,7 +267,7 @@ describe("layers in object storage", () => {
     const tree = join(work, `tree-${keys++}`);
     mkdirSync(tree);
     writeFileSync(join(tree, "content"), content);
-    return await layers.buildFromDirectory(name, tree, { parents, packing: { algorithm: "lz4" } });
+    return await layers.make.fromDirectory(name, tree, { parents, packing: { algorithm: "lz4" } });
   };
   const names = async ({ layers }: Host) => (await layers.list()).map(({ name }) => name);
   const left = ({ storeDirectory }: Host) =>

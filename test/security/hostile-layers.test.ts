@@ -308,7 +308,7 @@ describe("a directory that a layer is built from", () => {
       mounter: { mountImage: async () => {}, unmount: async () => {} },
       log: console,
     });
-    const built = await builder.buildFromDirectory("504-odd", source);
+    const built = await builder.make.fromDirectory("504-odd", source);
     const listing = execFileSync("unsquashfs", [
       "-lln",
       join(catalog.layers.directory(built.digest), "image.squashfs"),

@@ -42,6 +42,6 @@ async function buildSpareLayer({ directory, config }: TestDaemon): Promise<void>
   const store = new LayerStore({
     ...{ storeDirectory: join(config.stateDir, "layers"), mountDirectory, mounter, log: console },
   });
-  await store.buildFromDirectory(SPARE, tree);
+  await store.make.fromDirectory(SPARE, tree);
   await mounter.close();
 }

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { buildCli } from "./built-cli.ts";
+import { sendSignal } from "./send-signal.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -151,13 +152,7 @@ export class OrdinaryUser implements Disposable {
 
   /** One that is killed may have taken others with it. */
   kill(which: (process: UserProcess) => boolean): void {
-    for (const { pid } of this.processes().filter(which)) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-      }
-    }
+    for (const { pid } of this.processes().filter(which)) sendSignal(pid, "SIGKILL");
   }
 
   [Symbol.dispose](): void {

@@ -20,6 +20,7 @@ import { newSandboxId } from "../../src/model/ids.ts";
 import type { Sandbox, SandboxSpec } from "../../src/model/sandbox.ts";
 import { DEFAULT_LIMITS } from "../../src/model/sandbox.ts";
 import type { Sandboxes } from "../../src/sandbox/sandboxes.ts";
+import { sendSignal } from "./send-signal.ts";
 
 const STREAMS = ["stdout", "stderr"] as const;
 const RING_BYTES = 1024 ** 2;
@@ -268,12 +269,7 @@ class Command {
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (this.report !== undefined) return;
-    try {
-      process.kill(-this.pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-    }
+    if (this.report === undefined) sendSignal(-this.pid, signal);
   }
 
   summary(): ExecSummary {

@@ -76,7 +76,7 @@ const NO_CHECKPOINTS: SandboxCheckpoints = {
 
 const NO_LAYERS: ApiOptions["layers"] = {
   ...{ list: unused, inspect: unused, warnings: unused, usage: unused, collect: unused, remove: unused },
-  ...{ buildFromTar: unused, buildFromImage: unused, buildPreset: unused },
+  make: { fromTar: unused, fromImage: unused, preset: unused },
 };
 const NO_TRANSFER = { export: unused, import: unused, signed: unused, addSignature: unused };
 

@@ -5,7 +5,7 @@ import { LayerStore } from "../../dist/layers/layer-store.js";
 const [storeDirectory, operation, name, source] = process.argv.slice(2);
 const store = new LayerStore({ storeDirectory, mountDirectory: "/nonexistent", mounter: {}, unpack: true, log: console });
 const packing = { algorithm: "lz4" };
-if (operation === "build-tar") await store.buildFromTar(name, createReadStream(source), { source, replace: true, packing });
+if (operation === "build-tar") await store.make.fromTar(name, createReadStream(source), { source, replace: true, packing });
 else if (operation === "import") await store.transfer.import(createReadStream(source), { replace: true });
 else if (operation === "gc") await store.collect({ budgetBytes: 0 });
 else throw new Error(`no operation ${operation}`);

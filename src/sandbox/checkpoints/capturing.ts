@@ -154,7 +154,7 @@ async function pack(
   const { format, compression } = choosePacking(packings, packing, "snapshot");
   const { level, ...rest } = compression;
   const request: PackingRequest = { format, ...rest, ...(level !== null && { level }) };
-  return await layers.buildPacked(
+  return await layers.make.packed(
     name,
     async (staging, { packing: chosen, bounds, signal, onProgress }) => {
       const most = { entries: bounds.inodes, bytes: bounds.unpackedBytes };

@@ -58,7 +58,7 @@ async function pack(context: LifecycleContext, live: LiveSandbox, name: LayerNam
   const { format, compression } = choosePacking(context.packings, undefined, "snapshot");
   const { level, ...rest } = compression;
   const packing: PackingRequest = { format, ...rest, ...(level !== null && { level }) };
-  return await context.layers.buildPacked(
+  return await context.layers.make.packed(
     name,
     async (staging, { packing: chosen, bounds }) => {
       const flat = join(staging, "flat");

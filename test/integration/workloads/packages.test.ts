@@ -21,7 +21,7 @@ beforeAll(async () => {
     mounter: { mountImage: async () => {}, unmount: async () => {} },
     log: console,
   });
-  await store.buildFromDirectory(LAYER, tree, { packing: { level: 1 } });
+  await store.make.fromDirectory(LAYER, tree, { packing: { level: 1 } });
   rmSync(tree, { recursive: true });
   box = await Workbox.open({ layers: [LAYER] }, daemon);
 });
