@@ -1,8 +1,6 @@
 // Connections to what listens beside an agent, as a host sees them. The servers are this process's own sockets.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,9 +9,9 @@
 #include <string>
 #include <utility>
 
-#include "agent/listening-ports.h"
 #include "tests/agent-process.h"
 #include "tests/host.h"
+#include "tests/server.h"
 #include "tests/waits.h"
 
 using namespace plybox;
@@ -38,44 +36,6 @@ void write_all(int fd, std::string_view bytes) {
     bytes.remove_prefix(static_cast<size_t>(count));
   }
 }
-
-// Listens on a free port of one loopback address, or at a path.
-class Server {
- public:
-  explicit Server(int family, const std::string& path = "", int backlog = 16)
-      : socket_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_storage address{};
-    socklen_t length = sizeof(sockaddr_in6);
-    address.ss_family = static_cast<sa_family_t>(family);
-    if (family == AF_INET) {
-      reinterpret_cast<sockaddr_in&>(address).sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      length = sizeof(sockaddr_in);
-    } else if (family == AF_INET6) {
-      reinterpret_cast<sockaddr_in6&>(address).sin6_addr = in6addr_loopback;
-    } else {
-      path.copy(reinterpret_cast<sockaddr_un&>(address).sun_path, 107);
-      length = sizeof(sockaddr_un);
-    }
-    REQUIRE(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-    REQUIRE(listen(socket_.get(), backlog) == 0);
-    REQUIRE(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
-    port_ = ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port);  // at the same place in both families
-  }
-  UniqueFd accept() {
-    REQUIRE_MESSAGE(readable(socket_.get()), "nobody connects");
-    UniqueFd accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    bound_waiting(accepted.get());
-    return accepted;
-  }
-  uint16_t port() const { return port_; }
-  std::string dial(const std::string& more = "") const {
-    return R"({"type":"dial","port":)" + std::to_string(port_) + more + "}";
-  }
-
- private:
-  UniqueFd socket_;
-  uint16_t port_ = 0;
-};
 
 std::string dial_socket(const std::string& path) { return R"({"type":"dial","socket":")" + path + "\"}"; }
 
@@ -338,47 +298,4 @@ TEST_CASE("a host that closes its channel or goes away breaks its connections of
     CHECK(recv(accepted.get(), &byte, 1, 0) == -1);
     CHECK(errno == ECONNRESET);
   });
-}
-
-TEST_CASE("ports lists what listens, with its addresses") {
-  for_each_agent([](const std::string& program) {
-    AgentProcess agent(program);
-    Host host = agent.connect();
-    std::string entry;
-    {
-      Server four(AF_INET);
-      entry = R"({"port":)" + std::to_string(four.port()) + R"(,"addresses":["127.0.0.1"]})";
-      CHECK(host.ask(R"({"type":"ports"})").payload.find(entry) != std::string::npos);
-    }
-    CHECK(host.ask(R"({"type":"ports"})").payload.find(entry) == std::string::npos);
-    Server six(AF_INET6);
-    entry = R"({"port":)" + std::to_string(six.port()) + R"(,"addresses":["::1"]})";
-    CHECK(host.ask(R"({"type":"ports"})").payload.find(entry) != std::string::npos);
-  });
-}
-
-TEST_CASE("a line of the kernel's table is read, or is not one of a socket that listens") {
-  std::vector<ListeningSocket> sockets;
-  CHECK(parse_listening("   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000", sockets));
-  CHECK(parse_listening("  12: 00000000000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 0",
-                        sockets));
-  REQUIRE(sockets.size() == 2);
-  CHECK(sockets[0].port == 8080);
-  CHECK(sockets[0].address == "127.0.0.1");
-  CHECK(sockets[1].port == 443);
-  CHECK(sockets[1].address == "::1");
-  for (const char* line : {
-           "   0: 0100007F:1F90 0100007F:8888 01 00000000:00000000",
-           "",
-           "   0:",
-           "   0: 0100007F 00000000:0000 0A",
-           "   0: 01:1F90 00000000:0000 0A",
-           "   0: zzzzzzzz:1F90 00000000:0000 0A",
-           "   0: 0100007F:zz 00000000:0000 0A",
-           "   0: 01000000000000000000000000007F0000:1F90 0:0 0A",
-       }) {
-    CAPTURE(line);
-    CHECK_FALSE(parse_listening(line, sockets));
-  }
-  CHECK(sockets.size() == 2);
 }
